@@ -1,0 +1,1 @@
+"""The network: photos and rays in, images out. torch only; knows nothing of files, devices or Blender."""

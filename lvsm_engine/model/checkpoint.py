@@ -1,0 +1,321 @@
+"""Models on disk: our safetensors and the published .pt, both ways.
+
+Ours: tensors by our names; the metadata's "lvsm" is JSON with the configuration and the model card. Published: a torch
+pickle, read with weights_only, whose configuration is inferred from names and shapes.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import pickle
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import CHOOSE_MODEL, CheckpointError
+from ..scene.frame import SceneFrame
+from .config import ModelConfig
+from .decoder_only import DecoderOnly
+from .encoder_decoder import EncoderDecoder
+
+Model = DecoderOnly | EncoderDecoder
+
+FORMAT_VERSION = 1
+WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
+# Older unpicklers run code even with weights_only: CVE-2025-32434, CVE-2026-24747.
+LEAST_TORCH_FOR_PICKLES = (2, 10)
+PUBLISHED_LICENCE = "CC BY-NC-SA 4.0 (published LVSM weights: not for commercial use)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """What must be known of a model to use it well; travels in its file's metadata."""
+
+    name: str
+    scene_frame: SceneFrame
+    resolution: int
+    """Trained on squares of this many pixels a side."""
+    input_views: tuple[int, int]
+    """The fewest and most input views in training."""
+    field_of_view: tuple[float, float]
+    """The narrowest and widest horizontal field of view in training, degrees."""
+    background: tuple[float, float, float] | None
+    """What RGBA photos are composited over: sRGB-encoded, 0 to 1 (None: trained on opaque photos; white is taken)."""
+    licence: str
+    text: str = ""
+    """Markdown: data, recipe, scores."""
+
+
+def build_model(config: ModelConfig) -> Model:
+    """A model of this shape with initial weights."""
+    return DecoderOnly(config) if config.architecture == "decoder_only" else EncoderDecoder(config)
+
+
+def find_model_file(model: str | Path) -> Path:
+    """The file of a model given by path, or by the name "default"."""
+    return WEIGHTS_FOLDER / "default.safetensors" if str(model) == "default" else Path(model)
+
+
+def load_model(path: str | Path) -> Model:
+    """The model in a file, ours or published, in evaluation mode and float32. Raises CheckpointError."""
+    return load_checkpoint(path)[0]
+
+
+def load_checkpoint(path: str | Path) -> tuple[Model, ModelCard]:
+    """The model in a file (float32, evaluation mode) and its card; told apart by content. Raises CheckpointError."""
+    path = find_model_file(path)
+    if _is_pickle(path):
+        tensors = _read_published(path)
+        model = model_from_published(tensors, path)
+        return model, published_card(path.name, model.config)
+    config, card = read_card(path)
+    with _open_safetensors(path) as file:
+        tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+    return _fill(config, tensors, path), card
+
+
+def read_card(path: str | Path) -> tuple[ModelConfig, ModelCard]:
+    """Configuration and card of a model's file; of ours without reading its tensors. Raises CheckpointError."""
+    path = find_model_file(path)
+    if _is_pickle(path):
+        config = _infer_config(_read_published(path), path)
+        return config, published_card(path.name, config)
+    with _open_safetensors(path) as file:
+        text = (file.metadata() or {}).get("lvsm")
+    if text is None:
+        raise _refusal(path, "it is a safetensors file, but not one of an LVSM model")
+    try:
+        entry = json.loads(text)
+        if entry["format"] > FORMAT_VERSION:
+            raise _refusal(path, f"its format {entry['format']} is newer than this program's; update the program")
+        card = entry["card"]
+        card["scene_frame"] = SceneFrame(**card["scene_frame"])
+        for name in ("input_views", "field_of_view", "background"):
+            card[name] = None if card[name] is None else tuple(card[name])
+        return ModelConfig(**entry["config"]), ModelCard(**card)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _refusal(path, f"its metadata are damaged ({error})") from error
+
+
+def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
+    """Write our safetensors: whole, or not at all. Raises CheckpointError."""
+    metadata = {"format": FORMAT_VERSION, "config": dataclasses.asdict(model.config), "card": dataclasses.asdict(card)}
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in model.state_dict().items()}
+    _write_whole(Path(path), lambda part: save_file(tensors, part, metadata={"lvsm": json.dumps(metadata)}))
+
+
+def export_published(path: str | Path, model: Model) -> None:
+    """Write the model as the published code's .pt, {"model": tensors by published names}. Raises CheckpointError."""
+    if model.config.inputs_first or model.config.camera_encoding != "none":
+        raise CheckpointError(
+            f"{path}: a model with the mask 'inputs first' or a camera encoding has no published form. Convert another model."
+        )
+    tensors = {published_name(name, model.config): tensor for name, tensor in model.state_dict().items()}
+    _write_whole(Path(path), lambda part: torch.save({"model": tensors}, part))
+
+
+def published_card(name: str, config: ModelConfig) -> ModelCard:
+    """The card of a published model: what the released configurations say (scene-level, RealEstate10K)."""
+    return ModelCard(
+        name=Path(name).stem,
+        scene_frame=SceneFrame("mean_pose", 1.35),
+        resolution=512 if "512" in name else 256,
+        input_views=(2, 2),
+        field_of_view=(50.0, 90.0),
+        background=None,
+        licence=PUBLISHED_LICENCE,
+        text="Published LVSM weights, converted.",
+    )
+
+
+# --- Names: ours and the published code's ---------------------------------------------------------------------------
+
+_BLOCK_NAMES = (
+    ("attention.to_qkv.weight", "attn.to_qkv.weight"),
+    ("attention.to_out.weight", "attn.fc.weight"),
+    ("attention.q_norm.weight", "attn.q_norm.weight"),
+    ("attention.k_norm.weight", "attn.k_norm.weight"),
+    ("norm1.weight", "norm1.weight"),
+    ("norm2.weight", "norm2.weight"),
+    ("mlp.0.weight", "mlp.mlp.0.weight"),
+    ("mlp.2.weight", "mlp.mlp.2.weight"),
+)
+_OUTER_NAMES = (
+    ("latents", "n_light_field_latent"),
+    ("tokenize_inputs.weight", "image_tokenizer.1.weight"),
+    ("tokenize_targets.weight", "target_pose_tokenizer.1.weight"),
+    ("to_pixels.0.weight", "image_token_decoder.0.weight"),
+    ("to_pixels.1.weight", "image_token_decoder.1.weight"),
+)
+_NORM_NAMES = {
+    "decoder_only": "transformer_input_layernorm.weight",
+    "encoder_decoder": "transformer_input_layernorm_decoder.weight",
+}
+_STACK_NAMES = {
+    "blocks": "transformer_blocks",
+    "encoder": "transformer_encoder",
+    "decoder": "transformer_decoder",
+}
+
+
+def published_name(name: str, config: ModelConfig) -> str:
+    """What the published code calls our tensor `name`."""
+    if name == "norm.weight":
+        return _NORM_NAMES[config.architecture]
+    outer = dict(_OUTER_NAMES)
+    if name in outer:
+        return outer[name]
+    stack, index, rest = name.split(".", 2)
+    return f"{_STACK_NAMES[stack]}.{index}.{dict(_BLOCK_NAMES)[rest]}"
+
+
+def model_from_published(tensors: Mapping[str, Tensor], path: str | Path = "checkpoint") -> Model:
+    """The model of tensors by published names, with the configuration inferred from names and shapes.
+
+    Prefixes `module.` and `_orig_mod.` are dropped, and so is all of `loss_computer`. Raises CheckpointError with the
+    name of any other tensor that is missing, left over or misshapen; `path` is for that message.
+    """
+    plain = {}
+    for name, tensor in tensors.items():
+        name = re.sub(r"^((module|_orig_mod)\.)+", "", name)
+        if not name.startswith("loss_computer."):
+            plain[name] = tensor
+    config = _infer_config(plain, path)
+    wanted = {published_name(name, config): name for name in build_model_names(config)}
+    renamed = {wanted.get(name, name): tensor.float() for name, tensor in plain.items()}
+    return _fill(config, renamed, path)
+
+
+def build_model_names(config: ModelConfig) -> list[str]:
+    """The names of a model's tensors, without the memory for them."""
+    with torch.device("meta"):
+        return list(build_model(config).state_dict())
+
+
+def _infer_config(tensors: Mapping[str, Tensor], path: str | Path) -> ModelConfig:
+    def shape(name: str, dimensions: int) -> tuple[int, ...]:
+        if name not in tensors:
+            raise _refusal(path, f"it has no tensor '{name}', so it is not a published LVSM model")
+        if tensors[name].dim() != dimensions:
+            raise _refusal(path, f"its tensor '{name}' has the shape {tuple(tensors[name].shape)}")
+        return tuple(tensors[name].shape)
+
+    def count(stack: str) -> int:
+        found = {int(match[1]) for name in tensors if (match := re.match(rf"{stack}\.(\d+)\.", name))}
+        return max(found) + 1 if found else 0
+
+    width, pixels = shape("image_tokenizer.1.weight", 2)
+    patch_size = math.isqrt(pixels // 9)
+    has_latents = "n_light_field_latent" in tensors
+    stack = "transformer_decoder" if has_latents else "transformer_blocks"
+    qk_norm = f"{stack}.0.attn.q_norm.weight" in tensors
+    head_width = shape(f"{stack}.0.attn.q_norm.weight", 1)[0] if qk_norm else _usual_head_width(width)
+    try:
+        return ModelConfig(
+            architecture="encoder_decoder" if has_latents else "decoder_only",
+            width=width,
+            head_width=head_width,
+            patch_size=patch_size,
+            blocks=count(stack),
+            encoder_blocks=count("transformer_encoder") if has_latents else 0,
+            latents=shape("n_light_field_latent", 2)[0] if has_latents else 0,
+            mlp_ratio=shape(f"{stack}.0.mlp.mlp.0.weight", 2)[0] // width,
+            qk_norm=qk_norm,
+        )
+    except ValueError as error:
+        raise _refusal(path, str(error).rstrip(".")) from error
+
+
+def _usual_head_width(width: int) -> int:
+    """Without QK norm no tensor tells the heads' size: 64 as published, 32 in models narrower than two such heads."""
+    return 64 if width > 64 and width % 64 == 0 else 32
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def _fill(config: ModelConfig, tensors: Mapping[str, Tensor], path: str | Path) -> Model:
+    """A model with these tensors by our names; every name and shape must fit."""
+    with torch.device("meta"):
+        model = build_model(config)
+    for name, expected in model.state_dict().items():
+        if name not in tensors:
+            raise _refusal(path, f"the tensor '{name}' is missing")
+        if tensors[name].shape != expected.shape:
+            have, want = tuple(tensors[name].shape), tuple(expected.shape)
+            raise _refusal(path, f"the tensor '{name}' has the shape {have} instead of {want}")
+    extra = sorted(set(tensors) - set(model.state_dict()))
+    if extra:
+        raise _refusal(path, f"the tensor '{extra[0]}' belongs to no LVSM model of this kind ({len(extra)} left over)")
+    model.load_state_dict(tensors, assign=True)
+    return model.requires_grad_(False).eval()
+
+
+def _is_pickle(path: Path) -> bool:
+    """True for torch's zip and for its older bare pickle; raises CheckpointError for a file that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: the model cannot be read ({error.strerror}). Choose another file.", CHOOSE_MODEL
+        ) from error
+    if head[:2] in (b"PK", b"\x80\x02"):
+        return True
+    if len(head) == 8 and struct.unpack("<Q", head)[0] < 2**32:
+        return False
+    raise _refusal(path, "it is neither a safetensors file nor a published .pt, or it is damaged")
+
+
+def _read_published(path: Path) -> dict[str, Tensor]:
+    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    if version < LEAST_TORCH_FOR_PICKLES:
+        raise CheckpointError(
+            f"{path}: a .pt file can be opened safely only by torch 2.10 or newer, and this is torch {torch.__version__}."
+            " Update torch, or convert the file elsewhere with 'lvsm convert'.",
+            CHOOSE_MODEL,
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise _refusal(path, "it holds more than tensors (a pickle with code in it), so it was not opened") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise _refusal(path, "it is cut short or damaged") from error
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
+    if not isinstance(content, dict):
+        raise _refusal(path, "it holds no table of tensors")
+    strangers = [name for name, value in content.items() if not isinstance(value, Tensor)]
+    if strangers:
+        raise _refusal(path, f"its entry '{strangers[0]}' is no tensor")
+    return content
+
+
+def _open_safetensors(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise _refusal(path, f"it is cut short or damaged ({error})") from error
+
+
+def _write_whole(path: Path, write) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        write(part)
+        os.replace(part, path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(f"{path}: the model cannot be written ({error}). Free space or choose another folder.") from error
+
+
+def _refusal(path: str | Path, reason: str) -> CheckpointError:
+    return CheckpointError(f"{path}: the model cannot be loaded: {reason}. Choose another file.", CHOOSE_MODEL)

@@ -1,0 +1,66 @@
+"""ModelConfig: all that decides a network's shape, and nothing else."""
+
+from dataclasses import dataclass
+
+ARCHITECTURES = ("decoder_only", "encoder_decoder")
+CAMERA_ENCODINGS = ("none", "prope", "proxy_point")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The shape of a Large View Synthesis Model (arXiv 2410.17242, section 3).
+
+    Raises ValueError for a combination that is no model.
+    """
+
+    architecture: str = "decoder_only"
+    """decoder_only, or encoder_decoder with latents between photos and targets."""
+    width: int = 768
+    """Size D of a token."""
+    head_width: int = 64
+    """Size of an attention head; the width is a multiple of it."""
+    patch_size: int = 8
+    """Side of the square of pixels that is one token."""
+    blocks: int = 24
+    """Transformer blocks; of the decoder, where there is an encoder."""
+    encoder_blocks: int = 0
+    """Transformer blocks of the encoder (encoder_decoder only)."""
+    latents: int = 0
+    """Learned tokens that hold the scene (encoder_decoder only)."""
+    mlp_ratio: int = 4
+    """Hidden size of a block's MLP, in widths."""
+    qk_norm: bool = True
+    """RMS norm on queries and keys, as in the published models."""
+    inputs_first: bool = False
+    """Mask: inputs see inputs; a target sees inputs and itself. The inputs' keys and values then serve every target."""
+    camera_encoding: str = "none"
+    """How attention knows where two tokens stand to each other: none (published), prope (arXiv 2507.10496), proxy_point."""
+    predicted_depth: bool = False
+    """Each block moves its tokens' proxy points along their rays (proxy_point only)."""
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(f"architecture is '{self.architecture}': it must be one of {', '.join(ARCHITECTURES)}.")
+        if self.camera_encoding not in CAMERA_ENCODINGS:
+            raise ValueError(
+                f"camera_encoding is '{self.camera_encoding}': it must be one of {', '.join(CAMERA_ENCODINGS)}."
+            )
+        for name in ("width", "head_width", "patch_size", "blocks", "mlp_ratio"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1.")
+        if self.width % self.head_width:
+            raise ValueError(f"width {self.width} must be a multiple of head_width {self.head_width}.")
+        has_encoder = self.architecture == "encoder_decoder"
+        if has_encoder != (self.encoder_blocks > 0) or has_encoder != (self.latents > 0):
+            raise ValueError(f"{self.architecture} with {self.encoder_blocks} encoder blocks and {self.latents} latents.")
+        if has_encoder and (self.inputs_first or self.camera_encoding != "none"):
+            raise ValueError("inputs_first and camera_encoding are options of decoder_only: latents have no camera.")
+        if self.camera_encoding != "none" and self.head_width != 64:
+            raise ValueError(f"camera_encoding {self.camera_encoding} needs head_width 64, not {self.head_width}.")
+        if self.predicted_depth and self.camera_encoding != "proxy_point":
+            raise ValueError("predicted_depth needs camera_encoding proxy_point.")
+
+    @property
+    def heads(self) -> int:
+        """Attention heads of a block."""
+        return self.width // self.head_width

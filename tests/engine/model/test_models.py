@@ -1,0 +1,209 @@
+"""Our own models: masks, caches and camera encodings, on small random networks."""
+
+import itertools
+
+import pytest
+import torch
+
+from lvsm_engine.model.checkpoint import build_model
+from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.model.decoder_only import input_tokens, pixels_of, target_tokens
+from lvsm_engine.model.rays import patch_rays, plucker_rays, world_to_image
+
+B, V, T, SIZE = 2, 3, 2, 32
+ENCODINGS = ("none", "prope", "proxy_point")
+
+
+def look_at_cameras(count, generator, distance=2.0):
+    """Cameras (count, 4, 4) at random places around the origin, looking at it; OpenCV axes."""
+    position = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator, dtype=torch.float64), dim=-1)
+    forward = -position
+    right = torch.nn.functional.normalize(torch.linalg.cross(forward, torch.randn(count, 3, generator=generator).double()))
+    down = torch.linalg.cross(forward, right)
+    poses = torch.eye(4, dtype=torch.float64).repeat(count, 1, 1)
+    poses[:, :3] = torch.stack([right, down, forward, distance * position], dim=-1)
+    return poses
+
+
+def sample(seed=0, size=SIZE):
+    generator = torch.Generator().manual_seed(seed)
+    poses = look_at_cameras(B * (V + T), generator).reshape(B, V + T, 4, 4)
+    fxfycxcy = torch.tensor([1.1 * size, 1.05 * size, 0.5 * size, 0.48 * size]).double().expand(B, V + T, 4)
+    rays = plucker_rays(poses, fxfycxcy, size, size).float()
+    images = torch.rand(B, V, 3, size, size, generator=generator)
+    return images, rays[:, :V], rays[:, V:], poses, fxfycxcy
+
+
+def small_model(**options):
+    torch.manual_seed(1)
+    model = build_model(ModelConfig(**{"width": 128, "blocks": 3, **options}))
+    for parameter in model.parameters():  # so that every path moves the picture
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=1.2 / parameter.shape[1] ** 0.5)
+    return model.eval().requires_grad_(False)
+
+
+def masked_twin(model, images, input_rays, target_rays):
+    """The mask 'inputs first' as one plain sequence [inputs; all targets] with a matrix of forbidden pairs."""
+    tokens = torch.cat([input_tokens(model, images, input_rays), target_tokens(model, target_rays).flatten(1, 2)], dim=1)
+    n = (input_rays.shape[-1] // model.config.patch_size) ** 2
+    view = torch.arange(V + T).repeat_interleave(n)
+    allowed = (view[None] < V) | (view[None] == view[:, None])  # (query, key)
+    x = model.norm(tokens)
+    cameras = model._encode_cameras(torch.cat([input_rays, target_rays], dim=1))
+    for block in model.blocks:
+        normed = block.norm1(x)
+        encoding = cameras
+        if block.to_depth is not None:
+            encoding = cameras.moved((0.8 * block.to_depth(normed).tanh()).reshape(B, V + T, n, -1))
+        q, k, v = block.attention.to_qkv(normed).unflatten(-1, (3, model.config.heads, -1)).unbind(2)
+        q, k = block.attention.q_norm(q), block.attention.k_norm(k)
+        if encoding is not None:
+            q, k, v = (
+                turn(part.unflatten(1, (V + T, n))).flatten(1, 2)
+                for turn, part in ((encoding.queries, q), (encoding.keys, k), (encoding.values, v))
+            )
+        logits = torch.einsum("bqhd,bkhd->bhqk", q, k) / model.config.head_width**0.5
+        weights = logits.masked_fill(~allowed, float("-inf")).softmax(-1)
+        out = torch.einsum("bhqk,bkhd->bqhd", weights, v)
+        if encoding is not None:
+            out = encoding.outputs(out.unflatten(1, (V + T, n))).flatten(1, 2)
+        x = x + block.attention.to_out(out.flatten(2))
+        x = x + block.mlp(block.norm2(x))
+    return pixels_of(model, x[:, V * n :].unflatten(1, (T, n)), target_rays)
+
+
+@pytest.mark.parametrize("encoding", [*ENCODINGS, "predicted_depth"])
+def test_the_cached_mask_is_the_same_function_as_one_masked_sequence(encoding):
+    depth = encoding == "predicted_depth"
+    model = small_model(
+        inputs_first=True, camera_encoding="proxy_point" if depth else encoding, predicted_depth=depth
+    )
+    images, input_rays, target_rays, _, _ = sample()
+    expected = masked_twin(model, images, input_rays, target_rays)
+    torch.testing.assert_close(model(images, input_rays, target_rays), expected, rtol=0, atol=2e-5)
+    assert expected.std() > 0.05
+
+
+MODELS = {
+    "full": {},
+    "inputs_first": {"inputs_first": True},
+    "prope": {"camera_encoding": "prope"},
+    "proxy_point": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True},
+    "encoder_decoder": {"architecture": "encoder_decoder", "blocks": 2, "encoder_blocks": 2, "latents": 8},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_targets_do_not_see_each_other(name):
+    model = small_model(**MODELS[name])
+    images, input_rays, target_rays, _, _ = sample()
+    together = model(images, input_rays, target_rays)
+    encoding = model.encode(images, input_rays)
+    apart = torch.cat([model.decode(encoding, target_rays[:, t : t + 1]) for t in range(T)], dim=1)
+    torch.testing.assert_close(together, apart, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_order_of_inputs_does_not_matter(name):
+    model = small_model(**MODELS[name])
+    images, input_rays, target_rays, _, _ = sample()
+    turned = model(images.flip(1), input_rays.flip(1), target_rays)
+    torch.testing.assert_close(model(images, input_rays, target_rays), turned, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_parameter_has_a_part_in_the_picture(name):
+    model = small_model(**MODELS[name]).requires_grad_(True)
+    images, input_rays, target_rays, _, _ = sample()
+    model(images, input_rays, target_rays).square().sum().backward()
+    silent = [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_check_is_called_between_blocks_and_stops_the_work(name):
+    model = small_model(**MODELS[name])
+    images, input_rays, target_rays, _, _ = sample()
+
+    class Stop(Exception):
+        pass
+
+    calls = itertools.count()
+
+    def stop_at_the_second():
+        if next(calls) == 1:
+            raise Stop
+
+    with pytest.raises(Stop):
+        model.decode(model.encode(images, input_rays, check=stop_at_the_second), target_rays, check=stop_at_the_second)
+
+
+def test_prope_alone_sees_only_where_cameras_stand_to_each_other():
+    model = small_model(inputs_first=True, camera_encoding="prope")
+    with torch.no_grad():  # blind to the rays themselves: only the encoding tells of cameras
+        model.tokenize_targets.weight.zero_()
+        model.tokenize_inputs.weight.unflatten(1, (-1, 9))[..., 3:] = 0
+    images, input_rays, target_rays, poses, fxfycxcy = sample()
+    turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5)))[0]
+    turn = turn * torch.linalg.det(turn)
+    moved = torch.eye(4, dtype=torch.float64)
+    moved[:3, :3], moved[:3, 3] = turn, torch.tensor([0.3, -0.2, 0.5])
+    rays = plucker_rays(moved @ poses, fxfycxcy, SIZE, SIZE).float()
+    there = model(images, rays[:, :V], rays[:, V:])
+    here = model(images, input_rays, target_rays)
+    torch.testing.assert_close(here, there, rtol=0, atol=1e-4)
+    elsewhere = model(images, rays[:, :V], target_rays)
+    assert (here - elsewhere).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("focal", [0.6, 1.1, 20.0])
+def test_a_camera_is_read_back_from_its_rays(focal):
+    generator = torch.Generator().manual_seed(3)
+    poses = look_at_cameras(5, generator, distance=2.5)[None]
+    width, height = 64, 48
+    fxfycxcy = torch.tensor([focal * width, 1.1 * focal * width, 30.0, 26.0]).double().expand(1, 5, 4)
+    rays = plucker_rays(poses, fxfycxcy, height, width).float()
+    points = torch.randn(100, 3, generator=generator).double() * 0.3
+    in_camera = (points - poses[0, :, None, :3, 3]) @ poses[0, :, :3, :3]  # (5, 100, 3)
+    pixels = fxfycxcy[0, :, None, :2] * in_camera[..., :2] / in_camera[..., 2:] + fxfycxcy[0, :, None, 2:]
+    projected = torch.einsum("vij,nj->vni", world_to_image(rays)[0].double()[:, :3], torch.nn.functional.pad(points, (0, 1), value=1))
+    seen = (projected[..., :2] / projected[..., 2:] + 1) / 2 * torch.tensor([width, height])
+    torch.testing.assert_close(projected[..., 2], in_camera[..., 2], rtol=1e-3, atol=0)
+    torch.testing.assert_close(seen, pixels, rtol=0, atol=0.02 * max(1.0, focal))
+
+
+def test_a_patch_ray_goes_through_the_cameras_origin():
+    _, input_rays, _, poses, _ = sample()
+    moment, direction = patch_rays(input_rays, 8).double().split(3, dim=-1)
+    origin = poses[:, :V, None, :3, 3].expand_as(direction)
+    torch.testing.assert_close(torch.linalg.cross(origin, direction), moment, rtol=0, atol=1e-5)
+
+
+def test_bf16_on_the_cpu_stays_close_to_float32():
+    for options in MODELS.values():
+        model = small_model(**options)
+        inputs = sample()[:3]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            fast = model(*inputs).float()
+        assert (fast - model(*inputs)).abs().mean() < 0.02
+
+
+def test_sizes_that_are_no_multiple_of_the_patch_are_refused():
+    with pytest.raises(ValueError, match="30x30 pixels: width and height must be multiples of the patch size 8"):
+        small_model()(*sample(size=30)[:3])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 100}, "multiple of head_width"),
+        ({"architecture": "encoder_decoder"}, "0 encoder blocks"),
+        ({"architecture": "nerf"}, "must be one of decoder_only"),
+        ({"predicted_depth": True}, "needs camera_encoding proxy_point"),
+        ({"camera_encoding": "prope", "head_width": 32}, "needs head_width 64"),
+    ],
+)
+def test_a_configuration_that_is_no_model_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        ModelConfig(**options)

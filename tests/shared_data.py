@@ -1,0 +1,15 @@
+"""Where the tests' large data lies: `../shared` beside the checkout. A user's checkout has none: those tests skip."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def shared(*parts: str) -> Path:
+    """The path of a shared file or folder; skips the running test where it is not there."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs ../shared/{'/'.join(parts)}, which this checkout does not have")
+    return path
