@@ -1,0 +1,1 @@
+"""Objaverse to weights: every stage a command. Nothing imports this package."""
