@@ -1,0 +1,91 @@
+"""Who may import whom (CONTRIBUTING.md): read from the sources, and seen in fresh interpreters."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("lvsm_engine", "blender_addon", "training")
+
+ALLOWED = {
+    "lvsm_engine.errors": (),
+    "lvsm_engine.progress": (),
+    "lvsm_engine.scene": ("lvsm_engine.errors",),
+    "lvsm_engine.photos": ("lvsm_engine.scene", "lvsm_engine.errors"),
+    "lvsm_engine.metrics": ("lvsm_engine.errors",),
+    "lvsm_engine.model": ("lvsm_engine.scene", "lvsm_engine.errors"),
+    "lvsm_engine.worker.messages": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.progress"),
+    "lvsm_engine.worker.client": (
+        "lvsm_engine",
+        "lvsm_engine.scene",
+        "lvsm_engine.errors",
+        "lvsm_engine.progress",
+        "lvsm_engine.worker.messages",
+    ),
+    "lvsm_engine": ("lvsm_engine",),
+    "blender_addon": (
+        "blender_addon",
+        "lvsm_engine.errors",
+        "lvsm_engine.progress",
+        "lvsm_engine.scene",
+        "lvsm_engine.worker.messages",
+        "lvsm_engine.worker.client",
+    ),
+    "training": ("training", "lvsm_engine", "blender_addon.scene_cameras"),
+}
+SCENE_MAY_USE = {"numpy", "pycolmap"}  # pycolmap only inside the function that reads COLMAP
+
+
+def modules():
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def is_within(module, place):
+    return module == place or module.startswith(place + ".")
+
+
+def imports_of(module, path):
+    """The absolute names of all that a module imports, function bodies included."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            # `from package import module` counts as the module where it is one.
+            for alias in node.names:
+                full = f"{name}.{alias.name}"
+                is_module = (ROOT / (full.replace(".", "/") + ".py")).exists() or (ROOT / full.replace(".", "/")).is_dir()
+                yield full if is_module else name
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(m, p, id=m) for m, p in modules()])
+def test_a_module_imports_only_what_its_room_may(module, path):
+    room = max((place for place in ALLOWED if is_within(module, place)), key=len)
+    own = [name for name in imports_of(module, path) if name.split(".")[0] in PACKAGES]
+    strangers = [
+        name for name in own if not is_within(name, room) and not any(is_within(name, place) for place in ALLOWED[room])
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(m, p, id=m) for m, p in modules() if is_within(m, "lvsm_engine.scene")])
+def test_the_scene_needs_only_numpy_and_the_standard_library(module, path):
+    outside = {name.split(".")[0] for name in imports_of(module, path)} - set(sys.stdlib_module_names) - {"lvsm_engine"}
+    assert outside <= SCENE_MAY_USE
+
+
+@pytest.mark.parametrize(
+    "module", ["lvsm_engine", "lvsm_engine.scene.captures", "lvsm_engine.worker.client", "lvsm_engine.worker.messages"]
+)
+def test_the_light_half_loads_neither_torch_nor_bpy(module):
+    script = f"import sys, {module}; print(sorted({{'torch', 'bpy', 'cv2', 'PIL', 'pycolmap'}} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
