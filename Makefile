@@ -1,0 +1,44 @@
+# make setup demo test extension screenshots bench: each makes what it needs first.
+PYTHON ?= python3.11
+VENV := .venv/bin
+BPY_VERSIONS := 4.2 5.0
+export PYTHONUNBUFFERED = 1
+
+.PHONY: setup demo test lint extension screenshots bench sample-capture clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(VENV)/pip install -q --upgrade pip
+	$(VENV)/pip install -q -e '.[dev,training]'
+	touch $@
+
+# bpy pins an older numpy, and each version of it needs an interpreter of its own.
+.venv-bpy/%/ready:
+	$(PYTHON) -m venv .venv-bpy/$*
+	.venv-bpy/$*/bin/pip install -q --upgrade pip
+	.venv-bpy/$*/bin/pip install -q 'bpy==$*.*' safetensors
+	touch $@
+
+extension: setup
+	$(VENV)/python build_extension.py
+
+test: setup lint $(BPY_VERSIONS:%=.venv-bpy/%/ready)
+	$(VENV)/python -m pytest
+
+lint: setup
+	$(VENV)/ruff check .
+	$(VENV)/mypy
+
+demo: setup .venv-bpy/5.0/ready
+	$(VENV)/python -m training.demo
+
+screenshots: setup
+	$(VENV)/python tests/blender/screenshots.py
+
+bench: setup
+	$(VENV)/lvsm bench
+
+clean:
+	rm -rf .venv .venv-bpy build dist demo screenshots
