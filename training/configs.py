@@ -35,12 +35,13 @@ class TrainingConfig:
     """Folder of views whose first 4 are the inputs and the others the targets."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     stages: tuple[Stage, ...] = (Stage(until=1.0, size=64),)
-    steps: int = 10_000
-    scenes: int = 6
+    steps: int = 6_000
+    scenes: int = 5
     """Scenes a step and process."""
+    views: int = 12
+    """Views of each scene: the inputs, and the others are the targets."""
     input_views: tuple[int, ...] = (1, 2, 3, 4, 4, 4, 4, 6, 8)
     """Each step draws its number of input views from these."""
-    targets: int = 6
     adamw_lr: float = 2e-3
     """For tokenizers, head and norms, and for all where muon_lr is 0."""
     muon_lr: float = 0.02
@@ -60,6 +61,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.stages[-1].until != 1.0 or any(a.until >= b.until for a, b in zip(self.stages, self.stages[1:], strict=False)):
             raise ValueError("stages must follow each other and end with until = 1.0.")
+        if max(self.input_views) >= self.views or min(self.input_views) < 1:
+            raise ValueError(f"input_views {self.input_views} must leave a target among {self.views} views.")
         for stage in self.stages:
             if stage.size % self.model.patch_size:
                 raise ValueError(f"a stage's size {stage.size} must be a multiple of the patch size {self.model.patch_size}.")
@@ -103,8 +106,8 @@ def smoke() -> TrainingConfig:
         stages=(Stage(until=0.5, size=16), Stage(until=1.0, size=32)),
         steps=20,
         scenes=2,
+        views=5,
         input_views=(1, 2, 3),
-        targets=2,
         warmup=2,
         save_every=5,
         validate_every=10,

@@ -205,7 +205,7 @@ class Run:
                 views = Views([(source.folder, source.weight) for source in config.sources], stage.size, config.seed)
             # All processes take the same number of inputs, so that none waits for another.
             inputs = int(np.random.default_rng((config.seed, step)).choice(config.input_views))
-            drawn = views.batch(step * self.processes + self.rank, config.scenes, inputs + config.targets)
+            drawn = views.batch(step * self.processes + self.rank, config.scenes, config.views)
             yield step, to_batch(drawn.images, drawn.camera_to_world, drawn.fxfycxcy, inputs, config.scene_frame, self.device)
 
     def step(self, step: int, batch: Batch) -> tuple[float, float]:
