@@ -105,7 +105,8 @@ def resample(images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     alpha = images[..., 3:] / np.float32(255) if channels == 4 else np.ones_like(images[..., :1], dtype=np.float32)
     premultiplied = np.concatenate([_LINEAR[images[..., :3]] * alpha, alpha], axis=-1)
     block = stored // size
-    means = premultiplied.reshape(len(images), size, block, size, block, 4).mean(axis=(2, 4))
+    # Strided sums: several times faster than a mean over reshaped axes.
+    means = sum(premultiplied[:, row::block, column::block] for row, column in np.ndindex(block, block)) / block**2
     over_white = np.clip(means[..., :3] + (1 - means[..., 3:]), 0, 1)
     return _srgb_codes(over_white), np.round(means[..., 3] * 255).astype(np.uint8)
 

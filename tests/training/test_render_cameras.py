@@ -1,0 +1,81 @@
+"""Where the rendered objects' cameras stand."""
+
+import numpy as np
+import pytest
+
+from lvsm_engine.scene.camera import Camera, project
+from training.render.cameras import SAMPLINGS, cameras_for, look_at, on_sphere
+
+
+def elevation_of(camera: Camera) -> float:
+    return float(np.degrees(np.arcsin(camera.position[2] / np.linalg.norm(camera.position))))
+
+
+def field_of_view_of(camera: Camera) -> float:
+    return float(2 * np.degrees(np.arctan(camera.width / 2 / camera.fx)))
+
+
+def test_look_at_puts_the_target_in_the_middle_and_the_world_upright() -> None:
+    camera = Camera(look_at(np.array([2.0, -1.0, 0.7]), np.array([0.1, 0.2, 0.3])), 100, 100, 32, 32, 64, 64)
+    pixels, depths = project(camera, np.array([[0.1, 0.2, 0.3], [0.1, 0.2, 0.5]]))
+    assert pixels[0] == pytest.approx([32, 32])
+    assert depths[0] == pytest.approx(np.linalg.norm([1.9, -1.2, 0.4]))
+    assert pixels[1][0] == pytest.approx(32) and pixels[1][1] < 32  # what is higher in the world is higher in the image
+
+
+@pytest.mark.parametrize("up", [1.0, -1.0])
+def test_a_camera_straight_above_or_below_has_a_pose(up: float) -> None:
+    Camera(look_at(np.array([0.0, 0.0, 2 * up]), np.zeros(3)), 50, 50, 16, 16, 32, 32)  # checks the rotation
+
+
+def test_on_sphere_counts_elevation_from_the_horizon_and_azimuth_from_x_to_y() -> None:
+    assert on_sphere(0, 90, 2) == pytest.approx([0, 2, 0], abs=1e-12)
+    assert on_sphere(30, 0, 2) == pytest.approx([np.sqrt(3), 0, 1])
+
+
+def test_published_cameras_keep_their_bounds_and_fill_them() -> None:
+    cameras = cameras_for("chair", "published", 2000, 128)
+    distances = [np.linalg.norm(camera.position) for camera in cameras]
+    elevations = [elevation_of(camera) for camera in cameras]
+    assert 1.5 <= min(distances) < 1.51 and 2.79 < max(distances) <= 2.8
+    assert -30 <= min(elevations) < -28 and 75 < max(elevations) <= 80
+    # Uniform over the sphere: as much area lies below the middle of the sines as above it.
+    middle = np.degrees(np.arcsin((np.sin(np.radians(-30)) + np.sin(np.radians(80))) / 2))
+    assert np.mean(np.array(elevations) < middle) == pytest.approx(0.5, abs=0.04)
+    assert {round(field_of_view_of(camera), 6) for camera in cameras} == {50.0}
+
+
+def test_varied_cameras_keep_the_object_s_size_in_the_image() -> None:
+    sampling = SAMPLINGS["varied"]
+    cameras = cameras_for("chair", "varied", 500, 128)
+    fields = [field_of_view_of(camera) for camera in cameras]
+    assert 30 <= min(fields) < 31 and 59 < max(fields) <= 60
+    sizes = [camera.fx / np.linalg.norm(camera.position) for camera in cameras]  # pixels a unit at the origin
+    nearest, farthest = (64 / np.tan(np.radians(25)) / distance for distance in sampling.distance)
+    assert farthest <= min(sizes) < farthest * 1.02 and nearest * 0.98 < max(sizes) <= nearest * (1 + 1e-9)
+
+
+def test_the_optical_axis_passes_the_origin_within_the_jitter() -> None:
+    offsets = []
+    for camera in cameras_for("chair", "published", 500, 128):
+        offsets.append(np.linalg.norm(np.cross(camera.forward, camera.position)))
+    assert 0.02 < np.mean(offsets) < 0.06 and max(offsets) < 0.2
+
+
+def test_protocol_cameras_are_4_known_inputs_and_10_seeded_targets() -> None:
+    cameras = cameras_for("shoe", "protocol", 0, 64)
+    assert len(cameras) == 14
+    for camera, azimuth in zip(cameras[:4], (0, 90, 180, 270), strict=True):
+        assert camera.position == pytest.approx(on_sphere(20, azimuth, 1.94))
+    for camera in cameras[4:]:
+        assert -10 <= elevation_of(camera) <= 60 and 1.7 <= np.linalg.norm(camera.position) <= 2.3
+    for camera in cameras:
+        assert field_of_view_of(camera) == pytest.approx(50)
+        assert project(camera, np.zeros((1, 3)))[0][0] == pytest.approx([32, 32])
+
+
+def test_cameras_depend_on_the_object_s_name_alone() -> None:
+    one, again, other = (cameras_for(name, "published", 3, 64) for name in ("a", "a", "b"))
+    for left, right in zip(one, again, strict=True):
+        assert np.array_equal(left.camera_to_world, right.camera_to_world)
+    assert not np.array_equal(one[0].camera_to_world, other[0].camera_to_world)
