@@ -69,13 +69,13 @@ class Views:
         self._odds = weights / weights.sum()
 
     def batch(self, number: int, scenes: int, views: int) -> PosedImages:
-        """Batch `number`: `scenes` scenes with `views` different views each, a function of the seed and `number` alone."""
+        """Batch `number`: scenes with different views each, a function of the seed and `number` alone."""
         generator = np.random.default_rng((self._seed, number))
         chosen = []
         for folder in generator.choice(len(self._folders), size=scenes, p=self._odds):
             scene = self._folders[folder][generator.integers(len(self._folders[folder]))]
             if views > len(scene.images):
-                raise ViewsError(f"{scene.name} has {len(scene.images)} views and {views} are asked for: ask for fewer.")
+                raise ViewsError(f"{scene.name} has {len(scene.images)} views, {views} are asked for: ask for fewer.")
             chosen.append((scene, generator.choice(len(scene.images), size=views, replace=False)))
         return _batch_of(chosen)
 
@@ -97,7 +97,8 @@ def read_scenes(folder: Path, size: int) -> Iterator[SceneViews]:
 def resample(images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Average areas in linear light with premultiplied alpha, then lay over white.
 
-    images: (V, S, S, 3 or 4) uint8, S a multiple of size. Returns images (V, size, size, 3) and alpha (V, size, size), uint8.
+    images: (V, S, S, 3 or 4) uint8, S a multiple of size.
+    Returns images (V, size, size, 3) and alpha (V, size, size), uint8.
     """
     stored, channels = images.shape[-2:]
     if channels == 3 and stored == size:

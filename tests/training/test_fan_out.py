@@ -10,7 +10,7 @@ from training.render import fan_out
 from training.render.fan_out import RenderJob, run
 
 # A studio that needs no Blender: what it does with a job is said by the job's name.
-STUDIO = '''
+STUDIO = """
 import json, os, pathlib, sys, time
 for line in sys.stdin:
     job = json.loads(line)
@@ -26,7 +26,7 @@ for line in sys.stdin:
     if not name.startswith("blank"):
         output.write_text("views")
     print(json.dumps({"rejected": "nothing to see" if name.startswith("blank") else None}), flush=True)
-'''
+"""
 
 
 @pytest.fixture

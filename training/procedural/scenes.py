@@ -104,7 +104,7 @@ def _random_solid(generator: Generator) -> Solid:
     return Solid(shape, turn * sizes, centre, random_texture(generator))
 
 
-def _white(origins: Tensor, directions: Tensor) -> Tensor:
+def _white(_: Tensor, directions: Tensor) -> Tensor:
     return torch.ones_like(directions)
 
 
@@ -147,9 +147,7 @@ def _pixel_rays(camera_to_world: Tensor, fxfycxcy: Tensor, size: int, device: to
     return tuple(rays.reshape(-1, 3).to(device, torch.float32) for rays in (origins, directions))
 
 
-def _trace(
-    solids: list[Solid], light: Light, background: Background, origins: Tensor, directions: Tensor
-) -> Tensor:
+def _trace(solids: list[Solid], light: Light, background: Background, origins: Tensor, directions: Tensor) -> Tensor:
     """Linear colours (N, 3) of what the rays meet first."""
     nearest = torch.full_like(origins[:, 0], MISS)
     owner = torch.full_like(nearest, -1, dtype=torch.long)

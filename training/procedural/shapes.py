@@ -18,11 +18,11 @@ TORUS_STEPS, TORUS_NEAR = 32, 4e-3
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A solid: `meet(origins, directions)` -> t (N,), `normal(points)` -> outward, not unit (N, 3), `extreme` points (M, 3)."""
+    """A solid: where rays meet it, its outward normals, and points that span its bounding box."""
 
-    meet: Callable[[Tensor, Tensor], Tensor]
-    normal: Callable[[Tensor], Tensor]
-    extreme: Tensor
+    meet: Callable[[Tensor, Tensor], Tensor]  # origins, directions (N, 3) -> t (N,)
+    normal: Callable[[Tensor], Tensor]  # points on the surface (N, 3) -> (N, 3), not unit
+    extreme: Tensor  # (M, 3)
 
 
 def _nearest(*roots: Tensor) -> Tensor:

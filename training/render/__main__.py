@@ -56,9 +56,8 @@ def main(options: Options) -> int:
     command = [str(options.python.absolute()), "-m", "training.render.studio"]
     with tqdm(total=len(jobs), unit="object") as bar:
         bar.update(sum(Path(job.output).exists() for job in jobs))
-        failures = fan_out.run(
-            jobs, command, options.out, options.processes, options.views * SECONDS_PER_VIEW, lambda: bar.update() or None
-        )
+        seconds = options.views * SECONDS_PER_VIEW
+        failures = fan_out.run(jobs, command, options.out, options.processes, seconds, bar.update)
     for failure in failures:
         print(f"left out: {failure.name}: {failure.reason}", file=sys.stderr)
     return 0

@@ -86,7 +86,7 @@ def protocol_cameras(generator: np.random.Generator, size: int) -> list[Camera]:
 
 
 def cameras_for(name: str, sampling: str, views: int, size: int) -> list[Camera]:
-    """The cameras of the object `name`; `sampling` is "protocol" (14 views, whatever `views` says) or one of SAMPLINGS."""
+    """The cameras of the object `name`; `sampling` is one of SAMPLINGS, or "protocol", whose 14 views are given."""
     generator = generator_for(name, sampling)
     if sampling == "protocol":
         return protocol_cameras(generator, size)

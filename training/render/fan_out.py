@@ -54,7 +54,7 @@ def run(
     folder: Path,
     processes: int,
     seconds_per_job: float,
-    on_done: Callable[[], None] = lambda: None,
+    on_done: Callable[[], object] = lambda: None,
 ) -> list[Failure]:
     """Do all jobs that have no output yet and are not in FOLDER/failures.json; return all failures of that file.
 
@@ -101,13 +101,13 @@ class Studio:
 
     def __init__(self, command: Sequence[str]) -> None:
         self.jobs = 0
-        self._log: IO[bytes] = tempfile.TemporaryFile()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
         )
 
     def do(self, job: RenderJob, seconds: float) -> str | None:
-        """None when the job is done, else why it is rejected. Raises StudioError when the process dies or is too slow."""
+        """None when the job is done, else why it is rejected. Raises StudioError when the process dies or dawdles."""
         self.jobs += 1
         assert self._process.stdin is not None and self._process.stdout is not None
         too_slow = threading.Event()
@@ -152,7 +152,7 @@ def _work(
     command: Sequence[str],
     seconds: float,
     record: FailureRecord,
-    on_done: Callable[[], None],
+    on_done: Callable[[], object],
 ) -> None:
     studio = None
     while True:
