@@ -144,7 +144,7 @@ def _pixel_rays(camera_to_world: Tensor, fxfycxcy: Tensor, size: int, device: to
     directions = torch.einsum("vij,vhwj->vhwi", camera_to_world[:, :3, :3], local)
     directions = directions / directions.norm(dim=-1, keepdim=True)
     origins = camera_to_world[:, None, None, :3, 3].expand_as(directions)
-    return tuple(rays.reshape(-1, 3).to(device, torch.float32) for rays in (origins, directions))
+    return origins.reshape(-1, 3).to(device, torch.float32), directions.reshape(-1, 3).to(device, torch.float32)
 
 
 def _trace(solids: list[Solid], light: Light, background: Background, origins: Tensor, directions: Tensor) -> Tensor:

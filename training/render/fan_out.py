@@ -7,9 +7,11 @@ a studio gives it that name last, so that a run that was killed goes on where it
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -110,8 +112,8 @@ class Studio:
         """None when the job is done, else why it is rejected. Raises StudioError when the process dies or dawdles."""
         self.jobs += 1
         assert self._process.stdin is not None and self._process.stdout is not None
-        too_slow = threading.Event()
-        alarm = threading.Timer(seconds, lambda: (too_slow.set(), self._process.kill()))
+        alarm = threading.Timer(seconds, self._process.kill)
+        started = time.monotonic()
         alarm.start()
         try:
             self._process.stdin.write(json.dumps(asdict(job)) + "\n")
@@ -121,10 +123,11 @@ class Studio:
             reply = ""
         finally:
             alarm.cancel()
-        if too_slow.is_set():
-            raise StudioError(f"took longer than {seconds:g} s")
         if not reply:
-            raise StudioError(f"the studio ended with status {self._process.wait()}: {self._last_words()}")
+            status = self._process.wait()
+            if status == -signal.SIGKILL and time.monotonic() - started >= seconds:
+                raise StudioError(f"took longer than {seconds:g} s")
+            raise StudioError(f"the studio ended with status {status}: {self._last_words()}")
         return json.loads(reply)["rejected"]
 
     def close(self) -> None:
