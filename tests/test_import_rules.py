@@ -62,7 +62,9 @@ def imports_of(module, path):
             # `from package import module` counts as the module where it is one.
             for alias in node.names:
                 full = f"{name}.{alias.name}"
-                is_module = (ROOT / (full.replace(".", "/") + ".py")).exists() or (ROOT / full.replace(".", "/")).is_dir()
+                is_module = (ROOT / (full.replace(".", "/") + ".py")).exists() or (
+                    ROOT / full.replace(".", "/")
+                ).is_dir()
                 yield full if is_module else name
 
 
@@ -76,7 +78,9 @@ def test_a_module_imports_only_what_its_room_may(module, path):
     assert strangers == []
 
 
-@pytest.mark.parametrize(("module", "path"), [pytest.param(m, p, id=m) for m, p in modules() if is_within(m, "lvsm_engine.scene")])
+@pytest.mark.parametrize(
+    ("module", "path"), [pytest.param(m, p, id=m) for m, p in modules() if is_within(m, "lvsm_engine.scene")]
+)
 def test_the_scene_needs_only_numpy_and_the_standard_library(module, path):
     outside = {name.split(".")[0] for name in imports_of(module, path)} - set(sys.stdlib_module_names) - {"lvsm_engine"}
     assert outside <= SCENE_MAY_USE

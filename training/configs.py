@@ -59,13 +59,17 @@ class TrainingConfig:
     validate_every: int = 500
 
     def __post_init__(self) -> None:
-        if self.stages[-1].until != 1.0 or any(a.until >= b.until for a, b in zip(self.stages, self.stages[1:], strict=False)):
+        if self.stages[-1].until != 1.0 or any(
+            a.until >= b.until for a, b in zip(self.stages, self.stages[1:], strict=False)
+        ):
             raise ValueError("stages must follow each other and end with until = 1.0.")
         if max(self.input_views) >= self.views or min(self.input_views) < 1:
             raise ValueError(f"input_views {self.input_views} must leave a target among {self.views} views.")
         for stage in self.stages:
             if stage.size % self.model.patch_size:
-                raise ValueError(f"a stage's size {stage.size} must be a multiple of the patch size {self.model.patch_size}.")
+                raise ValueError(
+                    f"a stage's size {stage.size} must be a multiple of the patch size {self.model.patch_size}."
+                )
 
     @property
     def resolution(self) -> int:

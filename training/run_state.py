@@ -17,7 +17,12 @@ BEFORE_DECAY = "before_decay.pt"
 
 
 def save_state(
-    folder: Path, name: str, step: int, model: dict[str, Tensor], optimizers: list[torch.optim.Optimizer], seconds: float
+    folder: Path,
+    name: str,
+    step: int,
+    model: dict[str, Tensor],
+    optimizers: list[torch.optim.Optimizer],
+    seconds: float,
 ) -> None:
     """Write what resumes the run before `step`; seconds: of training so far, all processes' wall clock."""
     state = {

@@ -1,8 +1,8 @@
 """Train a model.
 
-    python -m training.train --preset smoke --out runs/smoke                        # seconds, one process
-    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train --preset default --out runs/default   # two CPU cores
-    torchrun --nproc-per-node 8 -m training.train --preset default --out runs/default                    # one node's GPUs
+    python -m training.train --preset smoke --out runs/smoke                 # seconds, one process
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train --preset default    # two CPU cores
+    torchrun --nproc-per-node 8 -m training.train --preset default                     # one node's GPUs
 
 The same command again resumes where the run was stopped. A CPU does best with one thread a process: two processes
 that average their gradients wait for each other once a step, two threads at every operation.
@@ -25,7 +25,6 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lvsm_engine.model.checkpoint import Model, build_model
 from lvsm_engine.model.rays import plucker_rays
-from lvsm_engine.scene.camera import Camera
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 
 from .configs import PRESETS, TrainingConfig
@@ -61,7 +60,9 @@ def main(options: Options) -> None:
     if rank == 0:
         write_config(options.out, config)
         count = sum(parameter.numel() for parameter in model.parameters())
-        print(f"{config.name}: {count / 1e6:.2f} M parameters, {processes} x {device}, from step {step} to {config.steps}")
+        print(
+            f"{config.name}: {count / 1e6:.2f} M parameters, {processes} x {device}, from step {step} to {config.steps}"
+        )
     Run(config, options.out, model, trained, optimizers, rank, processes, device).train(step, seconds)
     if processes > 1:
         torch.distributed.destroy_process_group()
@@ -100,7 +101,9 @@ def build_optimizers(model: Model, config: TrainingConfig) -> list[torch.optim.O
     return optimizers
 
 
-def resume(folder: Path, config: TrainingConfig, model: Model, optimizers: list[torch.optim.Optimizer]) -> tuple[int, float]:
+def resume(
+    folder: Path, config: TrainingConfig, model: Model, optimizers: list[torch.optim.Optimizer]
+) -> tuple[int, float]:
     """Load the folder's state, if it has one; returns the next step and the seconds trained so far."""
     path = folder / LATEST
     if not path.exists():
@@ -136,16 +139,25 @@ class Batch:
 
 
 def to_batch(
-    images: Tensor, camera_to_world: np.ndarray, fxfycxcy: np.ndarray, inputs: int, frame: SceneFrame, device: torch.device
+    images: Tensor,
+    camera_to_world: np.ndarray,
+    fxfycxcy: np.ndarray,
+    inputs: int,
+    frame: SceneFrame,
+    device: torch.device,
 ) -> Batch:
     """Images (B, V + T, 3, H, W), poses (B, V + T, 4, 4) and intrinsics (B, V + T, 4) in the frame of the first V views."""
     H, W = images.shape[-2:]
     poses = []
     for scene_poses, scene_intrinsics in zip(camera_to_world, fxfycxcy, strict=True):
-        cameras = [Camera(pose, *lens, W, H) for pose, lens in zip(scene_poses[:inputs], scene_intrinsics, strict=False)]
+        cameras = [
+            Camera(pose, *lens, W, H) for pose, lens in zip(scene_poses[:inputs], scene_intrinsics, strict=False)
+        ]
         similarity, _ = world_to_model(frame, cameras)
         poses.append(framed(similarity, scene_poses))
-    rays = plucker_rays(torch.from_numpy(np.stack(poses)), torch.from_numpy(np.asarray(fxfycxcy, dtype=np.float64)), H, W)
+    rays = plucker_rays(
+        torch.from_numpy(np.stack(poses)), torch.from_numpy(np.asarray(fxfycxcy, dtype=np.float64)), H, W
+    )
     return Batch(images.to(device), rays.float().to(device), inputs)
 
 
@@ -156,8 +168,8 @@ def predict(model: nn.Module, batch: Batch) -> Tensor:
         return model(batch.images[:, :V], batch.rays[:, :V], batch.rays[:, V:]).float()
 
 
-def psnr_of(error: Tensor) -> float:
-    return -10 * math.log10(max(float(error), 1e-10))
+def psnr_of(mean_squared_error: float) -> float:
+    return -10 * math.log10(max(mean_squared_error, 1e-10))
 
 
 class Run:
@@ -206,7 +218,10 @@ class Run:
             # All processes take the same number of inputs, so that none waits for another.
             inputs = int(np.random.default_rng((config.seed, step)).choice(config.input_views))
             drawn = views.batch(step * self.processes + self.rank, config.scenes, config.views)
-            yield step, to_batch(drawn.images, drawn.camera_to_world, drawn.fxfycxcy, inputs, config.scene_frame, self.device)
+            yield (
+                step,
+                to_batch(drawn.images, drawn.camera_to_world, drawn.fxfycxcy, inputs, config.scene_frame, self.device),
+            )
 
     def step(self, step: int, batch: Batch) -> tuple[float, float]:
         """One update; returns the loss and the gradient's norm. A wild or broken step is skipped by all alike."""
@@ -245,10 +260,15 @@ class Run:
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         for scene in scenes:
             batch = to_batch(
-                scene.images, scene.camera_to_world, scene.fxfycxcy, VALIDATION_INPUTS, self.config.scene_frame, self.device
+                scene.images,
+                scene.camera_to_world,
+                scene.fxfycxcy,
+                VALIDATION_INPUTS,
+                self.config.scene_frame,
+                self.device,
             )
             errors = (predict(self.model, batch) - batch.images[:, batch.inputs :]).square().mean(dim=(0, 2, 3, 4))
-            total += torch.tensor([sum(psnr_of(error) for error in errors), len(errors)], device=self.device)
+            total += torch.tensor([sum(map(psnr_of, errors.tolist())), len(errors)], device=self.device)
         if self.processes > 1:
             torch.distributed.all_reduce(total)
         if self.log:

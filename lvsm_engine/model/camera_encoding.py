@@ -9,6 +9,7 @@ Letters in shapes: B scenes, V views, n tokens a view, H heads, d = 64 channels 
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,9 +78,7 @@ class CameraEncoding:
 
     def repeated(self, times: int) -> "CameraEncoding":
         """Each scene's encoding `times` times: B becomes B * times."""
-        return replace(
-            self, **{name: value.repeat_interleave(times, dim=0) for name, value in _tensors(self).items()}
-        )
+        return replace(self, **{name: value.repeat_interleave(times, dim=0) for name, value in _tensors(self).items()})
 
     def of_single_views(self) -> "CameraEncoding":
         """Every view as a scene of its own: (B, V, ...) becomes (B * V, 1, ...)."""
@@ -154,6 +153,6 @@ def _view_matrices(rays: Tensor) -> tuple[Tensor, Tensor]:
     return torch.kron(blocks, projection), torch.kron(blocks, inverse)
 
 
-def _tensors(encoding: CameraEncoding) -> dict[str, Tensor]:
+def _tensors(encoding: CameraEncoding) -> dict[str, Any]:
     names = ("matrices", "inverses", "cosines", "sines", "nearest", "direction", "entry")
     return {name: getattr(encoding, name) for name in names if getattr(encoding, name) is not None}

@@ -76,7 +76,7 @@ def load_checkpoint(path: str | Path) -> tuple[Model, ModelCard]:
     if _is_pickle(path):
         tensors = _read_published(path)
         model = model_from_published(tensors, path)
-        return model, published_card(path.name, model.config)
+        return model, published_card(path.name)
     config, card = read_card(path)
     with _open_safetensors(path) as file:
         tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -88,7 +88,7 @@ def read_card(path: str | Path) -> tuple[ModelConfig, ModelCard]:
     path = find_model_file(path)
     if _is_pickle(path):
         config = _infer_config(_read_published(path), path)
-        return config, published_card(path.name, config)
+        return config, published_card(path.name)
     with _open_safetensors(path) as file:
         text = (file.metadata() or {}).get("lvsm")
     if text is None:
@@ -123,7 +123,7 @@ def export_published(path: str | Path, model: Model) -> None:
     _write_whole(Path(path), lambda part: torch.save({"model": tensors}, part))
 
 
-def published_card(name: str, config: ModelConfig) -> ModelCard:
+def published_card(name: str) -> ModelCard:
     """The card of a published model: what the released configurations say (scene-level, RealEstate10K)."""
     return ModelCard(
         name=Path(name).stem,
@@ -314,7 +314,9 @@ def _write_whole(path: Path, write) -> None:
         os.replace(part, path)
     except (OSError, SafetensorError, RuntimeError) as error:
         part.unlink(missing_ok=True)
-        raise CheckpointError(f"{path}: the model cannot be written ({error}). Free space or choose another folder.") from error
+        raise CheckpointError(
+            f"{path}: the model cannot be written ({error}). Free space or choose another folder."
+        ) from error
 
 
 def _refusal(path: str | Path, reason: str) -> CheckpointError:

@@ -52,7 +52,9 @@ class ModelConfig:
             raise ValueError(f"width {self.width} must be a multiple of head_width {self.head_width}.")
         has_encoder = self.architecture == "encoder_decoder"
         if has_encoder != (self.encoder_blocks > 0) or has_encoder != (self.latents > 0):
-            raise ValueError(f"{self.architecture} with {self.encoder_blocks} encoder blocks and {self.latents} latents.")
+            raise ValueError(
+                f"{self.architecture} with {self.encoder_blocks} encoder blocks and {self.latents} latents."
+            )
         if has_encoder and (self.inputs_first or self.camera_encoding != "none"):
             raise ValueError("inputs_first and camera_encoding are options of decoder_only: latents have no camera.")
         if self.camera_encoding != "none" and self.head_width != 64:

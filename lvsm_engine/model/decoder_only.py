@@ -11,12 +11,8 @@ from torch import Tensor, nn
 
 from .camera_encoding import CameraEncoding, encode_cameras, joined
 from .config import ModelConfig
-from .tokens import to_images, to_patches
-from .transformer import Block, KeysValues, initialise_blocks
-
-
-def never_stop() -> None:
-    """The check that does nothing."""
+from .tokens import ViewTransformer
+from .transformer import Block, KeysValues, initialise_blocks, never_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class InputKeysValues:
     blocks: tuple[KeysValues, ...]
 
 
-class DecoderOnly(nn.Module):
+class DecoderOnly(ViewTransformer):
     """Photos and rays in, the targets' images out, by one transformer.
 
     Published: every target is a sequence of its own with all inputs, and all tokens see all. With
@@ -42,17 +38,8 @@ class DecoderOnly(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        pixels = config.patch_size**2
-        self.tokenize_inputs = nn.Linear(9 * pixels, config.width, bias=False)
-        self.tokenize_targets = nn.Linear(6 * pixels, config.width, bias=False)
-        self.norm = nn.LayerNorm(config.width, bias=False)
+        super().__init__(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.to_pixels = nn.Sequential(
-            nn.LayerNorm(config.width, bias=False), nn.Linear(config.width, 3 * pixels, bias=False), nn.Sigmoid()
-        )
-        initialise_tokenizers(self)
         initialise_blocks(self.blocks)
 
     def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor) -> Tensor:
@@ -63,7 +50,7 @@ class DecoderOnly(nn.Module):
         self, images: Tensor, input_rays: Tensor, check: Callable[[], None] = never_stop
     ) -> InputTokens | InputKeysValues:
         """What serves every target of these inputs. `check` is called before each block and may raise to stop."""
-        tokens = input_tokens(self, images, input_rays)
+        tokens = self.input_tokens(images, input_rays)
         cameras = self._encode_cameras(input_rays)
         if not self.config.inputs_first:
             return InputTokens(tokens, cameras)
@@ -82,7 +69,7 @@ class DecoderOnly(nn.Module):
         check: Callable[[], None] = never_stop,
     ) -> Tensor:
         """The targets' images (B, T, 3, H, W) in [0, 1] from their rays (B, T, 6, H, W)."""
-        tokens = target_tokens(self, target_rays)  # (B, T, n, D)
+        tokens = self.target_tokens(target_rays)  # (B, T, n, D)
         cameras = self._encode_cameras(target_rays)
         if isinstance(encoding, InputTokens):
             x = self._decode_with_inputs(encoding, tokens, cameras, check)
@@ -91,7 +78,7 @@ class DecoderOnly(nn.Module):
             for block, context in zip(self.blocks, encoding.blocks, strict=True):
                 check()
                 x, _ = block(x, cameras, context)
-        return pixels_of(self, x, target_rays)
+        return self.pixels(x, target_rays)
 
     def _decode_with_inputs(
         self, inputs: InputTokens, tokens: Tensor, cameras: CameraEncoding | None, check: Callable[[], None]
@@ -109,25 +96,3 @@ class DecoderOnly(nn.Module):
 
     def _encode_cameras(self, rays: Tensor) -> CameraEncoding | None:
         return encode_cameras(self.config.camera_encoding, rays, self.config.patch_size, self.config.heads)
-
-
-def input_tokens(model: nn.Module, images: Tensor, rays: Tensor) -> Tensor:
-    """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel, through the model's tokenizer."""
-    posed = torch.cat([2 * images - 1, rays], dim=2)
-    return model.tokenize_inputs(to_patches(posed, model.config.patch_size)).flatten(1, 2)
-
-
-def target_tokens(model: nn.Module, rays: Tensor) -> Tensor:
-    """(B, T, n, D): patches of rays, 6 channels a pixel, through the model's tokenizer."""
-    return model.tokenize_targets(to_patches(rays, model.config.patch_size))
-
-
-def pixels_of(model: nn.Module, tokens: Tensor, rays: Tensor) -> Tensor:
-    """The head: (B, T, n, D) -> (B, T, 3, H, W) in [0, 1], of the rays' height and width."""
-    return to_images(model.to_pixels(tokens), model.config.patch_size, *rays.shape[-2:])
-
-
-def initialise_tokenizers(model: nn.Module) -> None:
-    """Tokenizers and head: normal with std 0.02."""
-    for linear in (model.tokenize_inputs, model.tokenize_targets, model.to_pixels[1]):
-        nn.init.normal_(linear.weight, std=0.02)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
-from .decoder_only import initialise_tokenizers, input_tokens, never_stop, pixels_of, target_tokens
-from .transformer import Block, initialise_blocks
+from .tokens import ViewTransformer
+from .transformer import Block, initialise_blocks, never_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +21,15 @@ class Latents:
     tokens: Tensor
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(ViewTransformer):
     """Photos and rays in, latents; latents and rays in, the targets' images out."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        pixels = config.patch_size**2
+        super().__init__(config)
         self.latents = nn.Parameter(torch.empty(config.latents, config.width))
-        self.tokenize_inputs = nn.Linear(9 * pixels, config.width, bias=False)
-        self.tokenize_targets = nn.Linear(6 * pixels, config.width, bias=False)
         self.encoder = nn.ModuleList(Block(config) for _ in range(config.encoder_blocks))
-        self.norm = nn.LayerNorm(config.width, bias=False)
         self.decoder = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.to_pixels = nn.Sequential(
-            nn.LayerNorm(config.width, bias=False), nn.Linear(config.width, 3 * pixels, bias=False), nn.Sigmoid()
-        )
         nn.init.trunc_normal_(self.latents, std=0.02)
-        initialise_tokenizers(self)
         initialise_blocks(self.encoder)
         initialise_blocks(self.decoder)
 
@@ -48,7 +39,7 @@ class EncoderDecoder(nn.Module):
 
     def encode(self, images: Tensor, input_rays: Tensor, check: Callable[[], None] = never_stop) -> Latents:
         """The inputs as latents. `check` is called before each block and may raise to stop."""
-        tokens = input_tokens(self, images, input_rays)
+        tokens = self.input_tokens(images, input_rays)
         latents = self.latents.expand(len(tokens), -1, -1).to(tokens.dtype)
         x = torch.cat([latents, tokens], dim=1)[:, None]  # (B, 1, L + V * n, D); no norm in front of the encoder
         for block in self.encoder:
@@ -58,11 +49,11 @@ class EncoderDecoder(nn.Module):
 
     def decode(self, encoding: Latents, target_rays: Tensor, check: Callable[[], None] = never_stop) -> Tensor:
         """The targets' images (B, T, 3, H, W) in [0, 1] from their rays (B, T, 6, H, W)."""
-        tokens = target_tokens(self, target_rays)  # (B, T, n, D)
+        tokens = self.target_tokens(target_rays)  # (B, T, n, D)
         T, n = tokens.shape[1:3]
         latents = encoding.tokens[:, None].expand(-1, T, -1, -1).to(tokens.dtype)
         x = self.norm(torch.cat([tokens, latents], dim=2))  # (B, T, n + L, D)
         for block in self.decoder:
             check()
             x, _ = block(x)
-        return pixels_of(self, x[:, :, :n], target_rays)
+        return self.pixels(x[:, :, :n], target_rays)

@@ -58,7 +58,8 @@ def world_to_image(rays: Tensor) -> Tensor:
     moment, direction = sample[..., :3], sample[..., 3:]
     x, y = 2 * (columns.double() + 0.5) / W - 1, 2 * (rows.double() + 0.5) / H - 1
     pixels = torch.stack(
-        [x.repeat(GRID), y.repeat_interleave(GRID), torch.ones(GRID * GRID, device=rays.device, dtype=torch.float64)], -1
+        [x.repeat(GRID), y.repeat_interleave(GRID), torch.ones(GRID * GRID, device=rays.device, dtype=torch.float64)],
+        -1,
     )  # (16, 3)
 
     identity = torch.eye(3, device=rays.device, dtype=torch.float64)

@@ -5,6 +5,7 @@ M tokens of the shared context, H heads, d channels a head, D = H * d the width.
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,10 @@ from .config import ModelConfig
 
 # A block may move a proxy point this far along its ray, in units of the scene frame.
 DEPTH_REACH = 0.8
+
+
+def never_stop() -> None:
+    """The check between blocks that does nothing."""
 
 
 class KeysValues(NamedTuple):
@@ -125,12 +130,12 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x)), keys_values
 
 
-def initialise_blocks(blocks: nn.ModuleList) -> None:
+def initialise_blocks(blocks: Iterable[nn.Module]) -> None:
     """Depth-scaled initialisation: block i's matrices are normal with std 0.02 / sqrt(2 (i + 1))."""
     for i, block in enumerate(blocks):
         for module in block.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02 / math.sqrt(2 * (i + 1)))
-        if block.to_depth is not None:
+        if isinstance(block, Block) and block.to_depth is not None:
             nn.init.zeros_(block.to_depth.weight)
             nn.init.zeros_(block.to_depth.bias)

@@ -141,6 +141,12 @@ def cropped(camera: Camera, left: int, top: int, width: int, height: int) -> Cam
     return replace(camera, cx=camera.cx - left, cy=camera.cy - top, width=width, height=height)
 
 
+def camera_of(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, width: int, height: int) -> Camera:
+    """The Camera of arrays (4, 4) and (4,)."""
+    fx, fy, cx, cy = (float(value) for value in fxfycxcy)
+    return Camera(camera_to_world, fx, fy, cx, cy, width, height)
+
+
 def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """World points (N, 3) -> pixels (N, 2) and depths (N,) along the optical axis.
 

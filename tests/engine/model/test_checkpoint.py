@@ -181,10 +181,17 @@ def test_damaged_metadata_are_refused(tmp_path):
 def test_a_file_for_another_architecture_is_refused(tmp_path):
     decoder = build_model(CONFIGS["decoder_only"])
     save_checkpoint(tmp_path / "a.safetensors", decoder, CARD)
-    metadata = {"format": 1, "config": {"architecture": "encoder_decoder", "width": 64, "blocks": 2, "encoder_blocks": 1, "latents": 5}}
+    metadata = {
+        "format": 1,
+        "config": {"architecture": "encoder_decoder", "width": 64, "blocks": 2, "encoder_blocks": 1, "latents": 5},
+    }
     card = {"name": "x", "scene_frame": {"kind": "identity", "scale": 1.0}, "resolution": 64, "input_views": [1, 2]}
     card |= {"field_of_view": [50, 50], "background": None, "licence": ""}
-    save_file(load_file(tmp_path / "a.safetensors"), tmp_path / "b.safetensors", metadata={"lvsm": json.dumps({**metadata, "card": card})})
+    save_file(
+        load_file(tmp_path / "a.safetensors"),
+        tmp_path / "b.safetensors",
+        metadata={"lvsm": json.dumps({**metadata, "card": card})},
+    )
     with pytest.raises(CheckpointError, match="'latents' is missing"):
         load_model(tmp_path / "b.safetensors")
 

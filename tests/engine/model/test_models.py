@@ -7,7 +7,6 @@ import torch
 
 from lvsm_engine.model.checkpoint import build_model
 from lvsm_engine.model.config import ModelConfig
-from lvsm_engine.model.decoder_only import input_tokens, pixels_of, target_tokens
 from lvsm_engine.model.rays import patch_rays, plucker_rays, world_to_image
 
 B, V, T, SIZE = 2, 3, 2, 32
@@ -18,7 +17,9 @@ def look_at_cameras(count, generator, distance=2.0):
     """Cameras (count, 4, 4) at random places around the origin, looking at it; OpenCV axes."""
     position = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator, dtype=torch.float64), dim=-1)
     forward = -position
-    right = torch.nn.functional.normalize(torch.linalg.cross(forward, torch.randn(count, 3, generator=generator).double()))
+    right = torch.nn.functional.normalize(
+        torch.linalg.cross(forward, torch.randn(count, 3, generator=generator).double())
+    )
     down = torch.linalg.cross(forward, right)
     poses = torch.eye(4, dtype=torch.float64).repeat(count, 1, 1)
     poses[:, :3] = torch.stack([right, down, forward, distance * position], dim=-1)
@@ -45,7 +46,7 @@ def small_model(**options):
 
 def masked_twin(model, images, input_rays, target_rays):
     """The mask 'inputs first' as one plain sequence [inputs; all targets] with a matrix of forbidden pairs."""
-    tokens = torch.cat([input_tokens(model, images, input_rays), target_tokens(model, target_rays).flatten(1, 2)], dim=1)
+    tokens = torch.cat([model.input_tokens(images, input_rays), model.target_tokens(target_rays).flatten(1, 2)], dim=1)
     n = (input_rays.shape[-1] // model.config.patch_size) ** 2
     view = torch.arange(V + T).repeat_interleave(n)
     allowed = (view[None] < V) | (view[None] == view[:, None])  # (query, key)
@@ -70,15 +71,13 @@ def masked_twin(model, images, input_rays, target_rays):
             out = encoding.outputs(out.unflatten(1, (V + T, n))).flatten(1, 2)
         x = x + block.attention.to_out(out.flatten(2))
         x = x + block.mlp(block.norm2(x))
-    return pixels_of(model, x[:, V * n :].unflatten(1, (T, n)), target_rays)
+    return model.pixels(x[:, V * n :].unflatten(1, (T, n)), target_rays)
 
 
 @pytest.mark.parametrize("encoding", [*ENCODINGS, "predicted_depth"])
 def test_the_cached_mask_is_the_same_function_as_one_masked_sequence(encoding):
     depth = encoding == "predicted_depth"
-    model = small_model(
-        inputs_first=True, camera_encoding="proxy_point" if depth else encoding, predicted_depth=depth
-    )
+    model = small_model(inputs_first=True, camera_encoding="proxy_point" if depth else encoding, predicted_depth=depth)
     images, input_rays, target_rays, _, _ = sample()
     expected = masked_twin(model, images, input_rays, target_rays)
     torch.testing.assert_close(model(images, input_rays, target_rays), expected, rtol=0, atol=2e-5)
@@ -117,7 +116,9 @@ def test_every_parameter_has_a_part_in_the_picture(name):
     model = small_model(**MODELS[name]).requires_grad_(True)
     images, input_rays, target_rays, _, _ = sample()
     model(images, input_rays, target_rays).square().sum().backward()
-    silent = [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    silent = [
+        name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
     assert silent == []
 
 
@@ -167,7 +168,9 @@ def test_a_camera_is_read_back_from_its_rays(focal):
     points = torch.randn(100, 3, generator=generator).double() * 0.3
     in_camera = (points - poses[0, :, None, :3, 3]) @ poses[0, :, :3, :3]  # (5, 100, 3)
     pixels = fxfycxcy[0, :, None, :2] * in_camera[..., :2] / in_camera[..., 2:] + fxfycxcy[0, :, None, 2:]
-    projected = torch.einsum("vij,nj->vni", world_to_image(rays)[0].double()[:, :3], torch.nn.functional.pad(points, (0, 1), value=1))
+    projected = torch.einsum(
+        "vij,nj->vni", world_to_image(rays)[0].double()[:, :3], torch.nn.functional.pad(points, (0, 1), value=1)
+    )
     seen = (projected[..., :2] / projected[..., 2:] + 1) / 2 * torch.tensor([width, height])
     torch.testing.assert_close(projected[..., 2], in_camera[..., 2], rtol=1e-3, atol=0)
     torch.testing.assert_close(seen, pixels, rtol=0, atol=0.02 * max(1.0, focal))

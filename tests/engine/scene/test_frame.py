@@ -27,9 +27,7 @@ def look_at(position, target=(0, 0, 0), up=(0, 0, 1)):
 
 def ring(count, height, radius=3.0, centre=(0, 0, 0)):
     angles = 2 * np.pi * np.arange(count) / count
-    return np.stack(
-        [look_at(np.add(centre, [radius * np.cos(a), radius * np.sin(a), height]), centre) for a in angles]
-    )
+    return np.stack([look_at(np.add(centre, [radius * np.cos(a), radius * np.sin(a), height]), centre) for a in angles])
 
 
 def random_rotation(generator):
@@ -73,7 +71,9 @@ def test_the_subjects_middle_becomes_the_origin_and_the_cameras_stand_at_the_giv
 @given(seed=st.integers(0, 2**32 - 1), scale=st.floats(1e-3, 1e3))
 def test_the_subject_frame_does_not_care_how_the_world_is_turned_moved_and_scaled_but_for_the_azimuth(seed, scale):
     generator = np.random.default_rng(seed)
-    poses = np.stack([look_at(position, generator.normal(size=3) * 0.1) for position in generator.normal(size=(5, 3)) * 3])
+    poses = np.stack(
+        [look_at(position, generator.normal(size=3) * 0.1) for position in generator.normal(size=(5, 3)) * 3]
+    )
     world = np.eye(4)
     world[:3, :3] = scale * random_rotation(generator)
     world[:3, 3] = generator.normal(size=3) * 10 * scale
@@ -105,7 +105,9 @@ def test_every_set_of_cameras_has_a_finite_frame(name, kind):
     similarity, _ = world_to_model(SceneFrame(kind, 1.35), [camera(pose) for pose in poses])
     result = framed(similarity, poses)
     assert np.isfinite(result).all()
-    np.testing.assert_allclose(result[:, :3, :3] @ result[:, :3, :3].transpose(0, 2, 1), np.eye(3)[None].repeat(len(poses), 0), atol=1e-6)
+    np.testing.assert_allclose(
+        result[:, :3, :3] @ result[:, :3, :3].transpose(0, 2, 1), np.eye(3)[None].repeat(len(poses), 0), atol=1e-6
+    )
     assert np.linalg.det(similarity[:3, :3]) > 0
     if kind == "subject":
         assert np.abs(result[:, :3, 3]).max() < 10
