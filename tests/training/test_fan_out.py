@@ -1,7 +1,10 @@
 """Jobs over studio processes that die, hang and reject on purpose."""
 
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,21 @@ def test_a_rejected_object_is_recorded_and_not_tried_again(tmp_path: Path, comma
     (failure,) = run(jobs_for(tmp_path / "out", "blank"), command, tmp_path / "out", 1, 60)
     assert (failure.name, failure.reason) == ("blank", "nothing to see")
     assert starts(tmp_path / "out") == ["blank"]
+
+
+def test_ctrl_c_finishes_the_object_in_hand_and_blames_none(tmp_path: Path, command: list[str]) -> None:
+    jobs = jobs_for(tmp_path / "out", "good1", "good2", "good3")
+
+    def press() -> None:
+        if len(starts(tmp_path / "out")) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(jobs, command, tmp_path / "out", 1, 60, press)
+    assert Path(jobs[0].output).exists() and not Path(jobs[2].output).exists()
+    assert run(jobs, command, tmp_path / "out", 1, 60) == []
+    assert sorted(starts(tmp_path / "out")) == ["good1", "good2", "good3"]
 
 
 def test_processes_are_renewed_after_some_objects(

@@ -6,6 +6,7 @@
 Run it again after any interruption: objects that have their file are skipped, as are those in OUT/failures.json.
 """
 
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,9 @@ def main(options: Options) -> int:
     objects = sorted(options.source.glob("*.glb"))[: options.limit]
     if not objects:
         print(f"{options.source} has no .glb files: give the folder that holds them.", file=sys.stderr)
+        return 2
+    if subprocess.run([options.python, "-c", "import bpy"], capture_output=True).returncode != 0:
+        print(f"{options.python} cannot import bpy: give a Python that has it (pip install bpy).", file=sys.stderr)
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
     jobs = [

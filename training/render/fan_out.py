@@ -7,12 +7,12 @@ a studio gives it that name last, so that a run that was killed goes on where it
 
 import json
 import os
-import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -68,14 +68,14 @@ def run(
     for job in jobs:
         if not Path(job.output).exists() and job.name not in record.names():
             queue.put(job)
-    threads = [
-        threading.Thread(target=_work, args=(queue, command, seconds_per_job, record, on_done))
-        for _ in range(min(processes, queue.qsize()))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(processes) as pool:
+        workers = [pool.submit(_work, queue, command, seconds_per_job, record, on_done) for _ in range(processes)]
+        try:
+            for worker in workers:
+                worker.result()
+        except KeyboardInterrupt:
+            _drain(queue)  # The pool's exit waits for the objects in hand.
+            raise
     return record.failures
 
 
@@ -104,8 +104,14 @@ class Studio:
     def __init__(self, command: Sequence[str]) -> None:
         self.jobs = 0
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+        # In a session of its own: Ctrl-C is for the fan-out, which lets the object in hand be finished.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            start_new_session=True,
         )
 
     def do(self, job: RenderJob, seconds: float) -> str | None:
@@ -125,7 +131,7 @@ class Studio:
             alarm.cancel()
         if not reply:
             status = self._process.wait()
-            if status == -signal.SIGKILL and time.monotonic() - started >= seconds:
+            if time.monotonic() - started >= seconds:
                 raise StudioError(f"took longer than {seconds:g} s")
             raise StudioError(f"the studio ended with status {status}: {self._last_words()}")
         return json.loads(reply)["rejected"]
@@ -150,6 +156,18 @@ class StudioError(Exception):
     """A studio process that died or had to be killed."""
 
 
+def _next(queue: SimpleQueue[RenderJob]) -> RenderJob | None:
+    try:
+        return queue.get_nowait()
+    except Empty:
+        return None
+
+
+def _drain(queue: SimpleQueue[RenderJob]) -> None:
+    while _next(queue):
+        pass
+
+
 def _work(
     queue: SimpleQueue[RenderJob],
     command: Sequence[str],
@@ -158,11 +176,7 @@ def _work(
     on_done: Callable[[], object],
 ) -> None:
     studio = None
-    while True:
-        try:
-            job = queue.get_nowait()
-        except Empty:
-            break
+    while job := _next(queue):
         for attempt in (1, 2):
             if studio is None:
                 studio = Studio(command)
