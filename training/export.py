@@ -64,8 +64,8 @@ def card_text(options: Options, config: dict, state: dict) -> str:
 
 Licence: {options.licence}. Trained with this project's `training/` (preset `{config["name"]}`), from nothing.
 
-Made for single objects in front of white, photographed all around, at {config["stages"][-1]["size"]} px. Backgrounds, thin parts and
-texture finer than a patch of {config["model"]["patch_size"]} px are beyond it.
+Made for single objects in front of white, photographed all around, at {config["stages"][-1]["size"]} px.
+Backgrounds, thin parts and texture finer than a patch of {config["model"]["patch_size"]} px are beyond it.
 
 ## Data
 

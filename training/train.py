@@ -25,6 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lvsm_engine.model.checkpoint import Model, build_model
 from lvsm_engine.model.rays import plucker_rays
+from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 
 from .configs import PRESETS, TrainingConfig
@@ -150,9 +151,7 @@ def to_batch(
     H, W = images.shape[-2:]
     poses = []
     for scene_poses, scene_intrinsics in zip(camera_to_world, fxfycxcy, strict=True):
-        cameras = [
-            Camera(pose, *lens, W, H) for pose, lens in zip(scene_poses[:inputs], scene_intrinsics, strict=False)
-        ]
+        cameras = [camera_of(*one, W, H) for one in zip(scene_poses[:inputs], scene_intrinsics, strict=False)]
         similarity, _ = world_to_model(frame, cameras)
         poses.append(framed(similarity, scene_poses))
     rays = plucker_rays(

@@ -88,7 +88,8 @@ class CameraEncoding:
 def joined(first: CameraEncoding, second: CameraEncoding) -> CameraEncoding:
     """The encoding of the views of both, one after the other along V."""
     others = _tensors(second)
-    return replace(first, **{name: torch.cat([value, others[name]], dim=1) for name, value in _tensors(first).items()})
+    both: dict[str, Any] = {name: torch.cat([value, others[name]], dim=1) for name, value in _tensors(first).items()}
+    return replace(first, **both)
 
 
 def encode_cameras(kind: str, rays: Tensor, patch_size: int, heads: int) -> CameraEncoding | None:

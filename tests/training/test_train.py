@@ -139,7 +139,9 @@ def test_two_processes_end_with_the_same_weights(config, tmp_path):
     script.write_text(
         "import sys\n"
         "from training import configs, train\n"
-        f"from training.configs import *\nfrom lvsm_engine.model.config import ModelConfig\nfrom lvsm_engine.scene.frame import SceneFrame\n"
+        "from training.configs import *\n"
+        "from lvsm_engine.model.config import ModelConfig\n"
+        "from lvsm_engine.scene.frame import SceneFrame\n"
         f"configs.PRESETS['tiny'] = lambda: {config!r}\n"
         "train.PRESETS = configs.PRESETS\n"
         f"train.main(train.Options(preset='tiny', out=train.Path({str(tmp_path / 'two')!r}), steps=12))\n"
