@@ -1,0 +1,89 @@
+"""The engine's process as Blender sees it: one a Blender, started on demand, ended with Blender; and its last failure.
+
+What is kept here is kept in the module: a render's thread must not write to Blender's data.
+"""
+
+import atexit
+from collections.abc import Sequence
+from pathlib import Path
+
+import bpy
+from bpy.app.handlers import persistent
+
+from lvsm_engine.errors import LvsmError
+from lvsm_engine.progress import Progress
+from lvsm_engine.scene.camera import Camera
+from lvsm_engine.worker.client import Client, Request
+
+from . import bundled_engine, input_views, preferences
+
+failure: LvsmError | None = None
+"""Why the last synthesis or render gave nothing, until the next begins."""
+
+_client: Client | None = None
+_settings: tuple[str, str] | None = None
+
+
+def client() -> Client:
+    """The engine's client, by the preferences of now: a changed Python or device means a new process."""
+    global _client, _settings
+    settings = (preferences.python_path(), preferences.device())
+    if _client is None or settings != _settings:
+        shutdown()
+        python, device = settings
+        _client = Client(python, bundled_engine.ENGINE_FOLDER, log_path(), device=device)
+        _settings = settings
+    return _client
+
+
+def state() -> str:
+    """ "stopped", "starting", "ready", "busy" or "failed"; asking starts nothing."""
+    return "stopped" if _client is None else _client.state
+
+
+def device_name() -> str:
+    """What the engine computes on, as it said itself; empty before it did."""
+    hello = None if _client is None else _client.hello
+    return hello["device_name"] if hello else ""
+
+
+def log_path() -> Path:
+    return Path(bpy.app.tempdir) / "lvsm_engine.log"
+
+
+def model_file(scene: bpy.types.Scene) -> str:
+    """The scene's model: a file, or "default"."""
+    model = scene.lvsm.model
+    return bpy.path.abspath(model) if model else "default"
+
+
+def render(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, cameras: Sequence[Camera]) -> Request:
+    """Ask for what the cameras see, from the scene's input views. Returns at once. Raises LvsmError."""
+    forget_failure()
+    return client().render(model_file(scene), input_views.input_views(scene, depsgraph), cameras)
+
+
+def keep_failure(error: LvsmError) -> None:
+    global failure
+    failure = error
+
+
+def forget_failure() -> None:
+    global failure
+    failure = None
+
+
+def progress_text(progress: Progress) -> str:
+    """For people: "Rendering, 1:20 left"."""
+    if progress.seconds_left is None:
+        return progress.stage
+    minutes, seconds = divmod(round(progress.seconds_left), 60)
+    return f"{progress.stage}, {minutes}:{seconds:02} left"
+
+
+def shutdown() -> None:
+    """End the process, if there is one. The next request starts another."""
+    global _client
+    if _client is not None:
+        _client.stop()
+        _client = None

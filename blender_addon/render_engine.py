@@ -1,0 +1,185 @@
+"""The render engine "LVSM": F12, -f and -a. The class is a shell; what it does are the functions below it.
+
+In a window render() runs on a thread of Blender's: nothing here touches bpy.data or the interface.
+"""
+
+import time
+import traceback
+from dataclasses import replace
+
+import bpy
+import numpy as np
+
+from lvsm_engine.errors import Cancelled, LvsmError
+from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
+from lvsm_engine.worker.client import Request
+
+from . import engine, scene_cameras
+
+POLL_SECONDS = 0.05
+WHOLE_FRAME = ""  # the name of the only view of a render without stereo
+
+
+class LVSM_RenderEngine(bpy.types.RenderEngine):
+    bl_idname = "LVSM"
+    bl_label = "LVSM"
+    bl_use_preview = False  # no model, no material preview
+    bl_use_eevee_viewport = True
+    bl_use_shading_nodes_custom = False
+
+    def render(self, depsgraph):
+        # Blender takes an exception, and a return without a word, for a finished black frame.
+        try:
+            render_frame(self, depsgraph)
+        except Cancelled:
+            pass
+        except LvsmError as error:
+            engine.keep_failure(error)
+            self.report({"ERROR"}, str(error))
+        except Exception as error:
+            traceback.print_exc()
+            self.report({"ERROR"}, f"LVSM has a bug ({type(error).__name__}: {error}): please report the console's text.")
+
+
+def render_frame(render_engine, depsgraph) -> None:
+    """Synthesize one view layer's frame and hand it to Blender. Raises LvsmError, with no result begun."""
+    scene, width, height = depsgraph.scene, render_engine.resolution_x, render_engine.resolution_y
+    names = [view.name for view in scene.render.views if view.use] if scene.render.use_multiview else [WHOLE_FRAME]
+    cameras = [_view_camera(render_engine, depsgraph, name) for name in names]
+    images = _follow(render_engine, engine.render(scene, depsgraph, cameras))
+    left, bottom, right, top = frame_window(scene.render, width, height)
+    for name, image in zip(names, images, strict=True):
+        pixels = np.ones((top - bottom, right - left, 4), np.float32)
+        pixels[..., :3] = scene_linear(image[::-1][bottom:top, left:right])
+        _write(render_engine, depsgraph.view_layer.name, name, pixels)
+
+
+def _view_camera(render_engine, depsgraph, name: str) -> Camera:
+    """The scene's camera as one eye sees it."""
+    camera_object = depsgraph.scene.camera
+    camera = scene_cameras.engine_camera(camera_object, depsgraph)
+    if name == WHOLE_FRAME:
+        return camera
+    render_engine.active_view_set(name)
+    model_matrix = np.array(render_engine.camera_model_matrix(camera_object))
+    # The eye's image plane moves sideways: shift is in units of the frame's fitted side, as the camera's own.
+    shift = render_engine.camera_shift_x(camera_object) - camera_object.data.shift_x
+    return replace(
+        camera,
+        camera_to_world=model_matrix @ OPENCV_FROM_OPENGL,
+        cx=camera.cx - shift * scene_cameras.fitted_side(camera_object.data, camera),
+    )
+
+
+def _follow(render_engine, request: Request) -> np.ndarray:
+    """Wait for the images (T, H, W, 3), telling Blender of the progress. Raises Cancelled when the user breaks."""
+    while not request.poll():
+        if render_engine.test_break():
+            request.cancel()
+            raise Cancelled
+        render_engine.update_progress(request.progress.fraction)
+        render_engine.update_stats("", engine.progress_text(request.progress))
+        time.sleep(POLL_SECONDS)
+    return request.result()["images"]
+
+
+def frame_window(render: bpy.types.RenderSettings, width: int, height: int) -> tuple[int, int, int, int]:
+    """The part of the frame that Blender wants: (left, bottom, right, top) in pixels from the bottom left corner."""
+    if not render.use_border:
+        return 0, 0, width, height
+    # In float32 and truncated, as Blender does: one pixel more, and it refuses the result.
+    across, up = np.float32(width), np.float32(height)
+    return (
+        int(np.float32(render.border_min_x) * across),
+        int(np.float32(render.border_min_y) * up),
+        int(np.float32(render.border_max_x) * across),
+        int(np.float32(render.border_max_y) * up),
+    )
+
+
+def scene_linear(image: np.ndarray) -> np.ndarray:
+    """sRGB-encoded [0, 1] -> scene-linear float32, which the Standard view transform takes back to the same bytes."""
+    image = np.asarray(image, np.float32)
+    return np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def _write(render_engine, layer_name: str, view_name: str, pixels: np.ndarray) -> None:
+    """Hand one view's pixels (H, W, 4), scene-linear, from the bottom, to Blender."""
+    height, width, _ = pixels.shape
+    result = render_engine.begin_result(0, 0, width, height, layer=layer_name, view=view_name)
+    combined = result.layers[0].passes.find_by_name("Combined", view=view_name)
+    combined.rect.foreach_set(pixels.ravel())
+    render_engine.end_result(result)
+
+
+def changes_to_colors(scene: bpy.types.Scene) -> list[str]:
+    """The settings of a scene under which a saved render differs from the synthesized picture, for a person."""
+    view = scene.view_settings
+    return [
+        name
+        for name, is_changing in (
+            (f"View transform {view.view_transform}", view.view_transform != "Standard"),
+            (f"Look {view.look}", view.look != "None"),
+            ("Exposure", view.exposure != 0),
+            ("Gamma", view.gamma != 1),
+            ("Curves", view.use_curve_mapping),
+            ("White balance", getattr(view, "use_white_balance", False)),  # 4.3 on
+            (f"Display {scene.display_settings.display_device}", scene.display_settings.display_device != "sRGB"),
+            ("Dither", scene.render.dither_intensity != 0),
+        )
+        if is_changing
+    ]
+
+
+class LVSM_OT_use_exact_colors(bpy.types.Operator):
+    """Set the scene's color management and dither so that saved renders equal the synthesized picture"""
+
+    bl_idname = "lvsm.use_exact_colors"
+    bl_label = "Use Exact Colors"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context):
+        scene, view = context.scene, context.scene.view_settings
+        scene.display_settings.display_device = "sRGB"
+        view.view_transform, view.look = "Standard", "None"
+        view.exposure, view.gamma = 0, 1
+        view.use_curve_mapping = False
+        if hasattr(view, "use_white_balance"):
+            view.use_white_balance = False
+        scene.render.dither_intensity = 0
+        return {"FINISHED"}
+
+
+# Blender hides its own panels from the engines that they do not list. "BLENDER_RENDER" is listed where any engine fits.
+FOREIGN_PANELS = (
+    "RENDER_PT_freestyle",
+    "RENDER_PT_gpencil",
+    "RENDER_PT_grease_pencil",
+    "RENDER_PT_simplify",
+    "VIEWLAYER_PT_freestyle",
+)
+
+
+def _compatible_panels() -> list[type]:
+    return [
+        panel
+        for panel in bpy.types.Panel.__subclasses__()
+        if "BLENDER_RENDER" in getattr(panel, "COMPAT_ENGINES", ()) and not panel.__name__.startswith(FOREIGN_PANELS)
+    ]
+
+
+classes = (LVSM_RenderEngine, LVSM_OT_use_exact_colors)
+
+
+def register():
+    for cls in classes:
+        bpy.utils.register_class(cls)
+    for panel in _compatible_panels():
+        panel.COMPAT_ENGINES.add(LVSM_RenderEngine.bl_idname)
+
+
+def unregister():
+    for panel in _compatible_panels():
+        panel.COMPAT_ENGINES.discard(LVSM_RenderEngine.bl_idname)
+    for cls in reversed(classes):
+        bpy.utils.unregister_class(cls)
