@@ -35,7 +35,7 @@ class TrainingConfig:
     """Folder of views whose first 4 are the inputs and the others the targets."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     stages: tuple[Stage, ...] = (Stage(until=1.0, size=64),)
-    steps: int = 6_000
+    steps: int = 9_000
     scenes: int = 5
     """Scenes a step and process."""
     views: int = 12
@@ -96,7 +96,7 @@ def default_weights() -> TrainingConfig:
         ),
         sources=(Source(folder="data/views/train", weight=3.0), Source(folder="data/views/procedural", weight=1.0)),
         validation="data/views/val",
-        stages=(Stage(until=0.15, size=32), Stage(until=1.0, size=64)),
+        stages=(Stage(until=0.1, size=32), Stage(until=1.0, size=64)),
     )
 
 

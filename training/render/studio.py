@@ -84,10 +84,15 @@ def white_scene(samples: int) -> bpy.types.Scene:
 
 
 def import_object(path: Path) -> None:
-    """Import a GLB (turned Z-up by Blender), centre its bounding box, make its longest side 1."""
+    """Import a GLB (turned Z-up by Blender) and normalise it. Raises RejectedError for one without a body."""
     bpy.ops.import_scene.gltf(filepath=str(path))
     for stray in [item for item in bpy.context.scene.objects if item.type == "LIGHT"]:
         bpy.data.objects.remove(stray)
+    normalise()
+
+
+def normalise() -> None:
+    """Centre the bounding box of all that the scene holds and make its longest side 1."""
     vertices = world_vertices()
     if len(vertices) == 0:
         raise RejectedError("the file has no mesh")
@@ -95,10 +100,10 @@ def import_object(path: Path) -> None:
     longest = float((highest - lowest).max())
     if not math.isfinite(longest) or longest <= 0:
         raise RejectedError(f"the longest side is {longest:g}")
-    normalise = Matrix.Scale(1 / longest, 4) @ Matrix.Translation(-(lowest + highest) / 2)
+    centred = Matrix.Scale(1 / longest, 4) @ Matrix.Translation(-(lowest + highest) / 2)
     for item in bpy.context.scene.objects:
         if item.parent is None and item != bpy.context.scene.camera:
-            item.matrix_world = normalise @ item.matrix_world
+            item.matrix_world = centred @ item.matrix_world
     bpy.context.view_layer.update()
 
 
@@ -120,7 +125,7 @@ def world_vertices() -> np.ndarray:
 
 def photograph(scene: bpy.types.Scene, camera: Camera) -> np.ndarray:
     """Render one view: (H, W, 4) uint8, sRGB-encoded, straight alpha."""
-    _place_camera(scene, camera)
+    place_camera(scene, camera)
     with tempfile.TemporaryDirectory() as folder:
         scene.render.filepath = os.path.join(folder, "view.png")
         bpy.ops.render.render(write_still=True)
@@ -167,7 +172,8 @@ def write_views(path: Path, images: np.ndarray, cameras: list[Camera]) -> None:
     os.replace(partial, path)
 
 
-def _place_camera(scene: bpy.types.Scene, camera: Camera) -> None:
+def place_camera(scene: bpy.types.Scene, camera: Camera) -> None:
+    """Make the scene's camera and render size those of `camera`, whose principal point is in the middle."""
     scene.render.resolution_x, scene.render.resolution_y = camera.width, camera.height
     scene.render.resolution_percentage = 100
     lens = scene.camera.data
