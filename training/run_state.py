@@ -4,10 +4,12 @@ import dataclasses
 import json
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import nn
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
 from .configs import TrainingConfig
 
@@ -17,26 +19,21 @@ BEFORE_DECAY = "before_decay.pt"
 
 
 def save_state(
-    folder: Path,
-    name: str,
-    step: int,
-    model: dict[str, Tensor],
-    optimizers: list[torch.optim.Optimizer],
-    seconds: float,
+    path: Path, step: int, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], seconds: float
 ) -> None:
-    """Write what resumes the run before `step`; seconds: of training so far, all processes' wall clock."""
+    """Write what resumes the run before `step`; seconds: of training so far, wall clock."""
     state = {
         "step": step,
-        "model": model,
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "model": model.state_dict(),
+        "optimizers": get_optimizer_state_dict(model, optimizers),  # by parameters' names, not their order
         "seconds": seconds,
     }
-    part = folder / f"{name}.part"
+    part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(folder / name)
+    part.replace(path)
 
 
 def load_state(path: Path) -> dict:
@@ -47,6 +44,12 @@ def load_state(path: Path) -> dict:
         raise SystemExit(
             f"{path}: the run's state cannot be read ({error}). Restore the file, or give another --out to start anew."
         ) from error
+
+
+def restore(state: dict, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Put a loaded state into a model and its optimizers."""
+    model.load_state_dict(state["model"])
+    set_optimizer_state_dict(model, optimizers, state["optimizers"])
 
 
 def write_config(folder: Path, config: TrainingConfig) -> None:

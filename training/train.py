@@ -29,7 +29,7 @@ from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 
 from .configs import PRESETS, TrainingConfig
-from .run_state import BEFORE_DECAY, LATEST, load_state, save_state, write_config
+from .run_state import BEFORE_DECAY, LATEST, load_state, restore, save_state, write_config
 from .views import Views, load_validation
 
 VALIDATION_INPUTS = 4
@@ -116,9 +116,7 @@ def resume(
         earlier = load_state(before_decay)
         if earlier["step"] < decay_begins:  # a longer run than the one that decayed
             state = earlier
-    model.load_state_dict(state["model"])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
+    restore(state, model, optimizers)
     return state["step"], state["seconds"]
 
 
@@ -248,7 +246,7 @@ class Run:
 
     def save(self, name: str, step: int, seconds: float) -> None:
         if self.rank == 0:
-            save_state(self.folder, name, step, self.model.state_dict(), self.optimizers, seconds)
+            save_state(self.folder / name, step, self.model, self.optimizers, seconds)
 
     @torch.no_grad()
     def validate(self, step: int) -> None:
