@@ -33,7 +33,7 @@ def test_there_are_two_rings_of_eight_and_four_held_out_photos() -> None:
 
 def test_the_face_is_where_the_cameras_in_front_of_it_see_it() -> None:
     in_front = [(photo, camera) for photo, camera in frames() if camera.position[0] > 1.0]
-    assert len(in_front) >= 6
+    assert len(in_front) >= 5
     for photo, camera in in_front:
         column, row = project(camera, FACE)[0][0]
         assert photo[int(row), int(column)] == pytest.approx(CREAM, abs=30)
