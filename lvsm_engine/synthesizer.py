@@ -1,0 +1,271 @@
+"""Synthesizer: a model at work. Photos with cameras in, images of other cameras out; sizes, precision, memory, devices.
+
+synthesizer = Synthesizer.load("default")
+scene = synthesizer.encode(views)               # once
+images = scene.render(cameras)                  # (T, H, W, 3) float32 in [0, 1], any number of times
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, CaptureError, DeviceError
+from .model.checkpoint import Model, ModelCard, load_checkpoint
+from .model.config import ModelConfig
+from .model.rays import plucker_rays
+from .photos import fit_photo, load_photo
+from .progress import Cancel, OnProgress, Tracker
+from .scene.camera import Camera, View, resized
+from .scene.frame import framed, world_to_model
+
+WHITE = (1.0, 1.0, 1.0)
+# Where the system does not tell how much memory is free (Windows, macOS).
+ASSUMED_FREE_BYTES = 2 * 2**30
+# The part of what is free that a batch may take: allocators round up, others live here too.
+USABLE_SHARE = 0.6
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" is CUDA where there is a card, else the CPU. Raises DeviceError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise DeviceError(f"The device '{name}' is not known: choose auto, cuda or cpu.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("There is no CUDA device that torch can use: choose the device auto, or install a driver.")
+    return torch.device(name)
+
+
+def choose_precision(device: torch.device, name: str) -> torch.dtype:
+    """ "auto" is bfloat16 on CUDA (Ampere on) and on CPUs with the instructions, else float32. Raises DeviceError."""
+    if name == "auto":
+        fast = cuda_has_bfloat16(device) if device.type == "cuda" else cpu_has_bfloat16()
+        return torch.bfloat16 if fast else torch.float32
+    if name not in ("float32", "bfloat16"):
+        raise DeviceError(f"The precision '{name}' is not known: choose auto, float32 or bfloat16.")
+    return getattr(torch, name)
+
+
+def cuda_has_bfloat16(device: torch.device) -> bool:
+    """Whether the card multiplies bfloat16 in hardware: compute capability 8.0 on."""
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware: AVX-512 BF16 or AMX."""
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(probe() for name in probes if (probe := getattr(torch.cpu, name, None)))
+
+
+class Synthesizer:
+    """A loaded model on a device. Raises the typed errors of lvsm_engine.errors."""
+
+    def __init__(self, model: Model, card: ModelCard, device: torch.device, precision: torch.dtype) -> None:
+        self.model, self.card, self.device, self.precision = model.to(device), card, device, precision
+
+    @classmethod
+    def load(cls, path: str | Path = "default", device: str = "auto", precision: str = "auto") -> "Synthesizer":
+        """The model in a file (ours or published), or the bundled one. Raises CheckpointError, DeviceError."""
+        chosen = choose_device(device)
+        model, card = load_checkpoint(path)
+        try:
+            return cls(model, card, chosen, choose_precision(chosen, precision))
+        except torch.OutOfMemoryError as error:
+            size = sum(parameter.nbytes for parameter in model.parameters()) / 1e9
+            raise DeviceError(f"The model's {size:.1f} GB do not fit on {chosen}: choose the device cpu.") from error
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's configuration."""
+        return self.model.config
+
+    def encode(
+        self, views: Sequence[View], on_progress: OnProgress | None = None, cancel: Cancel | None = None
+    ) -> "Scene":
+        """Take in the input views once. Raises CaptureError, CameraError, DeviceError, Cancelled."""
+        if not views:
+            raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
+        images, cameras = self._load_photos(views, on_progress, cancel)
+        similarity, warning = world_to_model(self.card.scene_frame, cameras)
+        tracker = Tracker("Reading the photos", _blocks(self.config, encoding=True), on_progress, cancel)
+        try:
+            with self.computing():
+                encoding = self.model.encode(images, self.rays(cameras, similarity), check=tracker.step)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"{len(views)} input views do not fit into the memory of {self.device}: use fewer.", USE_FEWER_VIEWS
+            ) from error
+        fewest, most = self.card.input_views
+        warnings = [warning] if warning else []
+        if not fewest <= len(views) <= most:
+            warnings.append(f"{self.card.name} was trained with {fewest} to {most} input views, and gets {len(views)}.")
+        return Scene(self, encoding, similarity, len(views), tuple(warnings))
+
+    def _load_photos(
+        self, views: Sequence[View], on_progress: OnProgress | None, cancel: Cancel | None
+    ) -> tuple[Tensor, list[Camera]]:
+        """Images (1, V, 3, H, W) of one size that the model can take, and their cameras."""
+        tracker = Tracker("Loading photos", len(views), on_progress, cancel)
+        background = self.card.background or WHITE
+        photos = []
+        for view in views:
+            photos.append(load_photo(view, background))
+            tracker.step()
+        aspect = float(np.median([camera.width / camera.height for _, camera in photos]))
+        width, height = model_size(self.card.resolution, self.config.patch_size, aspect)
+        fitted = [fit_photo(image, camera, width, height) for image, camera in photos]
+        images = torch.from_numpy(np.stack([image for image, _ in fitted])).permute(0, 3, 1, 2)[None]
+        return images.float().contiguous().to(self.device), [camera for _, camera in fitted]
+
+    def rays(self, cameras: Sequence[Camera], similarity: np.ndarray) -> Tensor:
+        """Rays (1, V, 6, H, W) float32 of cameras of one size, in the model's coordinates."""
+        poses = framed(similarity, np.stack([camera.camera_to_world for camera in cameras]))
+        lenses = np.stack([camera.fxfycxcy for camera in cameras])
+        height, width = cameras[0].height, cameras[0].width
+        rays = plucker_rays(torch.from_numpy(poses)[None], torch.from_numpy(lenses)[None], height, width)
+        return rays.float().to(self.device)
+
+    def computing(self):
+        """The context of all computation: no gradients, the chosen precision."""
+        return _Computing(self.device, self.precision)
+
+
+class _Computing:
+    def __init__(self, device: torch.device, precision: torch.dtype) -> None:
+        is_fast = precision != torch.float32
+        self._contexts = (
+            torch.inference_mode(),
+            torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_fast),
+        )
+
+    def __enter__(self) -> None:
+        for context in self._contexts:
+            context.__enter__()
+
+    def __exit__(self, *error) -> None:
+        for context in reversed(self._contexts):
+            context.__exit__(*error)
+
+
+class Scene:
+    """Encoded input views, ready to be seen from anywhere. Made by Synthesizer.encode."""
+
+    def __init__(
+        self, synthesizer: Synthesizer, encoding, similarity: np.ndarray, views: int, warnings: tuple[str, ...]
+    ) -> None:
+        self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
+        self._views, self.warnings = views, warnings
+
+    def render(
+        self, cameras: Sequence[Camera], on_progress: OnProgress | None = None, cancel: Cancel | None = None
+    ) -> np.ndarray:
+        """What cameras of one size see: (T, H, W, 3) float32 in [0, 1], sRGB-encoded.
+
+        A size that is not the model's own is rendered at the nearest one and resized; `warnings` says so then.
+        Raises CameraError for cameras of several sizes, DeviceError, Cancelled.
+        """
+        if not cameras:
+            raise CameraError("There is no camera to render: choose at least one.")
+        sizes = {(camera.width, camera.height) for camera in cameras}
+        if len(sizes) > 1:
+            raise CameraError(f"The cameras have {len(sizes)} sizes: render those of one size at a time.")
+        (width, height), first = sizes.pop(), cameras[0]
+        card, config = self._synthesizer.card, self._synthesizer.config
+        aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
+        own = model_size(card.resolution, config.patch_size, aspect)
+        images = self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
+        if own != (width, height):
+            self._warn(f"{card.name} renders {own[0]}x{own[1]} pixels; the picture is resized to {width}x{height}.")
+            images = np.stack([resize_image(image, width, height) for image in images])
+        return images
+
+    def _warn(self, sentence: str) -> None:
+        if sentence not in self.warnings:
+            self.warnings = (*self.warnings, sentence)
+
+    def _render_own_size(
+        self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None
+    ) -> np.ndarray:
+        synthesizer = self._synthesizer
+        tokens = cameras[0].width * cameras[0].height // synthesizer.config.patch_size**2
+        need = bytes_a_target(synthesizer.config, tokens, self._views)
+        batch = max(1, min(len(cameras), int(USABLE_SHARE * free_bytes(synthesizer.device) // need)))
+        try:
+            return self._render_batches(cameras, batch, on_progress, cancel)
+        except torch.OutOfMemoryError:
+            pass  # outside of this clause, so that the failed attempt's tensors are gone
+        try:
+            return self._render_batches(cameras, max(1, batch // 2), on_progress, cancel)
+        except torch.OutOfMemoryError as error:
+            free = free_bytes(synthesizer.device) / 1e9
+            raise DeviceError(
+                f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {self._views} input views needs about"
+                f" {need / 1e9:.1f} GB, and {free:.1f} GB are free on {synthesizer.device}: use fewer input views.",
+                USE_FEWER_VIEWS,
+            ) from error
+
+    def _render_batches(
+        self, cameras: Sequence[Camera], batch: int, on_progress: OnProgress | None, cancel: Cancel | None
+    ) -> np.ndarray:
+        synthesizer = self._synthesizer
+        steps = math.ceil(len(cameras) / batch) * _blocks(synthesizer.config, encoding=False)
+        tracker = Tracker("Synthesizing", steps, on_progress, cancel)
+        images = []
+        for first in range(0, len(cameras), batch):
+            rays = synthesizer.rays(cameras[first : first + batch], self._similarity)
+            images.append(self._decode(rays, tracker.step))
+        return np.concatenate(images)
+
+    def _decode(self, rays: Tensor, check: Callable[[], None]) -> np.ndarray:
+        with self._synthesizer.computing():
+            decoded = self._synthesizer.model.decode(self._encoding, rays, check=check)  # (1, T, 3, H, W)
+            return decoded[0].permute(0, 2, 3, 1).float().clamp(0, 1).cpu().numpy()
+
+
+def model_size(resolution: int, patch_size: int, aspect: float) -> tuple[int, int]:
+    """(width, height): multiples of the patch, about as many pixels as in training, width / height near the aspect."""
+    patches = resolution / patch_size
+    across = max(1, round(patches * math.sqrt(aspect)))
+    down = max(1, round(patches / math.sqrt(aspect)))
+    return across * patch_size, down * patch_size
+
+
+def resize_image(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(H, W, 3) float32 -> (height, width, 3): Lanczos when it grows, area means when it shrinks."""
+    grows = width * height > image.shape[0] * image.shape[1]
+    resized_image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LANCZOS4 if grows else cv2.INTER_AREA)
+    return resized_image.clip(0, 1)
+
+
+def bytes_a_target(config: ModelConfig, tokens: int, views: int) -> int:
+    """About what one more target in a batch takes at its peak: activations, and the logits of plain attention."""
+    context = config.latents if config.architecture == "encoder_decoder" else views * tokens
+    own = tokens if config.inputs_first else tokens + context
+    activations = own * config.width * (4 + config.mlp_ratio) * 4
+    logits = config.heads * own * (tokens + context) * 4 * 2
+    return activations + logits
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on the device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return ASSUMED_FREE_BYTES
+
+
+def _blocks(config: ModelConfig, encoding: bool) -> int:
+    """How often the model calls its check while it encodes, or decodes one batch."""
+    if encoding:
+        if config.architecture == "encoder_decoder":
+            return config.encoder_blocks
+        return config.blocks if config.inputs_first else 1
+    return config.blocks

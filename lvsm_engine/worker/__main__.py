@@ -1,0 +1,52 @@
+# The engine as a process of its own: reads messages on stdin, answers on what was stdout when it began.
+# This file alone must run in any Python, however old or bare: it says then, in one message, what is missing.
+import json
+import os
+import struct
+import sys
+
+OLDEST_PYTHON = (3, 10)
+
+
+def set_stdout_aside():
+    """Libraries print as they please: keep the real stdout for messages, send all else to the log."""
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return channel
+
+
+def refuse(channel, sentence, remedy):
+    """Say why there is no engine here, and end. The bytes are messages.encode's, by hand."""
+    fields = {"kind": "WorkerError", "sentence": sentence, "remedy": remedy}
+    text = json.dumps({"kind": "error", "id": 0, "fields": fields})
+    header = json.dumps({"__metadata__": {"lvsm": text}}).encode("ascii")
+    header += b" " * (-len(header) % 8)
+    channel.write(struct.pack("<Q", len(header)) + header)
+    channel.flush()
+    sys.exit(1)
+
+
+def main():
+    channel = set_stdout_aside()
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        refuse(
+            channel,
+            "The engine needs Python %d.%d or newer, and %s is %s: choose another Python."
+            % (OLDEST_PYTHON + (sys.executable, version)),
+            "choose_python",
+        )
+    try:
+        from lvsm_engine.worker.server import serve
+    except ImportError as error:
+        refuse(
+            channel,
+            "The Python at %s cannot run the engine (%s): install torch, torchvision, numpy, safetensors, pillow and"
+            " opencv-python-headless there, or choose another Python." % (sys.executable, error),
+            "install_packages",
+        )
+    serve(sys.stdin.buffer, channel)
+
+
+if __name__ == "__main__":
+    main()

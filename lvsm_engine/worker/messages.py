@@ -1,0 +1,205 @@
+"""What client and worker say to each other, as bytes: one safetensors buffer a message.
+
+8 bytes, little-endian: the length of the header. The header: JSON, a name for each array -> dtype, shape, place; and
+"__metadata__" with the message's kind, id and fields as JSON under "lvsm". Then the arrays, without gaps. A message
+tells its own length, holds nothing executable, and is checked before memory is taken for it. numpy and the standard
+library only: Blender's Python reads it.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import KINDS, LvsmError, WorkerError
+from ..scene.camera import Camera, Distortion, View
+
+PROTOCOL_VERSION = 1
+
+# A thousand views are half a megabyte of header.
+MAX_HEADER_BYTES = 8 * 2**20
+# Two hundred frames of full HD in float32.
+MAX_BODY_BYTES = 5 * 2**30
+# What is taken at a time while a body arrives: a claim alone allocates no more than this.
+CHUNK_BYTES = 2**20
+
+DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "U8": np.dtype("u1")}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Message:
+    """kind: what it is about. id: of the request it belongs to. fields: JSON. arrays: by name, float32, float64, uint8."""
+
+    kind: str
+    id: int = 0
+    fields: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def encode(message: Message) -> list[bytes | memoryview]:
+    """The message's bytes, in parts to be written one after the other (arrays are not copied)."""
+    text = json.dumps({"kind": message.kind, "id": message.id, "fields": message.fields})
+    header: dict[str, Any] = {"__metadata__": {"lvsm": text}}
+    bodies: list[bytes | memoryview] = []
+    offset = 0
+    for name, array in message.arrays.items():
+        array = np.ascontiguousarray(array)
+        header[name] = {
+            "dtype": _NAMES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
+        offset += array.nbytes
+        bodies.append(array.reshape(-1).view(np.uint8).data)
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    return [struct.pack("<Q", len(encoded)), encoded, *bodies]
+
+
+def write(stream: BinaryIO, message: Message) -> None:
+    """Write a message and flush. Raises OSError when the other end is gone."""
+    for part in encode(message):
+        stream.write(part)
+    stream.flush()
+
+
+def read(stream: BinaryIO) -> Message | None:
+    """The next message, or None at the stream's end. Raises WorkerError for bytes that are no message."""
+    length_bytes = _read_exactly(stream, 8, may_end=True)
+    if not length_bytes:
+        return None
+    (header_length,) = struct.unpack("<Q", length_bytes)
+    if not 2 <= header_length <= MAX_HEADER_BYTES:
+        raise _refusal(f"a header of {header_length} bytes")
+    try:
+        header = json.loads(bytes(_read_exactly(stream, header_length)))
+        envelope = json.loads(header.pop("__metadata__")["lvsm"])
+        kind, number, fields = envelope["kind"], envelope["id"], envelope["fields"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _refusal(f"a header that cannot be read ({type(error).__name__})") from error
+    if not (isinstance(kind, str) and type(number) is int and isinstance(fields, dict)):
+        raise _refusal("an envelope of the wrong types")
+    places = _check_places(header)
+    body = _read_exactly(stream, places[-1].end if places else 0)
+    arrays = {
+        place.name: np.frombuffer(body, place.dtype, place.count, place.begin).reshape(place.shape) for place in places
+    }
+    return Message(kind, number, fields, arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+
+def _check_places(header: dict) -> list[_Place]:
+    """Where the arrays lie in the body: one after the other, from its first byte, without gaps."""
+    places, offset = [], 0
+    for name, entry in header.items():
+        try:
+            dtype, shape, (begin, end) = DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise _refusal(f"an array '{name[:40]}' without a known type, a shape and a place") from error
+        if (
+            not all(type(size) is int and 0 <= size <= MAX_BODY_BYTES for size in (*shape, begin, end))
+            or len(shape) > 8
+        ):
+            raise _refusal(f"an array '{name[:40]}' of an impossible size")
+        place = _Place(name, dtype, shape, begin, end)
+        if begin != offset or end - begin != place.count * dtype.itemsize or end > MAX_BODY_BYTES:
+            raise _refusal(f"an array '{name[:40]}' that does not fill its place")
+        offset = end
+        places.append(place)
+    return places
+
+
+def _read_exactly(stream: BinaryIO, size: int, may_end: bool = False) -> bytearray:
+    """`size` bytes; at the stream's end none, if it may end here. Raises WorkerError where it ends in between."""
+    received = bytearray()
+    while len(received) < size:
+        chunk = stream.read(min(size - len(received), CHUNK_BYTES))
+        if not chunk:
+            if may_end and not received:
+                return received
+            raise _refusal(f"an end after {len(received)} of {size} bytes")
+        received += chunk
+    return received
+
+
+def _refusal(what: str) -> WorkerError:
+    return WorkerError(f"The engine's process and Blender do not understand each other: {what}. Restart the engine.")
+
+
+# --- What the fields hold ---------------------------------------------------------------------------------------------
+
+
+def camera_to_fields(camera: Camera) -> dict[str, Any]:
+    """A camera as JSON; float64 survives exactly."""
+    return {
+        "camera_to_world": camera.camera_to_world.tolist(),
+        "fxfycxcy": camera.fxfycxcy.tolist(),
+        "size": [camera.width, camera.height],
+    }
+
+
+def camera_from_fields(fields: dict[str, Any]) -> Camera:
+    """The camera of camera_to_fields. Raises CameraError."""
+    return Camera(np.array(fields["camera_to_world"], dtype=np.float64), *fields["fxfycxcy"], *fields["size"])
+
+
+def views_to_fields(views: Sequence[View]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Views as JSON and arrays: photos that are files go by path, others by their pixels."""
+    listed: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+    for number, view in enumerate(views):
+        entry: dict[str, Any] = {"name": view.name, "camera": camera_to_fields(view.camera)}
+        entry["distortion"] = None if view.distortion is None else asdict(view.distortion)
+        for key, picture in (("photo", view.photo), ("mask", view.mask)):
+            if isinstance(picture, np.ndarray):
+                entry[key] = {"array": f"{key}_{number}"}
+                arrays[f"{key}_{number}"] = picture
+            else:
+                entry[key] = None if picture is None else {"path": str(picture)}
+        listed.append(entry)
+    return listed, arrays
+
+
+def views_from_fields(listed: Sequence[dict[str, Any]], arrays: dict[str, np.ndarray]) -> list[View]:
+    """The views of views_to_fields."""
+
+    def picture(entry: dict[str, str] | None) -> Path | np.ndarray | None:
+        if entry is None:
+            return None
+        return arrays[entry["array"]] if "array" in entry else Path(entry["path"])
+
+    views = []
+    for entry in listed:
+        lens = entry["distortion"]
+        distortion = None if lens is None else Distortion(lens["kind"], tuple(lens["coefficients"]))
+        camera = camera_from_fields(entry["camera"])
+        views.append(View(camera, picture(entry["photo"]), entry["name"], picture(entry["mask"]), distortion))
+    return views
+
+
+def error_to_fields(error: LvsmError) -> dict[str, str]:
+    """A typed error as JSON: its kind, its sentence, its remedy."""
+    return {"kind": type(error).__name__, "sentence": str(error), "remedy": error.remedy}
+
+
+def error_from_fields(fields: dict[str, str]) -> LvsmError:
+    """The error of error_to_fields; an unknown kind is a WorkerError."""
+    return KINDS.get(fields.get("kind", ""), WorkerError)(fields.get("sentence", ""), fields.get("remedy", ""))

@@ -1,0 +1,225 @@
+"""The loop at the other end of the pipe: takes requests one by one, computes, tells of progress, hears cancels meanwhile.
+
+A reader thread keeps listening while the main thread computes: a cancel becomes an event that the computation looks at
+between transformer blocks, and the end of stdin ends the process at once, so that a dead Blender leaves no orphan.
+"""
+
+import dataclasses
+import hashlib
+import os
+import queue
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..errors import OPEN_LOG, LvsmError, WorkerError
+from ..model.checkpoint import find_model_file, read_card
+from ..progress import Cancel, OnProgress, Progress
+from ..scene.camera import View
+from ..synthesizer import Scene, Synthesizer, choose_device, choose_precision
+from . import messages
+from .messages import Message
+
+HEARTBEAT_SECONDS = 1.0
+PROGRESS_SECONDS = 0.1
+# Encodings kept: a scene's inputs, and the few variants that someone tries in turn.
+KEPT_SCENES = 4
+
+
+class Backend(Protocol):
+    """What the loop needs of an engine."""
+
+    def describe(self) -> dict[str, Any]:
+        """Fields for hello. Raises LvsmError."""
+
+    def answer(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
+        """The result of a request. Raises LvsmError."""
+
+
+class Engine:
+    """The real backend: one model and the last few encodings, kept by the content of what they were made from."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._model_key: tuple | None = None
+        self._synthesizer: Synthesizer | None = None
+        self._scenes: OrderedDict[str, Scene] = OrderedDict()
+
+    def describe(self) -> dict[str, Any]:
+        device = choose_device(self._device)
+        is_cuda = device.type == "cuda"
+        return {
+            "torch": torch.__version__,
+            "device": device.type,
+            "device_name": torch.cuda.get_device_name(device) if is_cuda else f"CPU, {torch.get_num_threads()} threads",
+            "precision": str(choose_precision(device, "auto")).removeprefix("torch."),
+        }
+
+    def answer(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
+        if request.kind == "inspect":
+            config, card = read_card(request.fields["model"])
+            fields = {"config": dataclasses.asdict(config), "card": dataclasses.asdict(card)}
+            return Message("result", request.id, fields)
+        if request.kind == "render":
+            return self._render(request, on_progress, cancel)
+        raise WorkerError(f"The engine does not know the request '{request.kind}': install the same version of both.")
+
+    def _render(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
+        began = time.monotonic()
+        synthesizer = self._load(request.fields["model"], on_progress)
+        views = messages.views_from_fields(request.fields["views"], request.arrays)
+        cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
+        scene = self._encode(synthesizer, views, on_progress, cancel)
+        images = scene.render(cameras, on_progress, cancel)
+        fields = {
+            "warnings": list(scene.warnings),
+            "seconds": time.monotonic() - began,
+            "model": synthesizer.card.name,
+            "device": str(synthesizer.device),
+        }
+        return Message("result", request.id, fields, {"images": images})
+
+    def _load(self, model: str, on_progress: OnProgress) -> Synthesizer:
+        path = find_model_file(model)
+        key = (str(path), _stamp(path))
+        if self._synthesizer is None or key != self._model_key:
+            on_progress(Progress(0.0, "Loading the model"))
+            self._scenes.clear()
+            self._synthesizer = None  # the old one's memory is free before the new one's is taken
+            self._synthesizer = Synthesizer.load(model, self._device)
+            self._model_key = key
+        return self._synthesizer
+
+    def _encode(
+        self, synthesizer: Synthesizer, views: Sequence[View], on_progress: OnProgress, cancel: Cancel
+    ) -> Scene:
+        key = content_key(views)
+        if key not in self._scenes:
+            self._scenes[key] = synthesizer.encode(views, on_progress, cancel)
+            while len(self._scenes) > KEPT_SCENES:
+                self._scenes.popitem(last=False)
+        self._scenes.move_to_end(key)
+        return self._scenes[key]
+
+
+def content_key(views: Sequence[View]) -> str:
+    """Equal for views with the same cameras and photos; a file counts as its path, size and time of change."""
+    digest = hashlib.sha256()
+    for view in views:
+        digest.update(repr((messages.camera_to_fields(view.camera), view.distortion)).encode())
+        for picture in (view.photo, view.mask):
+            if isinstance(picture, np.ndarray):
+                digest.update(repr(picture.shape).encode() + picture.tobytes())
+            else:
+                digest.update(repr((str(picture), None if picture is None else _stamp(picture))).encode())
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+class _Channel:
+    """The way out, for the main thread and the heartbeat alike."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._lock = stream, threading.Lock()
+
+    def send(self, message: Message) -> None:
+        try:
+            with self._lock:
+                messages.write(self._stream, message)
+        except OSError:  # nobody listens any more
+            os._exit(0)
+
+
+class _Inbox:
+    """Requests in their order, and the cancels among them; read by a thread of its own."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.requests: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.cancelled: set[int] = set()
+        self.current = 0
+        threading.Thread(target=self._read, daemon=True, name="inbox").start()
+
+    def is_cancelled(self) -> bool:
+        """Whether the request that is being answered has been cancelled."""
+        return self.current in self.cancelled
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = messages.read(self._stream)
+            except (LvsmError, OSError) as error:
+                print(f"lvsm worker: {error}", flush=True)
+                os._exit(1)
+            if message is None:
+                os._exit(0)
+            if message.kind == "cancel":
+                self.cancelled.add(message.id)
+            else:
+                self.requests.put(message)
+
+
+def serve(stdin: BinaryIO, stdout: BinaryIO, backend_of=Engine) -> None:
+    """Greet, then answer requests until stdin ends. backend_of(device) makes the backend."""
+    channel, inbox = _Channel(stdout), _Inbox(stdin)
+    greeting = inbox.requests.get()
+    try:
+        if greeting.fields.get("protocol") != messages.PROTOCOL_VERSION:
+            raise WorkerError(
+                f"Blender speaks protocol {greeting.fields.get('protocol')} and the engine {messages.PROTOCOL_VERSION}:"
+                " install the same version of both."
+            )
+        backend: Backend = backend_of(greeting.fields.get("device", "auto"))
+        description = backend.describe()
+    except LvsmError as error:
+        channel.send(Message("error", 0, messages.error_to_fields(error)))
+        return
+    hello = {"protocol": messages.PROTOCOL_VERSION, "engine": __version__, **description}
+    channel.send(Message("hello", 0, hello))
+    threading.Thread(target=_beat, args=(channel,), daemon=True, name="heartbeat").start()
+    while True:
+        _answer(inbox.requests.get(), backend, inbox, channel)
+
+
+def _beat(channel: _Channel) -> None:
+    while True:
+        time.sleep(HEARTBEAT_SECONDS)
+        channel.send(Message("alive"))
+
+
+def _answer(request: Message, backend: Backend, inbox: _Inbox, channel: _Channel) -> None:
+    """Answer one request: with its result, or with a typed error."""
+    inbox.current = request.id
+    told = [0.0]
+
+    def on_progress(progress: Progress) -> None:
+        now = time.monotonic()
+        if now - told[0] >= PROGRESS_SECONDS or progress.fraction in (0.0, 1.0):
+            told[0] = now
+            channel.send(Message("progress", request.id, dataclasses.asdict(progress)))
+
+    try:
+        answer = backend.answer(request, on_progress, inbox.is_cancelled)
+    except LvsmError as error:
+        answer = Message("error", request.id, messages.error_to_fields(error))
+    except Exception as error:  # a bug of ours: the worker lives on, the log has the traceback
+        traceback.print_exc()
+        sentence = f"The engine failed unexpectedly ({type(error).__name__}: {error}). Its log has the details."
+        answer = Message("error", request.id, messages.error_to_fields(WorkerError(sentence, OPEN_LOG)))
+    channel.send(answer)
+    inbox.cancelled.discard(request.id)
