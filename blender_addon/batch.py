@@ -1,0 +1,167 @@
+"""Synthesize what cameras see into PNG files, without a window.
+
+    blender -b scene.blend --python blender_addon/batch.py -- --cameras A,B --out DIR [--model FILE] [--size WxH]
+                                                              [--frames 1-10] [--report FILE]
+
+Writes DIR/A.png, or DIR/A_0001.png and so on with --frames. The add-on need not be enabled: if it is not, the one that
+this file belongs to is used. The engine's Python is the one of the preferences, or of the environment's LVSM_PYTHON.
+
+Exit status: 0, all files are written; 1, something failed, and one sentence on stderr (and in the report) says what;
+2, the arguments are wrong. A file that exists is whole.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import bpy
+
+if __package__:  # As a script this file only finds its package, and runs itself from there.
+    from lvsm_engine.errors import CameraError, LvsmError, OutputError
+    from lvsm_engine.progress import Progress
+    from lvsm_engine.scene.camera import Camera
+
+    from . import engine, results, scene_cameras, synthesize
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="blender -b scene.blend --python batch.py --",
+        description="Synthesize what cameras see from the scene's input views.",
+        epilog="Exit status: 0 all files are written, 1 something failed (one sentence on stderr), 2 wrong arguments.",
+    )
+    parser.add_argument("--cameras", type=lambda text: text.split(","), metavar="A,B", help="default: the target camera")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the PNG files")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="default: the scene's")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="pixels; default: the scene's render size")
+    parser.add_argument("--frames", type=_frames, metavar="1-10", help="default: the current frame")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as JSON")
+    return parser.parse_args(arguments)
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 640x480")
+    return int(found[1]), int(found[2])
+
+
+def _frames(text: str) -> range:
+    found = re.fullmatch(r"(-?\d+)(?:-(-?\d+))?", text)
+    frames = range(int(found[1]), int(found[2] or found[1]) + 1) if found else range(0)
+    if not frames:
+        raise argparse.ArgumentTypeError(f"{text!r} are no frames such as 7 or 1-10")
+    return frames
+
+
+def enabled_package() -> str:
+    """The package name of this add-on: as Blender enabled it, else as registered here from this file's folder."""
+    settings = getattr(bpy.context.scene, "lvsm", None)
+    if settings is not None:
+        return type(settings).__module__.rpartition(".")[0]
+    folder, name = Path(__file__).resolve().parent, "lvsm_addon"
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    assert spec is not None and spec.loader is not None
+    package = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    package.register()
+    return name
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what was asked for. Returns the exit status."""
+    report: dict = {"scene": bpy.data.filepath, "model": "", "device": "", "files": [], "warnings": [], "error": None}
+    status = 0
+    try:
+        _synthesize(options, report)
+    except LvsmError as error:
+        report["error"] = str(error)
+        status = 1
+        print(f"lvsm batch: {error}", file=sys.stderr)
+    finally:
+        engine.shutdown()
+    if options.report is not None:
+        try:
+            _write_whole(options.report, json.dumps(report, indent=2, ensure_ascii=False).encode())
+        except OutputError as error:
+            print(f"lvsm batch: {error}", file=sys.stderr)
+            return 1
+    return status
+
+
+def _synthesize(options: argparse.Namespace, report: dict) -> None:
+    scene = bpy.context.scene
+    if options.model is not None:
+        scene.lvsm.model = str(options.model.resolve())
+    names = options.cameras or [_default_camera(scene)]
+    if len({file_name(name, None) for name in names}) < len(names):
+        raise CameraError(f"Two of the cameras {', '.join(names)} would write the same file: rename one of them.")
+    for number, frame in enumerate(options.frames or [scene.frame_current]):
+        scene.frame_set(frame)
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        cameras = [_camera(scene, name, depsgraph, options.size) for name in names]
+        began = time.monotonic()
+        request = engine.render(scene, depsgraph, cameras)
+        request.wait(on_progress=lambda progress, frame=frame: _print_progress(frame, progress))
+        result = request.result()
+        if number == 0:
+            report["model"], report["device"] = result["model"], result["device"]
+        report["warnings"] += [warning for warning in result["warnings"] if warning not in report["warnings"]]
+        for name, image in zip(names, result["images"], strict=True):
+            path = options.out / file_name(name, frame if options.frames else None)
+            _write_whole(path, results.encode_png(results.quantized(image)))
+            seconds = round(time.monotonic() - began, 3)
+            report["files"].append({"camera": name, "frame": frame, "file": str(path), "seconds": seconds})
+            print(f"lvsm batch: wrote {path}")
+
+
+def file_name(camera_name: str, frame: int | None) -> str:
+    """The file of a camera's picture: its name without what a file system refuses."""
+    stem = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", camera_name)
+    return f"{stem}.png" if frame is None else f"{stem}_{frame:04}.png"
+
+
+def _default_camera(scene: bpy.types.Scene) -> str:
+    camera_object = synthesize.target_camera(scene)
+    if camera_object is None:
+        raise CameraError("The scene has no camera: add one, or name one with --cameras.")
+    return camera_object.name
+
+
+def _camera(scene: bpy.types.Scene, name: str, depsgraph: bpy.types.Depsgraph, size: tuple[int, int] | None) -> "Camera":
+    camera_object = scene.objects.get(name)
+    if camera_object is None or camera_object.type != "CAMERA":
+        known = ", ".join(sorted(item.name for item in scene.objects if item.type == "CAMERA"))
+        raise CameraError(f"The scene has no camera named {name}: choose from {known or 'none at all'}.")
+    return scene_cameras.engine_camera(camera_object, depsgraph, size)
+
+
+def _print_progress(frame: int, progress: "Progress") -> None:
+    print(f"lvsm batch: frame {frame}, {progress.fraction:4.0%}, {engine.progress_text(progress)}", flush=True)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name and rename it. Raises OutputError, with nothing half-written left."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise OutputError(f"{path} cannot be written ({error.strerror}): free the disk or choose another folder.") from error
+
+
+if __name__ == "__main__":
+    options = parse(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else [])
+    sys.exit(importlib.import_module(enabled_package() + ".batch").main(options))

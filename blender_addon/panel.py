@@ -1,0 +1,173 @@
+"""The tab "LVSM" of the 3D view's side bar: it draws what other modules know and holds no state."""
+
+import blf
+import bpy
+
+from lvsm_engine import errors
+
+from . import engine, input_views, render_engine, synthesize
+
+UI_FONT = 0
+MARGIN = 90  # pixels of a side bar beside a label in a box: borders, icon, tabs
+
+# Remedy -> the operator that does it. Its own label is the button's, unless a better one stands here.
+REMEDIES = {
+    errors.CHOOSE_PYTHON: ("lvsm.choose_python", "Choose Python"),
+    errors.INSTALL_PACKAGES: ("lvsm.choose_python", "Choose Another Python"),
+    errors.LOCATE_PHOTOS: ("lvsm.locate_photos", "Locate Photos"),
+    errors.ADD_PHOTOS: ("lvsm.import_capture", "Import Capture"),
+    errors.CHOOSE_MODEL: ("lvsm.choose_model", "Choose Model"),
+    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use Fewer Views"),
+    errors.RESTART_ENGINE: ("lvsm.restart_engine", "Restart Engine"),
+    errors.OPEN_LOG: ("lvsm.open_log", "Open Log"),
+}
+
+STATES = {
+    "stopped": ("Not started", "RADIOBUT_OFF"),
+    "starting": ("Starting", "SORTTIME"),
+    "ready": ("Ready", "RADIOBUT_ON"),
+    "busy": ("Working", "SORTTIME"),
+    "failed": ("Failed", "ERROR"),
+}
+
+
+class SideBarPanel:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "LVSM"
+
+
+class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
+    bl_label = "Synthesize View"
+
+    def draw(self, context):
+        layout, settings = self.layout, context.scene.lvsm
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column()
+        column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
+        column.prop(settings, "model")
+        if synthesize.active is None:
+            layout.operator("lvsm.synthesize_view", icon="RENDER_STILL")
+        else:
+            _draw_progress(layout, synthesize.active.request.progress)
+        if engine.failure is not None:
+            _draw_failure(layout, context.region.width, engine.failure)
+
+
+def _scene_camera_name(scene: bpy.types.Scene) -> str:
+    return scene.camera.name if scene.camera else ""
+
+
+def _draw_progress(layout, progress) -> None:
+    row = layout.row(align=True)
+    row.progress(factor=progress.fraction, text=engine.progress_text(progress))
+    row.operator("lvsm.cancel", text="", icon="X")
+
+
+def _draw_failure(layout, width: int, failure: errors.LvsmError) -> None:
+    box = layout.box().column(align=True)
+    for number, line in enumerate(wrapped(str(failure), width)):
+        box.label(text=line, icon="ERROR" if number == 0 else "BLANK1")
+    if failure.remedy in REMEDIES:
+        operator, label = REMEDIES[failure.remedy]
+        box.separator()
+        box.operator(operator, text=label)
+
+
+def wrapped(sentence: str, width: int) -> list[str]:
+    """A sentence in lines that fit a region so many pixels wide; Blender's labels do not wrap."""
+    preferences = bpy.context.preferences
+    scale = preferences.system.ui_scale
+    blf.size(UI_FONT, preferences.ui_styles[0].widget.points * scale)
+    lines: list[str] = []
+    for word in sentence.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and blf.dimensions(UI_FONT, longer)[0] <= width - MARGIN * scale:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+class LVSM_UL_input_views(bpy.types.UIList):
+    """The scene's cameras: which of them have a photo, and which photos feed the model."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property):
+        camera = item.data.lvsm
+        row = layout.row(align=True)
+        row.active = camera.photo is not None
+        box = row.row()
+        box.enabled = camera.photo is not None
+        box.prop(camera, "use_as_input", text="")
+        row.prop(item, "name", text="", emboss=False)
+        photo = row.row()
+        photo.alignment = "RIGHT"
+        photo.label(text=camera.photo.name if camera.photo else "No photo")
+
+    def filter_items(self, context, data, property_name):
+        flags = [self.bitflag_filter_item if item.type == "CAMERA" else 0 for item in getattr(data, property_name)]
+        return flags, []
+
+
+class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
+    bl_label = "Input Views"
+
+    def draw(self, context):
+        layout, scene = self.layout, context.scene
+        cameras = [item for item in scene.objects if item.type == "CAMERA"]
+        used = sum(input_views.is_input_view(item) for item in cameras)
+        layout.label(text=f"{used} of {len(cameras)} cameras feed the model")
+        layout.template_list("LVSM_UL_input_views", "", scene, "objects", scene.lvsm, "active_object_index", rows=4)
+        selected = input_views.selected_camera(scene)
+        if selected is not None:
+            layout.template_ID(selected.data.lvsm, "photo", open="image.open")
+        layout.operator("lvsm.import_capture", icon="IMPORT")
+
+
+class LVSM_PT_engine(SideBarPanel, bpy.types.Panel):
+    bl_label = "Engine"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header_preset(self, context):
+        self.layout.label(text=STATES[engine.state()][0])
+
+    def draw(self, context):
+        layout = self.layout
+        text, icon = STATES[engine.state()]
+        layout.label(text=f"{text}: {engine.device_name()}" if engine.device_name() else text, icon=icon)
+        layout.operator("lvsm.choose_python")
+        row = layout.row(align=True)
+        row.operator("lvsm.restart_engine")
+        row.operator("lvsm.open_log")
+
+
+class LVSM_PT_colors(SideBarPanel, bpy.types.Panel):
+    """Only there when a render by this engine would not be saved as it was synthesized."""
+
+    bl_label = "Colors"
+
+    @classmethod
+    def poll(cls, context):
+        is_ours = context.scene.render.engine == render_engine.LVSM_RenderEngine.bl_idname
+        return is_ours and bool(render_engine.changes_to_colors(context.scene))
+
+    def draw(self, context):
+        column = self.layout.column(align=True)
+        changes = ", ".join(render_engine.changes_to_colors(context.scene))
+        for line in wrapped(f"Saved renders differ from the synthesized picture: {changes}.", context.region.width):
+            column.label(text=line)
+        self.layout.operator("lvsm.use_exact_colors")
+
+
+classes = (LVSM_UL_input_views, LVSM_PT_synthesize_view, LVSM_PT_input_views, LVSM_PT_engine, LVSM_PT_colors)
+
+
+def register():
+    for cls in classes:
+        bpy.utils.register_class(cls)
+
+
+def unregister():
+    for cls in reversed(classes):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,212 @@
+"""Synthesize View: what the target camera would see, as an image. At once for scripts, in steps for a window."""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import bpy
+from bpy.app.handlers import persistent
+
+from lvsm_engine.errors import Cancelled, LvsmError
+from lvsm_engine.worker.client import Request
+
+from . import engine, input_views, results, scene_cameras
+
+TICK_SECONDS = 0.1
+
+_encoder = ThreadPoolExecutor(1, "lvsm_encoder")
+
+
+class Job:
+    """One view under way. It holds a name and a number: the camera itself may be gone before the picture comes."""
+
+    def __init__(self, camera_object: bpy.types.Object, request: Request) -> None:
+        self.camera_name = camera_object.name
+        self.camera_uid = camera_object.session_uid
+        self.request = request
+        self.is_cancelled = False
+        self._png: Future[tuple[bytes, int, int]] | None = None
+
+    def poll(self) -> bool:
+        """Go on without blocking. True when result() has something to say."""
+        if self.is_cancelled:
+            return True
+        if not self.request.poll():
+            return False
+        if self._png is None:
+            image = self.request.result()["images"][0]
+            self._png = _encoder.submit(_encode, image)
+        return self._png.done()
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        self.request.cancel()
+
+    def result(self) -> tuple[bytes, int, int]:
+        """PNG, width, height. Raises LvsmError."""
+        if self.is_cancelled or self._png is None:
+            raise Cancelled
+        return self._png.result()
+
+
+active: Job | None = None
+"""The job that a window follows; the panel draws it."""
+
+
+def _encode(image) -> tuple[bytes, int, int]:
+    height, width, _ = image.shape
+    return results.encode_png(results.quantized(image)), width, height
+
+
+def target_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """The camera to be synthesized: the one chosen in the panel, else the scene's own."""
+    return scene.lvsm.target_camera or scene.camera
+
+
+def start(context: bpy.types.Context) -> Job:
+    """Send the target camera and the input views to the engine. Returns at once. Raises LvsmError."""
+    camera_object = target_camera(context.scene)
+    depsgraph = context.evaluated_depsgraph_get()
+    camera = scene_cameras.engine_camera(camera_object, depsgraph)
+    return Job(camera_object, engine.render(context.scene, depsgraph, [camera]))
+
+
+def finish(job: Job) -> bpy.types.Image:
+    """Keep a job's result as an image, and behind its camera if that is still there. Raises LvsmError."""
+    image = results.keep_result(job.camera_name, *job.result())
+    camera_object = next((found for found in bpy.data.objects if found.session_uid == job.camera_uid), None)
+    if camera_object is not None and camera_object.type == "CAMERA":
+        results.show_as_background(camera_object.data, image)
+    return image
+
+
+def redraw_panels(context: bpy.types.Context) -> None:
+    """Redraw the side bars only: the 3D views beside them may be heavy."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
+
+
+class LVSM_OT_synthesize_view(bpy.types.Operator):
+    """Synthesize what the target camera sees from the photos of the input views"""
+
+    bl_idname = "lvsm.synthesize_view"
+    bl_label = "Synthesize View"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context):
+        if active is not None:
+            cls.poll_message_set("A view is being synthesized")
+        elif target_camera(context.scene) is None:
+            cls.poll_message_set("Add a camera to the scene")
+        elif not input_views.has_input_views(context.scene):
+            cls.poll_message_set("Add a photo to at least one camera")
+        else:
+            return True
+        return False
+
+    def execute(self, context):
+        try:
+            job = start(context)
+            while not job.poll():
+                time.sleep(TICK_SECONDS / 10)
+            self._finish(context, job)
+        except LvsmError as error:
+            return self._fail(error)
+        return {"FINISHED"}
+
+    def invoke(self, context, event):
+        global active
+        try:
+            active = start(context)
+        except LvsmError as error:
+            return self._fail(error)
+        self._job = active
+        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context, event):
+        if event.type == "ESC" and event.value == "PRESS":
+            self._job.cancel()
+        elif event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        try:
+            if not self._job.poll():
+                context.workspace.status_text_set(engine.progress_text(self._job.request.progress) + " (Esc to cancel)")
+                redraw_panels(context)
+                return {"PASS_THROUGH"}
+            self._leave(context)
+            results.show_in_image_editor(context, self._finish(context, self._job))
+        except LvsmError as error:
+            self._leave(context)
+            return self._fail(error)
+        return {"FINISHED"}
+
+    def cancel(self, context):
+        """Blender calls this when it takes the window away: a file is loaded, the window is closed."""
+        self._job.cancel()
+        self._leave(context)
+
+    def _leave(self, context):
+        global active
+        active = None
+        context.window_manager.event_timer_remove(self._timer)
+        context.workspace.status_text_set(None)
+        redraw_panels(context)
+
+    def _finish(self, context, job: Job) -> bpy.types.Image:
+        image = finish(job)
+        for warning in job.request.result()["warnings"]:
+            self.report({"WARNING"}, warning)
+        self.report({"INFO"}, f"Synthesized {image.name} in {job.request.result()['seconds']:.1f} s")
+        return image
+
+    def _fail(self, error: LvsmError) -> set[str]:
+        if isinstance(error, Cancelled):
+            self.report({"INFO"}, str(error))
+        else:
+            engine.keep_failure(error)
+            self.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+
+
+class LVSM_OT_cancel(bpy.types.Operator):
+    """Stop synthesizing"""
+
+    bl_idname = "lvsm.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context):
+        return active is not None
+
+    def execute(self, context):
+        active.cancel()
+        return {"FINISHED"}
+
+
+@persistent
+def cancel_before_load(*_) -> None:
+    """The scene that the job belongs to is about to go."""
+    if active is not None:
+        active.cancel()
+
+
+classes = (LVSM_OT_synthesize_view, LVSM_OT_cancel)
+
+
+def register():
+    for cls in classes:
+        bpy.utils.register_class(cls)
+    bpy.app.handlers.load_pre.append(cancel_before_load)
+
+
+def unregister():
+    cancel_before_load()
+    bpy.app.handlers.load_pre.remove(cancel_before_load)
+    for cls in reversed(classes):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,98 @@
+"""A stand-in for the engine's process: speaks the real messages, needs no torch, and misbehaves on demand.
+
+fake_python() makes the executable that LVSM_PYTHON names. The environment tells the fake how to behave:
+LVSM_FAKE_SECONDS, how long a request takes; LVSM_FAKE_FAULT, "fail" (a typed error) or "die" (the process ends in
+mid-request); LVSM_FAKE_RECORD, a file that gets a line of JSON for each request: its cameras, input views and model.
+"""
+
+import json
+import os
+import queue
+import shlex
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from lvsm_engine.errors import OPEN_LOG, DeviceError
+from lvsm_engine.worker import messages
+from lvsm_engine.worker.messages import Message
+
+TICK_SECONDS = 0.02
+
+
+def fake_python(folder: Path) -> Path:
+    """An executable in the folder that starts this fake whatever module it is asked to run."""
+    script = folder / "fake_python"
+    script.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(Path(__file__).resolve()))}\n")
+    script.chmod(0o755)
+    return script
+
+
+def picture(camera) -> np.ndarray:
+    """(H, W, 3) uint8: what the fake sees from a camera. Every byte value is in it, and its position tints it."""
+    row, column = np.mgrid[: camera.height, : camera.width]
+    tint = round(10 * float(np.sum(camera.camera_to_world[:3, 3])))
+    return np.stack([row * camera.width + column, row + column + tint, 3 * row + tint], axis=-1).astype(np.uint8)
+
+
+def answer(request: Message, send, is_cancelled) -> Message | None:
+    """The result, after the time that it is to take; None when cancelled."""
+    record(request)
+    seconds = float(os.environ.get("LVSM_FAKE_SECONDS", "0"))
+    began = time.monotonic()
+    while (elapsed := time.monotonic() - began) < seconds:
+        if is_cancelled():
+            return None
+        progress = {"fraction": elapsed / seconds, "stage": "Rendering", "seconds_left": seconds - elapsed}
+        send(Message("progress", request.id, progress))
+        time.sleep(TICK_SECONDS)
+    fault = os.environ.get("LVSM_FAKE_FAULT")
+    if fault == "die":
+        os._exit(3)
+    if fault == "fail":
+        error = DeviceError("The device has too little memory for 4 views: use fewer.", OPEN_LOG)
+        return Message("error", request.id, messages.error_to_fields(error))
+    cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
+    images = np.stack([picture(camera) for camera in cameras]).astype(np.float32) / 255
+    fields = {"warnings": [], "seconds": seconds, "model": "fake", "device": "cpu"}
+    return Message("result", request.id, fields, {"images": images})
+
+
+def record(request: Message) -> None:
+    if path := os.environ.get("LVSM_FAKE_RECORD"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(request.fields) + "\n")
+
+
+def main() -> None:
+    lock, cancelled = threading.Lock(), set()
+    requests: queue.SimpleQueue[Message] = queue.SimpleQueue()
+
+    def send(message: Message) -> None:
+        with lock:
+            messages.write(sys.stdout.buffer, message)
+
+    def listen() -> None:
+        while (message := messages.read(sys.stdin.buffer)) is not None:
+            if message.kind == "cancel":
+                cancelled.add(message.id)
+            else:
+                requests.put(message)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    requests.get()
+    who = {"engine": "fake", "torch": "none", "device": "cpu", "device_name": "Fake CPU", "precision": "float32"}
+    send(Message("hello", 0, {"protocol": messages.PROTOCOL_VERSION, **who}))
+    while True:
+        request = requests.get()
+        result = answer(request, send, lambda number=request.id: number in cancelled)
+        if result is not None:
+            send(result)
+
+
+if __name__ == "__main__":
+    main()
