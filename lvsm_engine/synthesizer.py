@@ -5,9 +5,10 @@ scene = synthesizer.encode(views)               # once
 images = scene.render(cameras)                  # (T, H, W, 3) float32 in [0, 1], any number of times
 """
 
+import contextlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -131,26 +132,12 @@ class Synthesizer:
         rays = plucker_rays(torch.from_numpy(poses)[None], torch.from_numpy(lenses)[None], height, width)
         return rays.float().to(self.device)
 
-    def computing(self):
-        """The context of all computation: no gradients, the chosen precision."""
-        return _Computing(self.device, self.precision)
-
-
-class _Computing:
-    def __init__(self, device: torch.device, precision: torch.dtype) -> None:
-        is_fast = precision != torch.float32
-        self._contexts = (
-            torch.inference_mode(),
-            torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_fast),
-        )
-
-    def __enter__(self) -> None:
-        for context in self._contexts:
-            context.__enter__()
-
-    def __exit__(self, *error) -> None:
-        for context in reversed(self._contexts):
-            context.__exit__(*error)
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """Within it all is computed: no gradients, the chosen precision."""
+        is_fast = self.precision != torch.float32
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_fast):
+            yield
 
 
 class Scene:

@@ -30,21 +30,16 @@ def main():
     channel = set_stdout_aside()
     version = ".".join(str(part) for part in sys.version_info[:3])
     if sys.version_info[:2] < OLDEST_PYTHON:
-        refuse(
-            channel,
-            "The engine needs Python %d.%d or newer, and %s is %s: choose another Python."
-            % (OLDEST_PYTHON + (sys.executable, version)),
-            "choose_python",
-        )
+        sentence = "The engine needs Python {}.{} or newer, and {} is {}: choose another Python."
+        refuse(channel, sentence.format(OLDEST_PYTHON[0], OLDEST_PYTHON[1], sys.executable, version), "choose_python")
     try:
         from lvsm_engine.worker.server import serve
     except ImportError as error:
-        refuse(
-            channel,
-            "The Python at %s cannot run the engine (%s): install torch, torchvision, numpy, safetensors, pillow and"
-            " opencv-python-headless there, or choose another Python." % (sys.executable, error),
-            "install_packages",
+        sentence = (
+            "The Python at {} cannot run the engine ({}): install torch, torchvision, numpy, safetensors, pillow and"
+            " opencv-python-headless there, or choose another Python."
         )
+        refuse(channel, sentence.format(sys.executable, error), "install_packages")
     serve(sys.stdin.buffer, channel)
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from .. import __version__
 from ..errors import CHOOSE_PYTHON, OPEN_LOG, Cancelled, LvsmError, WorkerError
@@ -124,8 +124,7 @@ class _Process:
             self.popen.wait(STOP_SECONDS)
 
     def _read(self) -> None:
-        assert self.popen.stdout is not None
-        with self.popen.stdout as stream:
+        with cast(BinaryIO, self.popen.stdout) as stream:
             while True:
                 try:
                     message = messages.read(stream)
@@ -138,8 +137,8 @@ class _Process:
                     return
 
     def _write(self) -> None:
-        assert self.popen.stdin is not None
-        with contextlib.suppress(OSError), self.popen.stdin as stream:  # a dead process shows at the other pipe
+        # A dead process shows at the other pipe.
+        with contextlib.suppress(OSError), cast(BinaryIO, self.popen.stdin) as stream:
             while (message := self._outgoing.get()) is not None:
                 messages.write(stream, message)
 

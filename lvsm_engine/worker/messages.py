@@ -28,7 +28,7 @@ MAX_BODY_BYTES = 5 * 2**30
 # What is taken at a time while a body arrives: a claim alone allocates no more than this.
 CHUNK_BYTES = 2**20
 
-DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "U8": np.dtype("u1")}
+DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "U8": np.dtype("u1")}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
