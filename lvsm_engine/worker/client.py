@@ -90,13 +90,15 @@ class Request:
 class _Process:
     """A running worker, its pipes and its two threads."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], log_path: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str], log_path: Path) -> None:
         with open(log_path, "ab") as log:
             self.popen = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                # Python looks for modules in the folder it starts in first: not in whatever folder Blender stands in.
+                cwd=folder,
                 env=environment,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
@@ -159,7 +161,7 @@ class Client:
         device: str = "auto",
         hello_seconds: float = 120.0,
     ) -> None:
-        self._python, self._engine_folder, self.log_path = str(python), Path(engine_folder), Path(log_path)
+        self._python, self._engine_folder, self.log_path = str(python), Path(engine_folder).absolute(), Path(log_path)
         self._device, self._hello_seconds = device, hello_seconds
         self._process: _Process | None = None
         self._pending: dict[int, Request] = {}
@@ -207,7 +209,8 @@ class Client:
             raise WorkerError("No Python is chosen for the engine: choose one that has torch.", CHOOSE_PYTHON)
         try:
             self.log_path.parent.mkdir(parents=True, exist_ok=True)
-            self._process = _Process([self._python, "-m", "lvsm_engine.worker"], environment, self.log_path)
+            command = [self._python, "-m", "lvsm_engine.worker"]
+            self._process = _Process(command, self._engine_folder, environment, self.log_path)
         except OSError as error:
             self._failed = True
             raise WorkerError(
@@ -225,7 +228,7 @@ class Client:
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {
-            "model": str(model),
+            "model": _absolute(model),
             "views": listed,
             "cameras": [messages.camera_to_fields(camera) for camera in cameras],
         }
@@ -233,7 +236,7 @@ class Client:
 
     def inspect(self, model: str) -> Request:
         """Ask for a model's configuration and card, as dictionaries. Returns at once."""
-        return self._ask("inspect", {"model": str(model)}, {})
+        return self._ask("inspect", {"model": _absolute(model)}, {})
 
     def _ask(self, kind: str, fields: dict[str, Any], arrays: dict) -> Request:
         with self._lock:
@@ -360,3 +363,8 @@ class Client:
             self._failed = False
         if process is not None:
             process.stop()
+
+
+def _absolute(model: str) -> str:
+    """A model's path as the worker needs it, which stands in another folder; "default" is no path."""
+    return model if model == "default" else str(Path(model).absolute())

@@ -173,7 +173,7 @@ def views_to_fields(views: Sequence[View]) -> tuple[list[dict[str, Any]], dict[s
                 entry[key] = {"array": f"{key}_{number}"}
                 arrays[f"{key}_{number}"] = picture
             else:
-                entry[key] = None if picture is None else {"path": str(picture)}
+                entry[key] = None if picture is None else {"path": str(Path(picture).absolute())}
         listed.append(entry)
     return listed, arrays
 

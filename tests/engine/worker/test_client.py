@@ -1,0 +1,299 @@
+"""The client against workers that behave badly on purpose, each a small script in the open."""
+
+import os
+import stat
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lvsm_engine.errors import CHOOSE_PYTHON, INSTALL_PACKAGES, OPEN_LOG, Cancelled, CaptureError, WorkerError
+from lvsm_engine.scene.camera import Camera, View
+from lvsm_engine.worker import client as client_module
+from lvsm_engine.worker.client import Client
+
+ROOT = Path(__file__).resolve().parents[3]
+CAMERA = Camera(np.eye(4), 10, 10, 4, 4, 8, 8)
+VIEWS = [View(CAMERA, np.zeros((8, 8, 3), np.uint8), "view")]
+
+# Every fake begins like this: it speaks the real wire format, from the real package.
+PREAMBLE = f"""
+import os, sys, time
+for name in [name for name in sys.modules if name.startswith("lvsm_engine")]:
+    del sys.modules[name]
+sys.path.insert(0, {str(ROOT)!r})
+import numpy as np
+from lvsm_engine.worker import messages
+from lvsm_engine.worker.messages import Message
+out, inbox = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
+def say(kind, number=0, fields=None, arrays=None):
+    messages.write(out, Message(kind, number, fields or {{}}, arrays or {{}}))
+def hello():
+    messages.read(inbox)
+    say("hello", 0, {{"protocol": messages.PROTOCOL_VERSION, "device_name": "fake"}})
+def answer(request):
+    count, (width, height) = len(request.fields["cameras"]), request.fields["cameras"][0]["size"]
+    say("result", request.id, {{"warnings": [], "seconds": 0.0}}, {{"images": np.ones((count, height, width, 3), np.float32)}})
+def next_request():
+    message = messages.read(inbox)
+    if message is None:
+        sys.exit(0)
+    return message
+"""
+
+
+@pytest.fixture
+def make_client(tmp_path):
+    """make_client(script): a client whose engine folder holds a worker that is this script."""
+    clients = []
+
+    def make(script="", python=sys.executable, folder_name="engine", **options):
+        worker = tmp_path / folder_name / "lvsm_engine" / "worker"
+        worker.mkdir(parents=True, exist_ok=True)
+        for package in (worker, worker.parent):
+            (package / "__init__.py").touch()
+        (worker / "__main__.py").write_text(PREAMBLE + textwrap.dedent(script), encoding="utf-8")
+        clients.append(Client(python, tmp_path / folder_name, tmp_path / "logs" / "worker.log", **options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.stop()
+
+
+def wait(request, seconds=30):
+    return request.wait(timeout=seconds)
+
+
+HEALTHY = """
+hello()
+while True:
+    answer(next_request())
+"""
+
+
+def test_a_request_is_answered_and_the_state_tells_how_it_goes(make_client):
+    client = make_client(HEALTHY)
+    assert client.state == "stopped"
+    request = client.render("default", VIEWS, [CAMERA, CAMERA])
+    assert client.state in ("starting", "busy")
+    assert wait(request)["images"].shape == (2, 8, 8, 3)
+    assert client.state == "ready"
+    assert client.hello["device_name"] == "fake"
+    client.stop()
+    assert client.state == "stopped"
+    assert wait(client.render("default", VIEWS, [CAMERA]))["images"].shape == (1, 8, 8, 3)
+
+
+def test_asking_never_waits_for_the_worker(make_client):
+    client = make_client("time.sleep(2)\n" + HEALTHY)
+    began = time.monotonic()
+    request = client.render("default", [View(CAMERA, np.zeros((3000, 3000, 3), np.uint8), "large")], [CAMERA])
+    assert not request.poll()
+    assert time.monotonic() - began < 0.5
+    wait(request)
+
+
+def test_progress_is_followed(make_client):
+    client = make_client("""
+        hello()
+        request = next_request()
+        for i in range(5):
+            say("progress", request.id, {"fraction": i / 5, "stage": "Working", "seconds_left": 1.5})
+            time.sleep(0.1)
+        answer(request)
+        next_request()
+    """)
+    seen = []
+    client.render("default", VIEWS, [CAMERA]).wait(timeout=30, on_progress=seen.append)
+    assert [progress.fraction for progress in seen if progress.stage == "Working"] == sorted(
+        {p.fraction for p in seen[1:]}
+    )
+    assert seen[-1].seconds_left == 1.5
+
+
+def test_a_cancel_takes_effect_at_once_and_the_worker_hears_of_it(make_client):
+    client = make_client("""
+        hello()
+        request = next_request()
+        cancel = next_request()
+        assert (cancel.kind, cancel.id) == ("cancel", request.id)
+        answer(next_request())
+        next_request()
+    """)
+    request = client.render("default", VIEWS, [CAMERA])
+    while client.hello is None:
+        request.poll()
+        time.sleep(0.01)
+    began = time.monotonic()
+    request.cancel()
+    with pytest.raises(Cancelled):
+        wait(request)
+    assert time.monotonic() - began < 0.3
+    assert wait(client.render("default", VIEWS, [CAMERA]))["images"].shape == (1, 8, 8, 3)
+
+
+def test_a_typed_error_arrives_with_its_remedy(make_client):
+    client = make_client("""
+        hello()
+        say("error", next_request().id, {"kind": "CaptureError", "sentence": "a.jpg is gone.", "remedy": "locate_photos"})
+        next_request()
+    """)
+    with pytest.raises(CaptureError, match=r"a\.jpg is gone\.") as caught:
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert caught.value.remedy == "locate_photos"
+
+
+def test_a_worker_that_dies_once_in_mid_render_is_replaced_without_a_word(make_client, tmp_path):
+    client = make_client(f"""
+        hello()
+        request = next_request()
+        if not os.path.exists({str(tmp_path / "died")!r}):
+            open({str(tmp_path / "died")!r}, "w").close()
+            os.kill(os.getpid(), 9)
+        answer(request)
+        next_request()
+    """)
+    assert wait(client.render("default", VIEWS, [CAMERA]))["images"].shape == (1, 8, 8, 3)
+    assert (tmp_path / "died").exists()
+
+
+def test_a_worker_that_always_dies_is_given_up_with_its_last_words(make_client):
+    client = make_client("""
+        hello()
+        next_request()
+        print("the card fell off the bus", file=sys.stderr, flush=True)
+        os._exit(7)
+    """)
+    with pytest.raises(WorkerError, match="ended with status 7.*the card fell off the bus") as caught:
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert caught.value.remedy == OPEN_LOG
+    assert client.state == "failed"
+    with pytest.raises(
+        WorkerError, match="ended 3 times within a minute.*the card fell off the bus|ended with status 7"
+    ):
+        wait(client.render("default", VIEWS, [CAMERA]))
+    with pytest.raises(WorkerError, match="ended 3 times within a minute"):
+        wait(client.render("default", VIEWS, [CAMERA]))
+
+
+def test_a_worker_killed_before_hello_is_an_error(make_client):
+    client = make_client("print('no such library', file=sys.stderr)\nos._exit(3)")
+    with pytest.raises(WorkerError, match="ended with status 3.*no such library"):
+        wait(client.render("default", VIEWS, [CAMERA]))
+
+
+def test_a_worker_that_never_says_hello_is_given_up_at_the_deadline(make_client):
+    client = make_client("time.sleep(600)", hello_seconds=0.5)
+    began = time.monotonic()
+    with pytest.raises(WorkerError, match=r"did not answer within 0\.5 s") as caught:
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert caught.value.remedy == CHOOSE_PYTHON
+    assert time.monotonic() - began < 5
+
+
+def test_a_worker_that_falls_silent_is_given_up(make_client, monkeypatch):
+    monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.5)
+    client = make_client("hello()\ntime.sleep(600)")
+    with pytest.raises(WorkerError, match=r"silent for 0\.5 s"):
+        wait(client.render("default", VIEWS, [CAMERA]))
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "out.write((2**60).to_bytes(8, 'little')); out.flush(); time.sleep(600)",
+            "a header of 1152921504606846976 bytes",
+        ),
+        (
+            "out.write(b'\\x40' + b'\\0' * 7 + b'half'); out.flush(); out.close(); os.close(1); time.sleep(600)",
+            "an end after 4 of 64",
+        ),
+        (
+            "out.write(b'Welcome to my favourite library!'); out.flush(); time.sleep(600)",
+            "do not understand each other",
+        ),
+        ("say('hello', 0, {'protocol': 99}); time.sleep(600)", "speaks protocol 99"),
+    ],
+)
+def test_a_worker_that_talks_nonsense_is_given_up(make_client, script, words):
+    client = make_client(script)
+    with pytest.raises(WorkerError, match=words):
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert client.state == "failed"
+
+
+def test_the_next_attempt_works(make_client, tmp_path):
+    client = make_client(f"""
+        if not os.path.exists({str(tmp_path / "tried")!r}):
+            open({str(tmp_path / "tried")!r}, "w").close()
+            os._exit(1)
+        hello()
+        while True:
+            answer(next_request())
+    """)
+    with pytest.raises(WorkerError):
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert wait(client.render("default", VIEWS, [CAMERA]))["images"].shape == (1, 8, 8, 3)
+
+
+def test_a_python_that_is_not_there_is_told_with_the_way_out(make_client, tmp_path):
+    for python in (tmp_path / "no python", tmp_path, ""):
+        client = make_client(python=python)
+        with pytest.raises(WorkerError, match="cannot be started|No Python is chosen") as caught:
+            client.render("default", VIEWS, [CAMERA])
+        assert caught.value.remedy == CHOOSE_PYTHON
+        assert client.state == "failed"
+
+
+def test_a_python_without_torch_says_so(tmp_path):
+    """The real worker, in an interpreter that sees no site-packages."""
+    bare = script_python(
+        tmp_path,
+        f'exec "{sys.executable}" -I -S -c "import sys, runpy; sys.path.insert(0, sys.argv[1])\n'
+        'runpy.run_module(\\"lvsm_engine.worker\\", run_name=\\"__main__\\")" "$PYTHONPATH"',
+    )
+    client = Client(bare, ROOT, tmp_path / "log.txt")
+    with pytest.raises(WorkerError, match="cannot run the engine .*install torch") as caught:
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert caught.value.remedy == INSTALL_PACKAGES
+
+
+def test_a_python_that_is_too_old_says_so(tmp_path):
+    """The real worker's first lines, told that they run in Python 3.8."""
+    pretend = (
+        "import sys, runpy; sys.version_info = (3, 8, 19); runpy.run_module('lvsm_engine.worker', run_name='__main__')"
+    )
+    old = script_python(tmp_path, f'exec "{sys.executable}" -c "{pretend}"')
+    client = Client(old, ROOT, tmp_path / "log.txt")
+    with pytest.raises(WorkerError, match=r"needs Python 3\.10 or newer, and .* is 3\.8\.19") as caught:
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert caught.value.remedy == CHOOSE_PYTHON
+
+
+def script_python(folder, line):
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_folders_with_spaces_and_other_letters_work(make_client):
+    client = make_client(HEALTHY, folder_name="Jos\u00e9 \u0434 a b")
+    assert wait(client.render("default", VIEWS, [CAMERA]))["images"].shape == (1, 8, 8, 3)
+
+
+def test_the_worker_ends_when_its_client_is_gone(make_client, tmp_path):
+    client = make_client(f"""
+        open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+        {HEALTHY.strip().replace(chr(10), chr(10) + "        ")}
+    """)
+    wait(client.render("default", VIEWS, [CAMERA]))
+    pid = int((tmp_path / "pid").read_text())
+    client.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
