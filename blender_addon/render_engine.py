@@ -61,13 +61,15 @@ def _view_camera(render_engine, depsgraph, name: str) -> Camera:
     if name == WHOLE_FRAME:
         return camera
     render_engine.active_view_set(name)
-    model_matrix = np.array(render_engine.camera_model_matrix(camera_object))
-    # The eye's image plane moves sideways: shift is in units of the frame's fitted side, as the camera's own.
-    shift = render_engine.camera_shift_x(camera_object) - camera_object.data.shift_x
+    eye = camera_object.evaluated_get(depsgraph)
+    lens = eye.data
+    sensor = lens.sensor_height if lens.sensor_fit == "VERTICAL" else lens.sensor_width
+    # An eye's image plane is moved sideways; Blender counts that in units of the frame's fitted side.
+    fitted_side = camera.fx * sensor / lens.lens
     return replace(
         camera,
-        camera_to_world=model_matrix @ OPENCV_FROM_OPENGL,
-        cx=camera.cx - shift * scene_cameras.fitted_side(camera_object.data, camera),
+        camera_to_world=np.array(render_engine.camera_model_matrix(eye).normalized()) @ OPENCV_FROM_OPENGL,
+        cx=camera.cx - (render_engine.camera_shift_x(eye) - lens.shift_x) * fitted_side,
     )
 
 

@@ -67,14 +67,29 @@ def show_as_background(camera: bpy.types.Camera, image: bpy.types.Image) -> None
     camera.show_background_images = True
 
 
-def show_in_image_editor(context: bpy.types.Context, image: bpy.types.Image) -> None:
-    """Show a result in an open Image Editor, else where the user has renders open (Preferences > Interface)."""
+def show_in_image_editor(context: bpy.types.Context, image: bpy.types.Image) -> bool:
+    """Show a result in an open Image Editor. False where there is none that is free."""
     space = _free_image_editor(context)
-    if space is None and not bpy.app.background:
-        bpy.ops.render.view_show("INVOKE_DEFAULT")
-        space = _free_image_editor(context)
     if space is not None:
         space.image = image
+    return space is not None
+
+
+def open_image_editor(image: bpy.types.Image) -> None:
+    """Show a result where the user has renders open (Preferences > Interface > Temporary Editors), a little later.
+
+    Not at once: an operator that opens a window while it runs loses its undo step (4.3, 5.2).
+    """
+    name, window = image.name, bpy.context.window
+
+    def open_now() -> None:
+        with bpy.context.temp_override(window=window):
+            bpy.ops.render.view_show("INVOKE_DEFAULT")
+        found = bpy.data.images.get(name)
+        if found is not None:
+            show_in_image_editor(bpy.context, found)
+
+    bpy.app.timers.register(open_now, first_interval=0)
 
 
 def _free_image_editor(context: bpy.types.Context) -> bpy.types.SpaceImageEditor | None:

@@ -140,7 +140,9 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
                 redraw_panels(context)
                 return {"PASS_THROUGH"}
             self._leave(context)
-            results.show_in_image_editor(context, self._finish(context, self._job))
+            image = self._finish(context, self._job)
+            if not results.show_in_image_editor(context, image):
+                results.open_image_editor(image)
         except LvsmError as error:
             self._leave(context)
             return self._fail(error)
