@@ -45,9 +45,9 @@ class Render:
     def run(self) -> None:
         from tqdm import tqdm
 
-        from .photos import load_photo, save_image
+        from .photos import load_photo, resize_image, save_image
         from .scene.captures import load_capture
-        from .synthesizer import WHITE, Synthesizer, resize_image
+        from .synthesizer import WHITE, Synthesizer
 
         capture = load_capture(self.capture)
         inputs = positions(self.inputs, len(capture.views), "--inputs")

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from .errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, CaptureError, Devi
 from .model.checkpoint import Model, ModelCard, load_checkpoint
 from .model.config import ModelConfig
 from .model.rays import plucker_rays
-from .photos import fit_photo, load_photo
+from .photos import fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, resized
 from .scene.frame import framed, world_to_model
@@ -221,13 +220,6 @@ def model_size(resolution: int, patch_size: int, aspect: float) -> tuple[int, in
     across = max(1, round(patches * math.sqrt(aspect)))
     down = max(1, round(patches / math.sqrt(aspect)))
     return across * patch_size, down * patch_size
-
-
-def resize_image(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(H, W, 3) float32 -> (height, width, 3): Lanczos when it grows, area means when it shrinks."""
-    grows = width * height > image.shape[0] * image.shape[1]
-    resized_image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LANCZOS4 if grows else cv2.INTER_AREA)
-    return resized_image.clip(0, 1)
 
 
 def bytes_a_target(config: ModelConfig, tokens: int, views: int) -> int:

@@ -141,6 +141,14 @@ def cropped(camera: Camera, left: int, top: int, width: int, height: int) -> Cam
     return replace(camera, cx=camera.cx - left, cy=camera.cy - top, width=width, height=height)
 
 
+def square_pixels(camera: Camera) -> Camera:
+    """The camera of its photo resampled to fx = fy, at fx: the height follows. The same object where they are equal."""
+    if camera.fx == camera.fy:
+        return camera
+    down = camera.fx / camera.fy
+    return replace(camera, fy=camera.fx, cy=camera.cy * down, height=max(1, round(camera.height * down)))
+
+
 def camera_of(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, width: int, height: int) -> Camera:
     """The Camera of arrays (4, 4) and (4,)."""
     fx, fy, cx, cy = (float(value) for value in fxfycxcy)

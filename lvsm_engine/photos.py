@@ -1,0 +1,189 @@
+"""Photos as the model needs them, each together with its camera; and pictures as files.
+
+Decoding by Pillow, undistortion and resampling by OpenCV. In memory pictures are (H, W, 3) float32 in [0, 1],
+sRGB-encoded.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+
+from .errors import LOCATE_PHOTOS, CaptureError, OutputError
+from .scene.camera import Camera, Distortion, View, cropped, resized, square_pixels
+
+# A photo may differ from its camera's shape by a pixel: solvers shrink and round.
+SHAPE_TOLERANCE = 1.0
+# Larger photos are refused before they are decoded: no lens resolves as much, and memory is finite.
+MAX_PIXELS = 300_000_000
+
+SHEET_ROW_HEIGHT = 160
+SHEET_GAP = 4
+SHEET_LABEL_HEIGHT = 16
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+
+
+def load_photo(view: View, background: tuple[float, float, float]) -> tuple[np.ndarray, Camera]:
+    """A view's photo (H, W, 3) without lens distortion, with square pixels, and the camera of that picture.
+
+    background: sRGB-encoded; RGBA photos are laid over it in linear light. A photo smaller or larger than its camera
+    says, but of the same shape, keeps its pixels and gets the camera scaled.
+    Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera.
+    """
+    pixels = _decode(view)
+    camera = _camera_of_size(view, pixels.shape[1], pixels.shape[0])
+    image = _over_background(pixels, background) if pixels.shape[2] == 4 else pixels.astype(np.float32) / 255
+    straight = square_pixels(camera)
+    if view.distortion is None and straight is camera:
+        return image, camera
+    return _undistorted(image, camera, view.distortion, straight), straight
+
+
+def _decode(view: View) -> np.ndarray:
+    """(H, W, 3 or 4) uint8."""
+    if isinstance(view.photo, np.ndarray):
+        if view.photo.ndim != 3 or view.photo.shape[2] not in (3, 4) or view.photo.dtype != np.uint8:
+            raise CaptureError(
+                f"{view.name}: the photo is an array {view.photo.shape} of {view.photo.dtype}: give (H, W, 3 or 4) uint8."
+            )
+        return view.photo
+    if view.photo is None:
+        raise CaptureError(f"{view.name} has no photo: give it one, or leave it out.", LOCATE_PHOTOS)
+    try:
+        with Image.open(view.photo) as file:
+            has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
+            return np.asarray(file.convert("RGBA" if has_alpha else "RGB"))
+    except FileNotFoundError as error:
+        raise CaptureError(f"{view.photo}: the photo of {view.name} is missing: locate it.", LOCATE_PHOTOS) from error
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise CaptureError(
+            f"{view.photo}: the photo of {view.name} cannot be read ({error}): replace it or leave the view out.",
+            LOCATE_PHOTOS,
+        ) from error
+
+
+def _camera_of_size(view: View, width: int, height: int) -> Camera:
+    """The view's camera for a photo of this size."""
+    camera = view.camera
+    if (camera.width, camera.height) == (width, height):
+        return camera
+    scale = width / camera.width
+    if abs(camera.height * scale - height) > SHAPE_TOLERANCE * max(1.0, scale):
+        raise CaptureError(
+            f"{view.name}: the photo has {width}x{height} pixels and its camera {camera.width}x{camera.height}:"
+            " use the photo that the camera was solved with."
+        )
+    return resized(camera, width, height)
+
+
+def _over_background(pixels: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
+    """Straight-alpha RGBA (H, W, 4) uint8 over a colour, mixed in linear light: (H, W, 3) float32."""
+    alpha = pixels[..., 3:].astype(np.float32) / 255
+    colour = to_linear(pixels[..., :3].astype(np.float32) / 255)
+    return to_srgb(colour * alpha + to_linear(np.array(background, np.float32)) * (1 - alpha))
+
+
+def to_linear(image: np.ndarray) -> np.ndarray:
+    """sRGB-encoded -> linear light (IEC 61966-2-1)."""
+    return np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def to_srgb(image: np.ndarray) -> np.ndarray:
+    """Linear light -> sRGB-encoded."""
+    image = np.clip(image, 0, 1)
+    return np.where(image <= 0.0031308, image * 12.92, 1.055 * image ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+def _undistorted(image: np.ndarray, camera: Camera, distortion: Distortion | None, straight: Camera) -> np.ndarray:
+    """The photo as a pinhole camera `straight` at the same place would have taken it; black where nothing was seen."""
+    size = (straight.width, straight.height)
+    matrix, new_matrix = _opencv_matrix(camera), _opencv_matrix(straight)
+    if distortion is not None and distortion.kind == "fisheye":
+        coefficients = np.array(distortion.coefficients)
+        maps = cv2.fisheye.initUndistortRectifyMap(matrix, coefficients, np.eye(3), new_matrix, size, cv2.CV_32FC1)
+    else:
+        coefficients = np.array(distortion.coefficients if distortion else (0.0,) * 4)
+        maps = cv2.initUndistortRectifyMap(matrix, coefficients, np.eye(3), new_matrix, size, cv2.CV_32FC1)
+    return cv2.remap(image, *maps, interpolation=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).clip(0, 1)
+
+
+def _opencv_matrix(camera: Camera) -> np.ndarray:
+    """(3, 3) intrinsics in OpenCV's pixels, whose origin is the middle of the first pixel."""
+    return np.array([[camera.fx, 0, camera.cx - 0.5], [0, camera.fy, camera.cy - 0.5], [0, 0, 1]])
+
+
+def fit_photo(image: np.ndarray, camera: Camera, width: int, height: int) -> tuple[np.ndarray, Camera]:
+    """The photo cut around its middle to the shape of (width, height) and resized to it, and its camera."""
+    scale = min(camera.width / width, camera.height / height)
+    crop_width, crop_height = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (camera.width - crop_width) // 2, (camera.height - crop_height) // 2
+    window = image[top : top + crop_height, left : left + crop_width]
+    camera = cropped(camera, left, top, crop_width, crop_height)
+    return resize_image(window, width, height), resized(camera, width, height)
+
+
+def resize_image(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(H, W, 3) float32 -> (height, width, 3): area means when it shrinks, Lanczos when it grows."""
+    if image.shape[:2] == (height, width):
+        return image
+    grows = width * height > image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_LANCZOS4 if grows else cv2.INTER_AREA
+    return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=interpolation).clip(0, 1)
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Float in [0, 1] -> uint8, rounded to the nearest k / 255; uint8 stays."""
+    return image if image.dtype == np.uint8 else np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
+def save_image(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3 or 4), float in [0, 1] or uint8, in the format of the name's ending: whole, or not at all.
+
+    Raises OutputError.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    try:
+        with open(part, "wb") as file:
+            Image.fromarray(to_bytes(image)).save(file, format=Image.registered_extensions()[path.suffix.lower()])
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}): free space or choose another folder."
+        ) from error
+
+
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], path: Path) -> None:
+    """Write rows of pictures (any sizes), a label above each row. Raises OutputError."""
+    strips = []
+    for row, label in zip(rows, labels, strict=True):
+        cells = [_cell(image) for image in row]
+        width = sum(cell.shape[1] + SHEET_GAP for cell in cells) + SHEET_GAP
+        strip = Image.new("RGB", (width, SHEET_ROW_HEIGHT + SHEET_LABEL_HEIGHT + SHEET_GAP), "white")
+        ImageDraw.Draw(strip).text((SHEET_GAP, 2), label, fill="black", font=ImageFont.load_default(12))
+        left = SHEET_GAP
+        for cell in cells:
+            strip.paste(Image.fromarray(cell), (left, SHEET_LABEL_HEIGHT))
+            left += cell.shape[1] + SHEET_GAP
+        strips.append(strip)
+    sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), "white")
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    save_image(path, np.asarray(sheet))
+
+
+def _cell(image: np.ndarray) -> np.ndarray:
+    """A picture at the sheet's row height; small ones enlarged without smoothing, so that their pixels can be judged."""
+    height, width = image.shape[:2]
+    size = (max(1, round(width * SHEET_ROW_HEIGHT / height)), SHEET_ROW_HEIGHT)
+    method = Image.Resampling.NEAREST if height < SHEET_ROW_HEIGHT else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(to_bytes(np.asarray(image))).resize(size, method))

@@ -1,0 +1,44 @@
+"""Which cameras to take: the one nearest to a target, and few that see the subject from all sides."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .camera import Camera
+from .frame import framed, subject_similarity
+
+
+def nearest_view(target: Camera, cameras: Sequence[Camera]) -> int:
+    """The position in `cameras` of the one that looks at their subject most as the target does.
+
+    The angle between the directions from which they see it; distance decides between equal angles.
+    """
+    similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0)
+    positions = framed(similarity, np.stack([camera.camera_to_world for camera in (target, *cameras)]))[:, :3, 3]
+    directions = _unit(positions)
+    likeness = directions[1:] @ directions[0]
+    apart = np.linalg.norm(positions[1:] - positions[0], axis=1)
+    return int(np.lexsort((apart, -likeness.round(6)))[0])
+
+
+def spread_views(cameras: Sequence[Camera], count: int) -> list[int]:
+    """At most `count` positions in `cameras`, sorted, that see their subject from directions as different as can be.
+
+    Farthest-point selection, from the camera that sees it most as all do on average.
+    """
+    if len(cameras) <= count:
+        return list(range(len(cameras)))
+    similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0)
+    directions = _unit(framed(similarity, np.stack([camera.camera_to_world for camera in cameras]))[:, :3, 3])
+    chosen = [int(np.argmax(directions @ directions.mean(axis=0)))]
+    while len(chosen) < count:
+        nearest = (directions @ directions[chosen].T).max(axis=1)  # cosine to the nearest chosen one
+        nearest[chosen] = np.inf
+        chosen.append(int(np.argmin(nearest)))
+    return sorted(chosen)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """(N, 3) of length 1; a vector without length stays as it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)

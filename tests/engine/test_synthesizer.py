@@ -1,0 +1,232 @@
+"""The synthesizer at work on tiny models: sizes, frames, warnings, memory, precision, cancel."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from lvsm_engine import synthesizer as synthesizer_module
+from lvsm_engine.errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, Cancelled, CaptureError, DeviceError
+from lvsm_engine.model.checkpoint import ModelCard, build_model, save_checkpoint
+from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.scene.camera import Camera, View, resized
+from lvsm_engine.scene.frame import SceneFrame
+from lvsm_engine.synthesizer import Synthesizer, choose_device, choose_precision, model_size
+
+CARD = ModelCard(
+    name="tiny",
+    scene_frame=SceneFrame("subject", 2.0),
+    resolution=32,
+    input_views=(1, 4),
+    field_of_view=(50.0, 50.0),
+    background=(1.0, 1.0, 1.0),
+    licence="GPL-3.0-or-later",
+)
+MODELS = {
+    "full": ModelConfig(width=64, blocks=2),
+    "inputs_first": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point"),
+    "encoder_decoder": ModelConfig(architecture="encoder_decoder", width=64, blocks=2, encoder_blocks=1, latents=4),
+}
+
+
+def ring_cameras(count, width=32, height=32):
+    """Cameras on a ring around the origin that look at it, square pixels."""
+    cameras = []
+    for angle in 2 * np.pi * np.arange(count) / count:
+        forward = -np.array([np.cos(angle), np.sin(angle), 0.2]) / np.hypot(1, 0.2)
+        right = np.array([-np.sin(angle), np.cos(angle), 0.0])
+        pose = np.eye(4)
+        pose[:3] = np.stack([right, np.cross(forward, right), forward, -2.5 * forward], axis=1)
+        cameras.append(Camera(pose, 1.1 * width, 1.1 * width, width / 2, height / 2, width, height))
+    return cameras
+
+
+def ring_views(count, width=32, height=32):
+    generator = np.random.default_rng(0)
+    cameras = ring_cameras(count, width, height)
+    return [
+        View(camera, generator.integers(0, 256, (height, width, 3), dtype=np.uint8), f"view {i}")
+        for i, camera in enumerate(cameras)
+    ]
+
+
+def make(name="inputs_first", **card):
+    torch.manual_seed(0)
+    model = build_model(MODELS[name])
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=1.2 / parameter.shape[1] ** 0.5)
+    model = model.eval().requires_grad_(False)
+    return Synthesizer(model, dataclasses.replace(CARD, **card), torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_architecture_renders(name):
+    scene = make(name).encode(ring_views(3))
+    images = scene.render(ring_cameras(5))
+    assert images.shape == (5, 32, 32, 3)
+    assert images.dtype == np.float32
+    assert 0 <= images.min() < images.max() <= 1
+    assert scene.warnings == ()
+
+
+def test_a_loaded_model_gives_the_same(tmp_path):
+    synthesizer = make()
+    save_checkpoint(tmp_path / "model.safetensors", synthesizer.model, CARD)
+    loaded = Synthesizer.load(tmp_path / "model.safetensors", "cpu", "float32")
+    expected = synthesizer.encode(ring_views(2)).render(ring_cameras(2))
+    np.testing.assert_array_equal(loaded.encode(ring_views(2)).render(ring_cameras(2)), expected)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 16, 20])
+def test_one_to_many_input_views_work_and_untrained_numbers_are_told(count):
+    scene = make().encode(ring_views(count))
+    assert scene.render(ring_cameras(1)).shape == (1, 32, 32, 3)
+    assert any("trained with 1 to 4 input views" in warning for warning in scene.warnings) == (count > 4)
+
+
+def test_awkward_cameras_still_give_a_picture():
+    views = ring_views(4)
+    same_place = [View(views[0].camera, view.photo, view.name) for view in views]
+    behind = ring_cameras(1)[0]
+    away = Camera(behind.camera_to_world @ np.diag([-1.0, 1.0, -1.0, 1.0]), 35, 35, 16, 16, 32, 32)
+    for inputs in (views[:1], same_place, views):
+        for frame in ("subject", "mean_pose", "identity"):
+            images = make(scene_frame=SceneFrame(frame, 1.35)).encode(inputs).render([away])
+            assert np.isfinite(images).all()
+
+
+def test_a_frame_that_does_not_fit_the_cameras_is_told():
+    scene = make(scene_frame=SceneFrame("mean_pose", 1.35)).encode(ring_views(4))
+    assert "opposite directions" in scene.warnings[0] or "ring around" in scene.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "own"), [(64, 64, (32, 32)), (16, 16, (32, 32)), (160, 90, (40, 24)), (7, 623, (8, 304))]
+)
+def test_any_size_is_rendered_at_the_models_own_and_resized_with_a_warning(width, height, own):
+    scene = make().encode(ring_views(2))
+    camera = ring_cameras(1, width, height)[0]
+    images = scene.render([camera])
+    assert images.shape == (1, height, width, 3)
+    assert f"{own[0]}x{own[1]} pixels" in scene.warnings[0]
+    if (width, height) == (64, 64):  # what is seen does not depend on the size
+        small = scene.render([resized(camera, 32, 32)])[0]
+        means = images[0].reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
+        assert np.corrcoef(means.ravel(), small.ravel())[0, 1] > 0.95
+
+
+def test_pixels_that_are_not_square_change_the_models_size():
+    scene = make().encode(ring_views(2))
+    camera = dataclasses.replace(ring_cameras(1, 64, 32)[0], fx=70.0, fy=35.0)  # covers equal angles both ways
+    scene.render([camera])
+    assert "32x32 pixels" in scene.warnings[0]
+
+
+def test_model_sizes_keep_the_trained_number_of_pixels():
+    for aspect in (0.1, 0.5, 1.0, 16 / 9, 3.0):
+        width, height = model_size(256, 8, aspect)
+        assert width % 8 == height % 8 == 0
+        assert 0.8 < width * height / 256**2 < 1.25
+        assert 0.8 < width / height / aspect < 1.25
+
+
+def test_no_input_views_and_no_cameras_and_mixed_sizes_are_refused():
+    with pytest.raises(CaptureError, match="no input views") as caught:
+        make().encode([])
+    assert caught.value.remedy == ADD_PHOTOS
+    scene = make().encode(ring_views(1))
+    with pytest.raises(CameraError, match="no camera to render"):
+        scene.render([])
+    with pytest.raises(CameraError, match="2 sizes"):
+        scene.render([*ring_cameras(1), *ring_cameras(1, 64, 64)])
+
+
+def test_progress_runs_to_its_end_and_cancel_stops_between_blocks():
+    seen = []
+    scene = make().encode(ring_views(2), on_progress=seen.append)
+    scene.render(ring_cameras(3), on_progress=seen.append)
+    stages = [progress.stage for progress in seen]
+    assert sorted(set(stages), key=stages.index) == ["Loading photos", "Reading the photos", "Synthesizing"]
+    assert seen[-1].fraction == 1.0
+    assert seen[-1].seconds_left == 0.0
+    calls = []
+
+    def at_the_second_block():
+        calls.append(1)
+        return len(calls) > 1
+
+    with pytest.raises(Cancelled):
+        scene.render(ring_cameras(3), cancel=at_the_second_block)
+    assert len(calls) == 2
+
+
+class ForgetfulCard:
+    """A decode that has memory for a few targets at a time only."""
+
+    def __init__(self, decode, limit):
+        self.decode, self.limit, self.batches = decode, limit, []
+
+    def __call__(self, encoding, rays, check):
+        self.batches.append(rays.shape[1])
+        if rays.shape[1] > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.decode(encoding, rays, check=check)
+
+
+@pytest.mark.parametrize(("limit", "works"), [(8, True), (4, True), (3, False)])
+def test_out_of_memory_halves_the_batch_once_and_then_says_so(limit, works):
+    synthesizer = make()
+    scene = synthesizer.encode(ring_views(2))
+    expected = scene.render(ring_cameras(8))
+    card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, limit)
+    if works:
+        np.testing.assert_allclose(scene.render(ring_cameras(8)), expected, atol=1e-6)
+        assert card.batches == ([8] if limit == 8 else [8, 4, 4])
+    else:
+        with pytest.raises(DeviceError, match=r"needs about .* GB, and .* GB are free on cpu") as caught:
+            scene.render(ring_cameras(8))
+        assert caught.value.remedy == USE_FEWER_VIEWS
+
+
+def test_batches_are_planned_from_what_is_free(monkeypatch):
+    synthesizer = make()
+    scene = synthesizer.encode(ring_views(2))
+    card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
+    need = synthesizer_module.bytes_a_target(synthesizer.config, 16, 2)
+    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: 3.5 * need / synthesizer_module.USABLE_SHARE)
+    scene.render(ring_cameras(8))
+    assert card.batches == [3, 3, 2]
+    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: 0)
+    scene.render(ring_cameras(2))
+    assert card.batches[3:] == [1, 1]
+
+
+def test_devices_and_precisions_are_chosen_in_one_place(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert choose_precision(torch.device("cuda"), "auto") == torch.float32
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert choose_precision(torch.device("cuda"), "auto") == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    for has_it in (True, False):
+        monkeypatch.setattr(synthesizer_module, "cpu_has_bfloat16", lambda has_it=has_it: has_it)
+        expected = torch.bfloat16 if has_it else torch.float32
+        assert choose_precision(torch.device("cpu"), "auto") == expected
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        choose_device("cuda")
+    with pytest.raises(DeviceError, match="'tpu' is not known"):
+        choose_device("tpu")
+    with pytest.raises(DeviceError, match="'float8' is not known"):
+        choose_precision(torch.device("cpu"), "float8")
+
+
+def test_bfloat16_stays_close_to_float32():
+    synthesizer = make()
+    expected = synthesizer.encode(ring_views(3)).render(ring_cameras(2))
+    fast = Synthesizer(synthesizer.model, synthesizer.card, synthesizer.device, torch.bfloat16)
+    difference = np.abs(fast.encode(ring_views(3)).render(ring_cameras(2)) - expected)
+    assert 0 < difference.mean() < 0.02

@@ -1,0 +1,162 @@
+"""The real worker process: it computes, hears cancels meanwhile, keeps what it encoded, and outlives errors."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError, DeviceError, WorkerError
+from lvsm_engine.model.checkpoint import build_model, save_checkpoint
+from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.photos import save_image
+from lvsm_engine.scene.camera import View
+from lvsm_engine.synthesizer import Synthesizer
+from lvsm_engine.worker import messages
+from lvsm_engine.worker.client import Client
+from lvsm_engine.worker.messages import Message
+from lvsm_engine.worker.server import content_key
+from tests.engine.test_synthesizer import CARD, ring_cameras, ring_views
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("models") / "tiny \u0434.safetensors"
+    save_checkpoint(path, build_model(ModelConfig(width=64, blocks=2, inputs_first=True)), CARD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def slow_model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "slow.safetensors"
+    config = ModelConfig(architecture="encoder_decoder", width=512, blocks=24, encoder_blocks=1, latents=3072)
+    save_checkpoint(path, build_model(config), CARD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    client = Client(sys.executable, ROOT, tmp_path_factory.mktemp("log") / "worker.log", device="cpu")
+    yield client
+    client.stop()
+
+
+def wait(request):
+    return request.wait(timeout=120)
+
+
+def test_the_worker_gives_what_the_synthesizer_gives(client, model_file):
+    views, cameras = ring_views(4), ring_cameras(6)[4:]
+    answer = wait(client.render(model_file, views, cameras))
+    expected = Synthesizer.load(model_file, "cpu").encode(views).render(cameras)
+    np.testing.assert_array_equal(answer["images"], expected)
+    assert answer["device"] == "cpu"
+    assert answer["model"] == CARD.name
+    assert client.hello["torch"] == torch.__version__
+    assert client.hello["device"] == "cpu"
+
+
+def test_photos_go_by_path_too(client, model_file, tmp_path):
+    views = ring_views(2)
+    by_path = []
+    for number, view in enumerate(views):
+        path = tmp_path / f"Jos\u00e9 \u0434 {number}.png"
+        save_image(path, view.photo)
+        by_path.append(View(view.camera, path, view.name))
+    camera = ring_cameras(1)
+    first = wait(client.render(model_file, views, camera))["images"]
+    np.testing.assert_array_equal(wait(client.render(model_file, by_path, camera))["images"], first)
+
+
+def test_a_second_view_of_the_same_inputs_is_not_encoded_again(client, model_file):
+    views, stages = ring_views(5), []
+    for camera in ring_cameras(2):
+        stages.clear()
+        client.render(model_file, views, [camera]).wait(timeout=120, on_progress=lambda p: stages.append(p.stage))
+    assert "Reading the photos" not in stages
+
+
+def test_a_cancel_stops_the_computation_within_a_moment(client, slow_model_file):
+    views, cameras = ring_views(2), ring_cameras(8)
+    wait(client.render(slow_model_file, views, cameras[:1]))  # loaded and encoded
+    request = client.render(slow_model_file, views, cameras * 8)
+    while request.progress.stage != "Synthesizing":
+        request.poll()
+        time.sleep(0.01)
+    request.cancel()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        wait(request)
+    assert time.monotonic() - began < 0.3
+    wait(client.inspect(slow_model_file))  # the worker is free again: far sooner than 64 views would take
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"views": []}, CaptureError, "There are no input views"),
+        ({"model": "missing.safetensors"}, CheckpointError, "missing.safetensors: the model cannot be read"),
+        ({"photo": Path("gone \u0434.jpg")}, CaptureError, "gone \u0434.jpg"),
+    ],
+)
+def test_bad_input_is_a_typed_error_and_the_worker_lives_on(client, model_file, change, kind, words):
+    views, model = ring_views(2), change.get("model", model_file)
+    if "photo" in change:
+        views[0] = View(views[0].camera, change["photo"], "view 0")
+    with pytest.raises(kind, match=words):
+        wait(client.render(model, change.get("views", views), ring_cameras(1)))
+    process = client._process
+    assert wait(client.render(model_file, ring_views(2), ring_cameras(1)))["images"].shape[0] == 1
+    assert client._process is process
+
+
+def test_an_unknown_request_and_a_bug_are_errors_and_the_worker_lives_on(client, model_file):
+    with pytest.raises(WorkerError, match="does not know the request 'dance'"):
+        wait(client._ask("dance", {}, {}))
+    with pytest.raises(WorkerError, match="failed unexpectedly"):
+        wait(client._ask("render", {"model": str(model_file), "views": "nonsense", "cameras": 3}, {}))
+    assert wait(client.inspect(model_file))["card"]["name"] == CARD.name
+
+
+def test_a_device_that_is_not_there_is_a_typed_error(tmp_path):
+    client = Client(sys.executable, ROOT, tmp_path / "log.txt", device="quantum")
+    with pytest.raises(DeviceError, match="'quantum' is not known"):
+        wait(client.inspect("default"))
+    client.stop()
+
+
+def test_prints_cannot_corrupt_the_stream_and_the_process_ends_with_its_stdin():
+    script = "import lvsm_engine.worker.server as s\nprint('import chatter')\n" + (
+        "import runpy; runpy.run_module('lvsm_engine.worker', run_name='__main__')"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", script.replace("print('import chatter')", "s.print = print")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    messages.write(worker.stdin, Message("hello", 0, {"protocol": messages.PROTOCOL_VERSION, "device": "cpu"}))
+    assert messages.read(worker.stdout).kind == "hello"
+    worker.stdin.close()
+    assert worker.wait(timeout=5) == 0
+
+
+def test_views_with_other_cameras_photos_or_lenses_have_other_keys(tmp_path):
+    view = ring_views(1)[0]
+    path = tmp_path / "photo.png"
+    save_image(path, view.photo)
+    by_path = View(view.camera, path, "a")
+    key = content_key([by_path])
+    assert content_key([View(view.camera, path, "another name")]) == key
+    save_image(path, view.photo[:, ::-1].copy())
+    keys = {key, content_key([by_path]), content_key([view]), content_key([view, view])}
+    keys.add(content_key([View(ring_cameras(2)[1], view.photo, "a")]))
+    assert len(keys) == 5
