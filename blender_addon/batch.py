@@ -36,7 +36,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         description="Synthesize what cameras see from the scene's input views.",
         epilog="Exit status: 0 all files are written, 1 something failed (one sentence on stderr), 2 wrong arguments.",
     )
-    parser.add_argument("--cameras", type=lambda text: text.split(","), metavar="A,B", help="default: the target camera")
+    parser.add_argument(
+        "--cameras", type=lambda text: text.split(","), metavar="A,B", help="default: the target camera"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the PNG files")
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the scene's")
     parser.add_argument("--size", type=_size, metavar="WxH", help="pixels; default: the scene's render size")
@@ -66,7 +68,9 @@ def enabled_package() -> str:
     if settings is not None:
         return type(settings).__module__.rpartition(".")[0]
     folder, name = Path(__file__).resolve().parent, "lvsm_addon"
-    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     assert spec is not None and spec.loader is not None
     package = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(package)
@@ -108,8 +112,8 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
         cameras = [_camera(scene, name, depsgraph, options.size) for name in names]
         began = time.monotonic()
         request = engine.render(scene, depsgraph, cameras)
-        request.wait(on_progress=lambda progress, frame=frame: _print_progress(frame, progress))
-        result = request.result()
+        print(f"lvsm batch: frame {frame}", flush=True)
+        result = request.wait(on_progress=_print_progress)
         if number == 0:
             report["model"], report["device"] = result["model"], result["device"]
         report["warnings"] += [warning for warning in result["warnings"] if warning not in report["warnings"]]
@@ -134,7 +138,9 @@ def _default_camera(scene: bpy.types.Scene) -> str:
     return camera_object.name
 
 
-def _camera(scene: bpy.types.Scene, name: str, depsgraph: bpy.types.Depsgraph, size: tuple[int, int] | None) -> "Camera":
+def _camera(
+    scene: bpy.types.Scene, name: str, depsgraph: bpy.types.Depsgraph, size: tuple[int, int] | None
+) -> "Camera":
     camera_object = scene.objects.get(name)
     if camera_object is None or camera_object.type != "CAMERA":
         known = ", ".join(sorted(item.name for item in scene.objects if item.type == "CAMERA"))
@@ -142,8 +148,8 @@ def _camera(scene: bpy.types.Scene, name: str, depsgraph: bpy.types.Depsgraph, s
     return scene_cameras.engine_camera(camera_object, depsgraph, size)
 
 
-def _print_progress(frame: int, progress: "Progress") -> None:
-    print(f"lvsm batch: frame {frame}, {progress.fraction:4.0%}, {engine.progress_text(progress)}", flush=True)
+def _print_progress(progress: "Progress") -> None:
+    print(f"lvsm batch: {progress.fraction:4.0%} {engine.progress_text(progress)}", flush=True)
 
 
 def _write_whole(path: Path, data: bytes) -> None:
@@ -159,7 +165,9 @@ def _write_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise OutputError(f"{path} cannot be written ({error.strerror}): free the disk or choose another folder.") from error
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}): free the disk or choose another folder."
+        ) from error
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ What is kept here is kept in the module: a render's thread must not write to Ble
 """
 
 import atexit
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import bpy
-from bpy.app.handlers import persistent
 
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.progress import Progress
@@ -82,8 +82,83 @@ def progress_text(progress: Progress) -> str:
 
 
 def shutdown() -> None:
-    """End the process, if there is one. The next request starts another."""
+    """End the process, if there is one, within two seconds. The next request starts another."""
     global _client
     if _client is not None:
         _client.stop()
         _client = None
+
+
+class LVSM_OT_restart_engine(bpy.types.Operator):
+    """End the engine's process and start another"""
+
+    bl_idname = "lvsm.restart_engine"
+    bl_label = "Restart Engine"
+
+    def execute(self, context):
+        global _client
+        if _client is not None:
+            # A process may take a second to end: the window does not wait for it.
+            threading.Thread(target=_client.stop, daemon=True, name="lvsm restart").start()
+            _client = None
+        forget_failure()
+        try:
+            client().start()
+        except LvsmError as error:
+            keep_failure(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class LVSM_OT_open_log(bpy.types.Operator):
+    """Open what the engine's process wrote, warnings and errors"""
+
+    bl_idname = "lvsm.open_log"
+    bl_label = "Open Log"
+
+    @classmethod
+    def poll(cls, context):  # noqa: ARG003 (Blender's signature)
+        if not log_path().exists():
+            cls.poll_message_set("The engine has not been started yet")
+            return False
+        return True
+
+    def execute(self, context):
+        return bpy.ops.wm.path_open(filepath=str(log_path()))
+
+
+class LVSM_OT_choose_model(bpy.types.Operator):
+    """Choose the file of a model: .safetensors, or a published .pt"""
+
+    bl_idname = "lvsm.choose_model"
+    bl_label = "Choose Model"
+    bl_options = {"UNDO"}
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH")
+    filter_glob: bpy.props.StringProperty(default="*.safetensors;*.pt", options={"HIDDEN"})
+
+    def invoke(self, context, event):
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        context.scene.lvsm.model = self.filepath
+        forget_failure()
+        return {"FINISHED"}
+
+
+classes = (LVSM_OT_restart_engine, LVSM_OT_open_log, LVSM_OT_choose_model)
+
+
+def register():
+    for cls in classes:
+        bpy.utils.register_class(cls)
+    atexit.register(shutdown)
+
+
+def unregister():
+    shutdown()
+    atexit.unregister(shutdown)
+    for cls in reversed(classes):
+        bpy.utils.unregister_class(cls)

@@ -17,7 +17,7 @@ REMEDIES = {
     errors.LOCATE_PHOTOS: ("lvsm.locate_photos", "Locate Photos"),
     errors.ADD_PHOTOS: ("lvsm.import_capture", "Import Capture"),
     errors.CHOOSE_MODEL: ("lvsm.choose_model", "Choose Model"),
-    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use Fewer Views"),
+    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use 4 Views"),
     errors.RESTART_ENGINE: ("lvsm.restart_engine", "Restart Engine"),
     errors.OPEN_LOG: ("lvsm.open_log", "Open Log"),
 }
@@ -48,7 +48,9 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
         column.prop(settings, "model")
         if synthesize.active is None:
-            layout.operator("lvsm.synthesize_view", icon="RENDER_STILL")
+            row = layout.row()
+            row.scale_y = 1.5
+            row.operator("lvsm.synthesize_view", icon="RENDER_STILL")
         else:
             _draw_progress(layout, synthesize.active.request.progress)
         if engine.failure is not None:

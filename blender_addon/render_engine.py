@@ -38,7 +38,9 @@ class LVSM_RenderEngine(bpy.types.RenderEngine):
             self.report({"ERROR"}, str(error))
         except Exception as error:
             traceback.print_exc()
-            self.report({"ERROR"}, f"LVSM has a bug ({type(error).__name__}: {error}): please report the console's text.")
+            self.report(
+                {"ERROR"}, f"LVSM has a bug ({type(error).__name__}: {error}): please report the console's text."
+            )
 
 
 def render_frame(render_engine, depsgraph) -> None:
@@ -162,9 +164,10 @@ FOREIGN_PANELS = (
 )
 
 
-def _compatible_panels() -> list[type]:
+def _compatibility_lists() -> list[set[str]]:
+    """The COMPAT_ENGINES of Blender's panels that fit this engine."""
     return [
-        panel
+        panel.COMPAT_ENGINES
         for panel in bpy.types.Panel.__subclasses__()
         if "BLENDER_RENDER" in getattr(panel, "COMPAT_ENGINES", ()) and not panel.__name__.startswith(FOREIGN_PANELS)
     ]
@@ -176,12 +179,12 @@ classes = (LVSM_RenderEngine, LVSM_OT_use_exact_colors)
 def register():
     for cls in classes:
         bpy.utils.register_class(cls)
-    for panel in _compatible_panels():
-        panel.COMPAT_ENGINES.add(LVSM_RenderEngine.bl_idname)
+    for engines in _compatibility_lists():
+        engines.add(LVSM_RenderEngine.bl_idname)
 
 
 def unregister():
-    for panel in _compatible_panels():
-        panel.COMPAT_ENGINES.discard(LVSM_RenderEngine.bl_idname)
+    for engines in _compatibility_lists():
+        engines.discard(LVSM_RenderEngine.bl_idname)
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)
