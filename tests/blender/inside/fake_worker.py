@@ -1,41 +1,25 @@
 """A stand-in for the engine's process: speaks the real messages, needs no torch, and misbehaves on demand.
 
-fake_python() makes the executable that LVSM_PYTHON names. The environment tells the fake how to behave:
-LVSM_FAKE_SECONDS, how long a request takes; LVSM_FAKE_FAULT, "fail" (a typed error) or "die" (the process ends in
-mid-request); LVSM_FAKE_RECORD, a file that gets a line of JSON for each request: its cameras, input views and model.
+The environment tells it how: LVSM_FAKE_SECONDS, how long a request takes; LVSM_FAKE_FAULT, "fail" (a typed error) or
+"die" (the process ends in mid-request); LVSM_FAKE_RECORD, a file that gets a line of JSON for each request: its
+cameras, input views and model.
 """
 
 import json
 import os
 import queue
-import shlex
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
+from fake_picture import picture
 
 from lvsm_engine.errors import OPEN_LOG, DeviceError
 from lvsm_engine.worker import messages
 from lvsm_engine.worker.messages import Message
 
 TICK_SECONDS = 0.02
-
-
-def fake_python(folder: Path) -> Path:
-    """An executable in the folder that starts this fake whatever module it is asked to run."""
-    script = folder / "fake_python"
-    script.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(Path(__file__).resolve()))}\n")
-    script.chmod(0o755)
-    return script
-
-
-def picture(camera) -> np.ndarray:
-    """(H, W, 3) uint8: what the fake sees from a camera. Every byte value is in it, and its position tints it."""
-    row, column = np.mgrid[: camera.height, : camera.width]
-    tint = round(10 * float(np.sum(camera.camera_to_world[:3, 3])))
-    return np.stack([row * camera.width + column, row + column + tint, 3 * row + tint], axis=-1).astype(np.uint8)
 
 
 def answer(request: Message, send, is_cancelled) -> Message | None:

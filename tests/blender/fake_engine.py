@@ -1,0 +1,17 @@
+"""The fake engine of inside/fake_worker.py, as the Python that the add-on is told to start."""
+
+import shlex
+import sys
+from pathlib import Path
+
+FAKE_WORKER = Path(__file__).parent / "inside" / "fake_worker.py"
+
+
+def fake_environment(folder: Path, **settings: object) -> dict[str, str]:
+    """LVSM_PYTHON as an executable in the folder that starts the fake, whatever module it is asked to run; and what
+    the fake is told: seconds=2, fault="die", record=FILE (see there)."""
+    script = folder / "fake python"
+    script.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(FAKE_WORKER))}\n")
+    script.chmod(0o755)
+    told = {f"LVSM_FAKE_{name.upper()}": str(value) for name, value in settings.items()}
+    return {"LVSM_PYTHON": str(script), **told}

@@ -1,0 +1,10 @@
+"""What the fake worker sees: a picture that a test can tell from any other."""
+
+import numpy as np
+
+
+def picture(camera) -> np.ndarray:
+    """(H, W, 3) uint8: what the fake sees from a camera. Every byte value is in it, and its position tints it."""
+    row, column = np.mgrid[: camera.height, : camera.width]
+    tint = round(10 * float(np.sum(camera.camera_to_world[:3, 3])))
+    return np.stack([row * camera.width + column, row + column + tint, 3 * row + tint], axis=-1).astype(np.uint8)

@@ -1,0 +1,73 @@
+"""A small scene for tests inside a Blender: cameras in a row with a photo each, and one target without."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+from fake_picture import picture
+
+TESTS = Path(__file__).resolve().parents[1]
+SIZE = (64, 48)
+
+
+def addon(module):
+    """A module of the add-on: of the enabled extension, else of the source tree, registered here."""
+    settings = getattr(bpy.context.scene, "lvsm", None)
+    if settings is None:
+        sys.path.insert(0, str(TESTS.parents[1]))
+        importlib.import_module("blender_addon").register()
+        settings = bpy.context.scene.lvsm
+    return importlib.import_module(f"{type(settings).__module__.rpartition('.')[0]}.{module}")
+
+
+def fake_picture(camera_object, depsgraph=None):
+    """(H, W, 3) uint8: what the fake worker answers for a camera of the scene."""
+    scene_cameras = addon("scene_cameras")
+    return picture(scene_cameras.engine_camera(camera_object, depsgraph or bpy.context.evaluated_depsgraph_get()))
+
+
+def build(folder, views=3):
+    """A new scene with input views "View 0" and so on, and the scene's camera "Target". Returns the scene."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    addon("results")
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y = SIZE
+    for number in range(views):
+        camera_object = add_camera(f"View {number}", (number - 1, -4, 1))
+        camera_object.data.lvsm.photo = photo(Path(folder) / f"photo {number}.png", 40 * number + 60)
+        camera_object.data.lvsm.use_as_input = True
+    scene.camera = add_camera("Target", (0.5, -4, 1.5))
+    return scene
+
+
+def add_camera(name, location):
+    camera_object = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+    camera_object.location = location
+    camera_object.rotation_euler = (1.4, 0, 0)
+    bpy.context.scene.collection.objects.link(camera_object)
+    return camera_object
+
+
+def photo(path, grey):
+    png = addon("results").encode_png(np.full((48, 64, 3), grey, np.uint8))
+    path.write_bytes(png)
+    return bpy.data.images.load(str(path))
+
+
+def image_bytes(image):
+    """(H, W, 3) uint8, from the top; checks that every value is k / 255."""
+    width, height = image.size
+    values = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(values)
+    pixels = values.reshape(height, width, 4)[::-1, :, :3] * 255
+    assert np.abs(pixels - np.rint(pixels)).max() < 1e-4
+    return np.rint(pixels).astype(np.uint8)
+
+
+def file_bytes(path):
+    image = bpy.data.images.load(str(path))
+    pixels = image_bytes(image)
+    bpy.data.images.remove(image)
+    return pixels

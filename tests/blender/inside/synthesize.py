@@ -1,0 +1,79 @@
+"""Synthesize View as scripts call it: at once, exact, and with a sentence when it cannot be."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+import stage
+
+folder = Path(tempfile.mkdtemp())
+
+
+def refusal():
+    """What bpy.ops says instead of synthesizing."""
+    before = set(bpy.data.images)
+    try:
+        bpy.ops.lvsm.synthesize_view()
+    except RuntimeError as error:
+        assert set(bpy.data.images) == before, "a failure leaves no image"
+        return str(error)
+    raise AssertionError("it was not refused")
+
+
+# Without photos, and without a camera, the button says what to do.
+scene = stage.build(folder, views=0)
+engine, results = stage.addon("engine"), stage.addon("results")
+assert "Add a photo to at least one camera" in refusal()
+scene.camera = None
+assert "Add a camera to the scene" in refusal()
+
+# The image is the engine's picture to the last byte, and stands behind its camera.
+scene = stage.build(folder)
+assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+image = bpy.data.images["LVSM Target"]
+assert results.is_result(image) and np.array_equal(stage.image_bytes(image), stage.fake_picture(scene.camera))
+assert [entry.image for entry in scene.camera.data.background_images] == [image]
+assert engine.state() == "ready" and engine.device_name() == "Fake CPU" and engine.failure is None
+
+# A target camera of its own goes before the scene's; a result feeds no model.
+scene.lvsm.target_camera = bpy.data.objects["View 1"]
+assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+image = bpy.data.images["LVSM View 1"]
+assert np.array_equal(stage.image_bytes(image), stage.fake_picture(bpy.data.objects["View 1"]))
+assert bpy.data.objects["View 1"].data.lvsm.photo.name == "photo 1.png"
+assert len(stage.addon("input_views").input_views(scene, bpy.context.evaluated_depsgraph_get())) == 3
+
+# Fewer views: the two nearest to the target stay.
+bpy.ops.lvsm.use_fewer_views(count=2)
+assert [bpy.data.objects[f"View {number}"].data.lvsm.use_as_input for number in range(3)].count(True) == 2
+assert bpy.data.objects["View 1"].data.lvsm.use_as_input
+
+# A camera that no model can have.
+scene.lvsm.target_camera.data.type = "ORTHO"
+said = refusal()
+assert "View 1" in said and str(engine.failure) in said
+scene.lvsm.target_camera = None
+
+# An engine that fails, one that dies twice: a sentence each; the next attempt works.
+for fault, words in (("fail", "too little memory"), ("die", "ended with status 3")):
+    engine.shutdown()
+    os.environ["LVSM_FAKE_FAULT"] = fault
+    said = refusal()
+    assert words in said and engine.failure.remedy == "open_log", said
+    del os.environ["LVSM_FAKE_FAULT"]
+    engine.shutdown()
+    assert engine.state() == "stopped"
+    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+    assert engine.failure is None
+
+# A Python that is not there.
+os.environ["LVSM_PYTHON"] = str(folder / "no python")
+said = refusal()
+assert "no python" in said and engine.failure.remedy == "choose_python", said
+engine.shutdown()
+print("synthesize: passed")
