@@ -36,7 +36,7 @@ ALLOWED = {
     ),
     "training": ("training", "lvsm_engine", "blender_addon.scene_cameras"),
 }
-SCENE_MAY_USE = {"numpy", "pycolmap"}  # pycolmap only inside the function that reads COLMAP
+SCENE_MAY_USE = {"numpy", "pycolmap", "PIL"}  # the last two inside the functions that read COLMAP and photos' sizes
 
 
 def modules():
