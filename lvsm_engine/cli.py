@@ -56,7 +56,9 @@ class Render:
             print(f"warning: {warning}", file=sys.stderr)
         synthesizer = Synthesizer.load(self.model, self.device, self.precision)
         background = synthesizer.card.background or WHITE
-        with tqdm(total=100, unit="%", leave=False, bar_format="{desc} {percentage:3.0f}% [{remaining} left]") as bar:
+        with tqdm(
+            total=100, leave=False, disable=None, bar_format="{desc} {percentage:3.0f}% [{remaining} left]"
+        ) as bar:
             follow = _on_bar(bar)
             scene = synthesizer.encode([capture.views[position] for position in inputs], follow)
             photos = {position: load_photo(capture.views[position], background) for position in {*inputs, *targets}}
