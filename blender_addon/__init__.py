@@ -1,0 +1,33 @@
+"""LVSM in Blender: cameras with photos in, the view of another camera out. The engine is a process of its own.
+
+Importing this package loads no bpy; register() does.
+"""
+
+import importlib
+
+from . import bundled_engine as bundled_engine  # first: it makes lvsm_engine importable
+
+# In the order of registration: what a module's classes point to comes before it.
+MODULES = (
+    "input_views",
+    "preferences",
+    "capture_import",
+    "engine",
+    "synthesize",
+    "render_engine",
+    "panel",
+)
+
+
+def _modules() -> list:
+    return [importlib.import_module(f".{name}", __package__) for name in MODULES]
+
+
+def register() -> None:
+    for module in _modules():
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(_modules()):
+        module.unregister()

@@ -1,0 +1,212 @@
+"""Which photos feed the model: the properties of cameras and scene, and the views that they amount to.
+
+A camera is an input view when it has a photo and is switched on. A background image only displays, and a
+synthesized picture never becomes an input.
+"""
+
+import json
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, IntProperty, PointerProperty, StringProperty
+
+from lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
+from lvsm_engine.scene.camera import Camera, Distortion, View, camera_of
+
+from . import results, scene_cameras
+
+# Files whose pixels are scene-linear floats: Blender decodes them, the engine's image library does not.
+FLOAT_FILES = {".exr", ".hdr", ".dpx", ".cin"}
+ENCODED_SPACES = {"sRGB", "Non-Color", "Raw"}
+
+
+class LVSM_CameraSettings(bpy.types.PropertyGroup):
+    """`camera.lvsm`, on camera data."""
+
+    photo: PointerProperty(
+        name="Photo",
+        type=bpy.types.Image,
+        description="The photo that was taken from this camera",
+        poll=lambda self, image: not results.is_result(image),
+    )
+    use_as_input: BoolProperty(name="Use as Input", default=True, description="Let this camera's photo feed the model")
+    # JSON, since Blender's own float properties keep 7 digits. Of the photo, whatever becomes of Blender's lens.
+    calibration: StringProperty(name="Calibration", options={"HIDDEN"})
+
+
+class LVSM_SceneSettings(bpy.types.PropertyGroup):
+    """`scene.lvsm`."""
+
+    target_camera: PointerProperty(
+        name="Camera",
+        type=bpy.types.Object,
+        description="The camera whose view is synthesized, the scene's own if empty",
+        poll=lambda self, item: item.type == "CAMERA",
+    )
+    model: StringProperty(
+        name="Model", subtype="FILE_PATH", description="A model's file, the one that comes with LVSM if empty"
+    )
+    active_object_index: IntProperty(name="Selected Camera", options={"HIDDEN", "SKIP_SAVE"})
+
+
+def is_input_view(item: bpy.types.Object) -> bool:
+    if item.type != "CAMERA":
+        return False
+    settings = item.original.data.lvsm
+    return settings.use_as_input and settings.photo is not None and not results.is_result(settings.photo)
+
+
+def has_input_views(scene: bpy.types.Scene) -> bool:
+    return any(is_input_view(item) for item in scene.objects)
+
+
+def selected_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """The camera that is selected in the panel's list of the scene's objects."""
+    index = scene.lvsm.active_object_index
+    item = scene.objects[index] if 0 <= index < len(scene.objects) else None
+    return item if item is not None and item.type == "CAMERA" else None
+
+
+def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[View]:
+    """The scene's input views, by their cameras' names, with evaluated cameras.
+
+    Raises CaptureError for a photo that cannot be had, CameraError for a camera that is none, each by name.
+    """
+    cameras = sorted((item for item in scene.objects if is_input_view(item)), key=lambda item: item.name)
+    if not cameras:
+        raise CaptureError("No camera has a photo that is switched on: add photos or import a capture.", ADD_PHOTOS)
+    return [_view(camera_object, depsgraph) for camera_object in cameras]
+
+
+def _view(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> View:
+    settings = camera_object.original.data.lvsm
+    image = settings.photo
+    photo = _photo(image, camera_object.name)
+    if settings.calibration:
+        camera, distortion = _calibrated(camera_object, depsgraph)
+    else:
+        camera = scene_cameras.engine_camera(camera_object, depsgraph, _size(image, camera_object.name))
+        distortion = None
+    return View(camera, photo, camera_object.name, distortion=distortion)
+
+
+def set_calibration(lens: bpy.types.Camera, camera: Camera, distortion: Distortion | None) -> None:
+    """Keep on camera data what is known of its photo's lens, to the last digit."""
+    known = {"fxfycxcy": camera.fxfycxcy.tolist(), "size": [camera.width, camera.height]}
+    if distortion is not None:
+        known["distortion"] = [distortion.kind, list(distortion.coefficients)]
+    lens.lvsm.calibration = json.dumps(known)
+
+
+def _calibrated(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[Camera, Distortion | None]:
+    """The photo's own lens at the object's pose."""
+    known = json.loads(camera_object.original.data.lvsm.calibration)
+    pose = scene_cameras.engine_camera(camera_object, depsgraph, tuple(known["size"])).camera_to_world
+    distortion = None
+    if "distortion" in known:
+        kind, coefficients = known["distortion"]
+        distortion = Distortion(kind, tuple(coefficients))
+    return camera_of(pose, known["fxfycxcy"], *known["size"]), distortion
+
+
+def _photo(image: bpy.types.Image, camera_name: str) -> Path | np.ndarray:
+    """The photo's file where it is one, else its pixels (H, W, 3 or 4) uint8 from the top."""
+    if image.source not in ("FILE", "GENERATED"):
+        raise CaptureError(f"{image.name}, the photo of {camera_name}, is not a single image: choose an image file.")
+    if image.source == "GENERATED" or image.packed_file or image.is_dirty:
+        return _pixels(image, camera_name)
+    path = Path(bpy.path.abspath(image.filepath, library=image.library))
+    if not path.is_file():
+        raise CaptureError(f"{path}, the photo of {camera_name}, does not exist: locate it.", LOCATE_PHOTOS)
+    return _pixels(image, camera_name) if path.suffix.lower() in FLOAT_FILES else path
+
+
+def _size(image: bpy.types.Image, camera_name: str) -> tuple[int, int]:
+    """Width and height; Blender opens the file for it when it has not yet."""
+    width, height = image.size
+    if not (width and height):
+        raise CaptureError(
+            f"{image.name}, the photo of {camera_name}, cannot be read: reload it or choose another.", LOCATE_PHOTOS
+        )
+    return width, height
+
+
+def _pixels(image: bpy.types.Image, camera_name: str) -> np.ndarray:
+    width, height = _size(image, camera_name)
+    values = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(values)
+    values = values.reshape(height, width, image.channels)[::-1]
+    if image.channels < 3:
+        values = values[..., :1].repeat(3, axis=-1)
+    if image.is_float:
+        values = _encoded(values, is_linear=image.colorspace_settings.name not in ENCODED_SPACES)
+    pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    has_alpha = pixels.shape[-1] == 4 and image.alpha_mode != "NONE" and pixels[..., 3].min() < 255
+    return np.ascontiguousarray(pixels if has_alpha else pixels[..., :3])
+
+
+def _encoded(values: np.ndarray, is_linear: bool) -> np.ndarray:
+    """Float pixels, colours multiplied by alpha -> sRGB-encoded colours, straight alpha."""
+    values = values.copy()
+    if values.shape[-1] == 4:
+        values[..., :3] /= np.maximum(values[..., 3:], np.finfo(np.float32).eps)
+    colors = np.maximum(values[..., :3], 0)
+    if is_linear:
+        values[..., :3] = np.where(colors <= 0.0031308, colors * 12.92, 1.055 * colors ** (1 / 2.4) - 0.055)
+    return values
+
+
+class LVSM_OT_locate_photos(bpy.types.Operator):
+    """Look for missing photos in a folder, by their names"""
+
+    bl_idname = "lvsm.locate_photos"
+    bl_label = "Locate Photos"
+    bl_options = {"REGISTER", "UNDO"}
+
+    directory: StringProperty(subtype="DIR_PATH")
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context, event):
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        missing = missing_photos(context.scene)
+        files = {path.name: path for path in sorted(Path(self.directory).rglob("*"), reverse=True) if path.is_file()}
+        for image in missing:
+            name = Path(bpy.path.abspath(image.filepath)).name
+            if name in files:
+                image.filepath = str(files[name])
+                image.reload()
+        left = missing_photos(context.scene)
+        if left:
+            self.report({"WARNING"}, f"{len(left)} photos are still missing, among them {left[0].name}")
+        else:
+            self.report({"INFO"}, f"{len(missing)} photos located")
+        return {"FINISHED"}
+
+
+def missing_photos(scene: bpy.types.Scene) -> list[bpy.types.Image]:
+    """The photos of the scene's cameras whose files do not exist."""
+    photos = {item.data.lvsm.photo for item in scene.objects if item.type == "CAMERA"} - {None}
+    on_disk = [photo for photo in photos if photo.source == "FILE" and not photo.packed_file]
+    missing = [photo for photo in on_disk if not Path(bpy.path.abspath(photo.filepath, library=photo.library)).is_file()]
+    return sorted(missing, key=lambda photo: photo.name)
+
+
+classes = (LVSM_CameraSettings, LVSM_SceneSettings, LVSM_OT_locate_photos)
+
+
+def register() -> None:
+    for cls in classes:
+        bpy.utils.register_class(cls)
+    bpy.types.Camera.lvsm = PointerProperty(type=LVSM_CameraSettings)
+    bpy.types.Scene.lvsm = PointerProperty(type=LVSM_SceneSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.lvsm
+    del bpy.types.Camera.lvsm
+    for cls in reversed(classes):
+        bpy.utils.unregister_class(cls)

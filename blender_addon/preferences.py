@@ -1,0 +1,113 @@
+"""What the user sets once: the Python that runs the engine, and its device."""
+
+import os
+from pathlib import Path
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
+
+PYTHON_VARIABLE = "LVSM_PYTHON"
+# Where a virtual environment keeps its interpreter: Linux and macOS, Windows.
+INTERPRETERS = ("bin/python", "Scripts/python.exe")
+
+
+class LVSM_Preferences(bpy.types.AddonPreferences):
+    bl_idname = str(__package__)
+
+    python: StringProperty(
+        name="Python",
+        subtype="FILE_PATH",
+        description="The Python with PyTorch that runs the engine, the environment's LVSM_PYTHON if empty",
+    )
+    device: EnumProperty(
+        name="Device",
+        items=(
+            ("auto", "Automatic", "The graphics card where there is one that can, else the processor"),
+            ("cuda", "Graphics Card", "An NVIDIA card, by CUDA"),
+            ("cpu", "Processor", "Slower, but always there"),
+        ),
+        default="auto",
+    )
+
+    def draw(self, context):
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "python")
+        layout.prop(self, "device")
+        if not self.python:
+            layout.label(text=f"{PYTHON_VARIABLE}: {os.environ.get(PYTHON_VARIABLE) or 'not set'}", icon="INFO")
+
+
+def _preferences() -> LVSM_Preferences | None:
+    """None where the add-on runs from a checkout, not enabled in Blender's preferences."""
+    enabled = bpy.context.preferences.addons.get(str(__package__))
+    return enabled.preferences if enabled else None
+
+
+def python_path() -> str:
+    """The engine's Python. Raises WorkerError where none is chosen."""
+    preferences = _preferences()
+    chosen = preferences.python if preferences else ""
+    # Not resolved: the link within a virtual environment is what makes it one.
+    path = bpy.path.abspath(chosen) if chosen else os.environ.get(PYTHON_VARIABLE, "")
+    if not path:
+        raise WorkerError(
+            "No Python is set for the engine: choose one that has PyTorch, such as bin/python of a virtual environment.",
+            CHOOSE_PYTHON,
+        )
+    return path
+
+
+def device() -> str:
+    """ "auto", "cuda" or "cpu"."""
+    preferences = _preferences()
+    return preferences.device if preferences else "auto"
+
+
+class LVSM_OT_choose_python(bpy.types.Operator):
+    """Choose the Python that runs the engine: its executable, or the folder of a virtual environment"""
+
+    bl_idname = "lvsm.choose_python"
+    bl_label = "Choose Python"
+
+    filepath: StringProperty(subtype="FILE_PATH")
+
+    @classmethod
+    def poll(cls, context):
+        if _preferences() is None:
+            cls.poll_message_set("Enable LVSM in the preferences first")
+            return False
+        return True
+
+    def invoke(self, context, event):
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        path = Path(bpy.path.abspath(self.filepath))
+        if path.is_dir():
+            path = next((path / place for place in INTERPRETERS if (path / place).is_file()), path)
+        if not path.is_file() or not os.access(path, os.X_OK):
+            self.report({"ERROR"}, f"{path} is no program: choose a Python's executable or a virtual environment.")
+            return {"CANCELLED"}
+        preferences = _preferences()
+        assert preferences is not None  # poll
+        preferences.python = str(path)
+        context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
+        self.report({"INFO"}, f"The engine will run on {path}")
+        return {"FINISHED"}
+
+
+classes = (LVSM_Preferences, LVSM_OT_choose_python)
+
+
+def register() -> None:
+    for cls in classes:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(classes):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,18 @@
+"""Runs a script with the extension enabled, in Blender's Python: launch.py SCRIPT ARGUMENT...
+
+In Blender itself, where it was enabled at the installation, after `--`.
+"""
+
+import runpy
+import sys
+
+import addon_utils
+import bpy
+
+MODULE = "bl_ext.user_default.lvsm"
+
+arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
+if MODULE not in bpy.context.preferences.addons:
+    assert addon_utils.enable(MODULE, default_set=True) is not None, "the extension cannot be enabled"
+sys.argv = arguments
+runpy.run_path(arguments[0], run_name="__main__")

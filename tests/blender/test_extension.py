@@ -1,0 +1,29 @@
+"""The extension as Blender sees it: valid, installed, enabled, and gone without a trace."""
+
+import subprocess
+import sys
+import zipfile
+
+from tests.shared_data import ROOT
+
+
+def test_the_same_sources_make_the_same_zip(extension_zip, tmp_path):
+    subprocess.run([sys.executable, ROOT / "build_extension.py", tmp_path], check=True, capture_output=True)
+    assert (tmp_path / extension_zip.name).read_bytes() == extension_zip.read_bytes()
+
+
+def test_the_zip_holds_the_add_on_at_its_root_and_the_engine_within(extension_zip):
+    names = zipfile.ZipFile(extension_zip).namelist()
+    assert {"blender_manifest.toml", "__init__.py", "lvsm_engine/worker/__main__.py", "LICENSE"} <= set(names)
+    assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
+
+
+def test_blender_finds_the_zip_valid(blender, extension_zip):
+    if not blender.has_window:  # a module has no command line: the installation was its check
+        return
+    said = blender.execute([*blender.command, "-b", "--command", "extension", "validate", extension_zip])
+    assert "error" not in said.lower()
+
+
+def test_the_extension_comes_and_goes_without_a_warning(blender):
+    blender.run("extension.py")
