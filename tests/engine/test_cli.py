@@ -1,0 +1,148 @@
+"""The command line on small captures and models, as a person would call it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lvsm_engine.cli import main
+from lvsm_engine.model.checkpoint import build_model, load_model, save_checkpoint
+from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.photos import save_image
+from lvsm_engine.scene.camera import View
+from lvsm_engine.scene.captures import Capture, write_transforms
+from tests.engine.test_synthesizer import CARD, ring_views
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    save_checkpoint(path, build_model(ModelConfig(width=64, blocks=1)), CARD)
+    return path
+
+
+@pytest.fixture
+def capture(tmp_path):
+    """A ring of 6 photos in a folder with spaces and other letters."""
+    folder = tmp_path / "Jos\u00e9 \u0434 a b"
+    (folder / "images").mkdir(parents=True)
+    views = []
+    for number, view in enumerate(ring_views(6, 48, 32)):
+        path = folder / "images" / f"photo {number}.png"
+        save_image(path, view.photo)
+        views.append(View(view.camera, path, path.name))
+    write_transforms(Capture("ring", tuple(views)), folder / "transforms.json")
+    return folder
+
+
+def render(capture, model_file, out, **options):
+    arguments = {"--capture": capture, "--inputs": "0,2,4", "--targets": "1,5", "--out": out, "--model": model_file}
+    arguments |= {"--device": "cpu", "--precision": "float32"} | options
+    return main(["render", *(str(part) for pair in arguments.items() for part in pair)])
+
+
+def test_render_writes_pictures_a_report_and_a_sheet(capture, model_file, tmp_path, capsys):
+    out = tmp_path / "out \u0434"
+    assert render(capture, model_file, out) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["0001.png", "0005.png", "report.json", "sheet.png"]
+    with Image.open(out / "0005.png") as image:
+        assert image.size == (48, 32)
+    report = json.loads((out / "report.json").read_text())
+    assert [target["position"] for target in report["targets"]] == [1, 5]
+    assert report["targets"][1]["name"] == "photo 5.png"
+    assert report["model"] == CARD.name
+    assert [one["position"] for one in report["inputs"]] == [0, 2, 4]
+    printed = capsys.readouterr().out
+    assert "PSNR" in printed
+    with Image.open(out / "0001.png") as image, Image.open(capture / "images" / "photo 1.png") as truth:
+        error = (np.asarray(image) / 255 - np.asarray(truth) / 255) ** 2
+    assert report["targets"][0]["psnr"] == pytest.approx(-10 * np.log10(error.mean()), abs=0.05)
+    assert f"{report['targets'][0]['psnr']:.2f}" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"--targets": "6"}, "--targets names the position 6, and the capture has the positions 0 to 5"),
+        ({"--inputs": "a,b"}, "--inputs is 'a,b': give positions such as 0,4,9"),
+        ({"--capture": "nowhere"}, "nowhere does not exist"),
+        ({"--model": "nowhere.pt"}, "the model cannot be read"),
+        ({"--device": "cuda:99"}, "'cuda:99' is not known"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence_with_exit_status_1(capture, model_file, tmp_path, capsys, options, words):
+    assert render(capture, model_file, tmp_path / "out", **options) == 1
+    error = capsys.readouterr().err.strip()
+    assert words in error
+    assert error.startswith("lvsm: ")
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_photo_is_named_and_the_next_attempt_works(capture, model_file, tmp_path, capsys):
+    photo = capture / "images" / "photo 2.png"
+    content = photo.read_bytes()
+    photo.write_bytes(content[: len(content) // 2])
+    assert render(capture, model_file, tmp_path / "out") == 1
+    assert "photo 2.png" in capsys.readouterr().err
+    photo.write_bytes(content)
+    assert render(capture, model_file, tmp_path / "out") == 0
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(capture, model_file, tmp_path):
+    """A file size limit stands for the full disk: the pictures do not fit."""
+    out = tmp_path / "out"
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        " resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); from lvsm_engine.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["render", "--capture", capture, "--inputs", "0", "--targets", "1", "--out", out, "--model", model_file]
+    done = subprocess.run([sys.executable, "-c", limited, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "0001.png cannot be written (File too large)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(out.iterdir()) == []
+
+
+def test_convert_goes_both_ways(model_file, tmp_path, capsys):
+    assert main(["convert", str(model_file), str(tmp_path / "a.pt")]) == 0
+    assert main(["convert", str(tmp_path / "a.pt"), str(tmp_path / "b.safetensors")]) == 0
+    first, second = load_model(model_file), load_model(tmp_path / "b.safetensors")
+    assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
+    assert "CC BY-NC-SA" in capsys.readouterr().out
+
+
+def test_inspect_tells_what_a_file_holds(model_file, capsys):
+    assert main(["inspect", str(model_file)]) == 0
+    printed = capsys.readouterr().out
+    assert "decoder_only" in printed
+    assert "GPL-3.0-or-later" in printed
+
+
+def test_doctor_finds_nothing_wrong_here_and_names_what_is_missing(capsys, monkeypatch):
+    assert main(["doctor"]) == 0
+    assert "All is well" in capsys.readouterr().out
+    monkeypatch.setattr("lvsm_engine.cli.PACKAGES", ("torch", "a_package_that_nobody_has"))
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    assert "the package a_package_that_nobody_has is missing" in capsys.readouterr().out
+
+
+def test_wrong_arguments_end_with_status_2():
+    with pytest.raises(SystemExit) as caught:
+        main(["render", "--capture", "x"])
+    assert caught.value.code == 2
+
+
+def test_bench_times_the_synthesizer_and_the_worker(model_file, capsys):
+    assert main(["bench", "--model", str(model_file), "--device", "cpu", "--views", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("load", "encode", "view", "worker"))
