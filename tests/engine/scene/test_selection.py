@@ -1,0 +1,39 @@
+"""Which cameras are taken: the nearest by direction, and a spread over all sides."""
+
+import numpy as np
+
+from lvsm_engine.scene.selection import nearest_view, spread_views
+from tests.engine.scene.test_frame import camera, look_at
+
+
+def ring_camera(degrees, distance=3.0, height=1.0):
+    angle = np.radians(degrees)
+    return camera(look_at([distance * np.cos(angle), distance * np.sin(angle), height]))
+
+
+def test_the_nearest_view_sees_the_subject_from_the_same_side():
+    cameras = [ring_camera(degrees) for degrees in (0, 90, 180, 270)]
+    assert nearest_view(ring_camera(100), cameras) == 1
+    assert nearest_view(ring_camera(181, distance=9.0), cameras) == 2
+    assert nearest_view(ring_camera(-40), cameras) == 0
+
+
+def test_distance_decides_between_equal_directions():
+    cameras = [ring_camera(0, 2.0, 0), ring_camera(0, 6.0, 0), ring_camera(180, 3.0, 0)]
+    assert nearest_view(ring_camera(0, 5.5, 0), cameras) == 1
+    assert nearest_view(ring_camera(0, 2.5, 0), cameras) == 0
+
+
+def test_spread_views_leave_no_side_out():
+    cameras = [ring_camera(degrees) for degrees in range(0, 360, 10)]
+    chosen = spread_views(cameras, 4)
+    assert chosen == sorted(set(chosen))
+    gaps = np.diff([*chosen, chosen[0] + 36])
+    assert gaps.max() <= 12  # 120 degrees; a careless choice leaves half a turn
+
+
+def test_few_cameras_are_all_taken():
+    assert spread_views([ring_camera(0), ring_camera(90)], 8) == [0, 1]
+    assert spread_views([ring_camera(0)], 1) == [0]
+    identical = [ring_camera(0)] * 5
+    assert len(set(spread_views(identical, 3))) == 3

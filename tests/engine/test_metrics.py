@@ -1,0 +1,49 @@
+"""Scores with known values."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lvsm_engine.metrics import lpips_distance, psnr, ssim
+from tests.shared_data import shared
+
+
+def picture(seed=0, size=32):
+    return np.random.default_rng(seed).random((size, size, 3), dtype=np.float32)
+
+
+def test_psnr_of_a_known_error():
+    image = np.full((8, 8, 3), 0.5, np.float32)
+    assert psnr(image, image + 0.1) == pytest.approx(20.0, abs=1e-4)
+    assert psnr(image, image) == 100.0
+    mask = np.zeros((8, 8), bool)
+    mask[:4] = True
+    half_wrong = image.copy()
+    half_wrong[4:] += 0.1
+    assert psnr(image, half_wrong, mask) == 100.0
+    assert psnr(image, half_wrong, ~mask) == pytest.approx(20.0, abs=1e-4)
+
+
+def test_ssim_is_one_for_equal_pictures_and_falls_with_noise():
+    truth = picture()
+    assert ssim(truth, truth) == pytest.approx(1.0)
+    noise = np.random.default_rng(1).normal(size=truth.shape).astype(np.float32)
+    assert 0.97 > ssim(truth + 0.1 * noise, truth) > ssim(truth + 0.5 * noise, truth)
+
+
+@pytest.mark.parametrize(
+    ("net", "backbone", "pair", "expected"),
+    [
+        ("alex", "alexnet_features", "ex_p0", 0.721881),
+        ("alex", "alexnet_features", "ex_p1", 0.137566),
+        ("squeeze", "squeezenet1_1_features", "ex_p0", 0.711048),
+        ("squeeze", "squeezenet1_1_features", "ex_p1", 0.147902),
+    ],
+)
+def test_lpips_gives_the_published_values(net, backbone, pair, expected):
+    def load(name):
+        with Image.open(shared("perceptual", "examples", f"{name}.png")) as image:
+            return np.asarray(image.convert("RGB"), np.float32) / 255
+
+    weights = shared("perceptual", f"{backbone}.safetensors")
+    assert lpips_distance(load("ex_ref"), load(pair), net, weights) == pytest.approx(expected, abs=2e-4)

@@ -1,0 +1,167 @@
+"""Photos and their cameras stay together: what is done to one is done to the other."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from lvsm_engine.errors import LOCATE_PHOTOS, CaptureError, OutputError
+from lvsm_engine.photos import contact_sheet, fit_photo, load_photo, save_image, to_linear, to_srgb
+from lvsm_engine.scene.camera import Camera, Distortion, View, project
+
+WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+CAMERA = Camera(np.eye(4), 300.0, 300.0, 160.0, 120.0, 320, 240)
+# Points (N, 3) in front of the camera, apart from each other in its image.
+POINTS = np.array([[x, y, 2.0] for x in (-0.8, -0.3, 0.2, 0.7) for y in (-0.6, -0.1, 0.4)])
+
+
+def photo_of_points(camera, distortion=None):
+    """A white photo with a soft dark dot at each point, as a lens with this distortion shows it."""
+    matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+    nothing = np.zeros(3)
+    if distortion is None:
+        pixels, _ = project(camera, POINTS)
+    elif distortion.kind == "brown":
+        pixels, _ = cv2.projectPoints(POINTS, nothing, nothing, matrix, np.array(distortion.coefficients))
+    else:
+        coefficients = np.array(distortion.coefficients)
+        pixels, _ = cv2.fisheye.projectPoints(POINTS[:, None], nothing, nothing, matrix, coefficients)
+    y, x = np.mgrid[: camera.height, : camera.width] + 0.5
+    image = np.ones((camera.height, camera.width))
+    for u, v in pixels.reshape(-1, 2):
+        image -= 0.9 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * 2.0**2))
+    return np.rint(np.repeat(image.clip(0, 1)[..., None], 3, axis=2) * 255).astype(np.uint8)
+
+
+def assert_dots_are_where_the_camera_projects_them(image, camera, tolerance=0.1):
+    y, x = np.mgrid[: camera.height, : camera.width] + 0.5
+    darkness = 1 - image.mean(axis=2)
+    for u, v in project(camera, POINTS)[0]:
+        near = darkness * ((x - u) ** 2 + (y - v) ** 2 < 7**2)
+        found = np.array([(near * x).sum(), (near * y).sum()]) / near.sum()
+        np.testing.assert_allclose(found, [u, v], atol=tolerance)
+
+
+def test_a_pinhole_photo_keeps_its_pixels():
+    pixels = photo_of_points(CAMERA)
+    image, camera = load_photo(View(CAMERA, pixels, "a"), WHITE)
+    np.testing.assert_array_equal(image, pixels.astype(np.float32) / 255)
+    assert camera is CAMERA
+    assert_dots_are_where_the_camera_projects_them(image, camera)
+
+
+@pytest.mark.parametrize(
+    "distortion",
+    [
+        Distortion("brown", (0.1, -0.05, 0.01, -0.02)),
+        Distortion("brown", (-0.2, 0.05, 0.0, 0.0, 0.01)),
+        Distortion("fisheye", (0.05, -0.01, 0.002, 0.0)),
+    ],
+    ids=["barrel", "pincushion", "fisheye"],
+)
+def test_distortion_is_removed(distortion):
+    photo = photo_of_points(CAMERA, distortion)
+    image, camera = load_photo(View(CAMERA, photo, "a", distortion=distortion), WHITE)
+    assert_dots_are_where_the_camera_projects_them(image, camera)
+    with pytest.raises(AssertionError):  # the distorted photo itself is not where a pinhole projects
+        assert_dots_are_where_the_camera_projects_them(photo / 255, CAMERA)
+
+
+@pytest.mark.parametrize("distortion", [None, Distortion("brown", (0.1, -0.05, 0.01, -0.02))])
+def test_pixels_become_square(distortion):
+    flat = Camera(np.eye(4), 300.0, 250.0, 150.0, 110.0, 320, 240)
+    image, camera = load_photo(View(flat, photo_of_points(flat, distortion), "a", distortion=distortion), WHITE)
+    assert camera.fx == camera.fy == 300.0
+    assert image.shape[:2] == (camera.height, camera.width) == (288, 320)
+    assert_dots_are_where_the_camera_projects_them(image, camera)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (160, 120), (200, 90), (90, 120), (640, 480)])
+def test_cropping_and_resizing_keep_points_on_their_pixels(size):
+    image, camera = load_photo(View(CAMERA, photo_of_points(CAMERA), "a"), WHITE)
+    fitted, fitted_camera = fit_photo(image, camera, *size)
+    assert fitted.shape == (size[1], size[0], 3)
+    scale = fitted_camera.fx / camera.fx
+    darkness = 1 - fitted.mean(axis=2)
+    y, x = np.mgrid[: size[1], : size[0]] + 0.5
+    radius, seen = 7 * max(scale, 0.3), 0
+    for u, v in project(fitted_camera, POINTS)[0]:
+        if not (radius < u < size[0] - radius and radius < v < size[1] - radius):
+            continue
+        near = darkness * ((x - u) ** 2 + (y - v) ** 2 < radius**2)
+        np.testing.assert_allclose([(near * x).sum() / near.sum(), (near * y).sum() / near.sum()], [u, v], atol=0.25)
+        seen += 1
+    assert seen >= 3
+
+
+def test_a_shrunk_photo_gets_its_camera_shrunk():
+    pixels = photo_of_points(CAMERA)[::2, ::2]
+    _, camera = load_photo(View(CAMERA, pixels, "a"), WHITE)
+    assert (camera.width, camera.height, camera.fx, camera.cx) == (160, 120, 150.0, 80.0)
+
+
+def test_transparent_photos_are_laid_over_the_background_in_linear_light():
+    pixels = np.zeros((240, 320, 4), np.uint8)
+    pixels[..., 3] = 128
+    over_white, _ = load_photo(View(CAMERA, pixels, "a"), WHITE)
+    np.testing.assert_allclose(over_white, to_srgb(np.float32(1 - 128 / 255)), atol=1e-6)
+    assert over_white.mean() > 0.7  # mixed as encoded it would be 0.5
+    np.testing.assert_allclose(load_photo(View(CAMERA, pixels, "a"), BLACK)[0], 0, atol=1e-6)
+
+
+def test_srgb_and_linear_are_inverse():
+    codes = (np.arange(256) / 255).astype(np.float32)
+    np.testing.assert_allclose(to_srgb(to_linear(codes)), codes, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 3), ("P", 3), ("RGBA", 4), ("LA", 4), ("CMYK", 3), ("1", 3)])
+def test_every_kind_of_image_file_is_read(tmp_path, mode, channels):
+    path = tmp_path / f"photo \u0434.{'tif' if mode == 'CMYK' else 'png'}"
+    Image.fromarray(photo_of_points(CAMERA)).convert(mode).save(path)
+    image, _ = load_photo(View(CAMERA, path, "a"), WHITE)
+    assert image.shape == (240, 320, 3)
+    assert 0.5 < image.mean() < 1
+
+
+def test_what_cannot_be_a_photo_is_refused_with_its_name_and_a_way_out(tmp_path):
+    text = tmp_path / "notes.jpg"
+    text.write_text("not a photo")
+    cut = tmp_path / "cut.jpg"
+    Image.fromarray(photo_of_points(CAMERA)).save(cut)
+    cut.write_bytes(cut.read_bytes()[:2000])
+    for path, words in (
+        (tmp_path / "gone.jpg", "gone.jpg: the photo of front is missing"),
+        (text, "notes.jpg: the photo of front cannot be read"),
+        (cut, "cut.jpg: the photo of front cannot be read"),
+        (tmp_path, "the photo of front cannot be read"),
+        (None, "front has no photo"),
+    ):
+        with pytest.raises(CaptureError, match=words) as caught:
+            load_photo(View(CAMERA, path, "front"), WHITE)
+        assert caught.value.remedy == LOCATE_PHOTOS
+
+
+def test_a_photo_of_another_shape_than_its_camera_is_refused():
+    with pytest.raises(CaptureError, match="front: the photo has 100x100 pixels and its camera 320x240"):
+        load_photo(View(CAMERA, np.zeros((100, 100, 3), np.uint8), "front"), WHITE)
+    with pytest.raises(CaptureError, match=r"front: the photo is an array \(5, 5\)"):
+        load_photo(View(CAMERA, np.zeros((5, 5), np.uint8), "front"), WHITE)
+
+
+def test_saved_pictures_are_exact_and_whole_or_absent(tmp_path):
+    image = np.arange(256, dtype=np.float32).repeat(3).reshape(16, 16, 3) / 255
+    save_image(tmp_path / "a b \u0434.png", image)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a b \u0434.png")), np.rint(image * 255))
+    with pytest.raises(OutputError, match="cannot be written"):
+        save_image(tmp_path / "missing" / "a.png", image)
+    assert os.listdir(tmp_path) == ["a b \u0434.png"]
+
+
+def test_a_contact_sheet_shows_rows_of_any_size(tmp_path):
+    rows = [[np.zeros((20, 30, 3), np.float32)] * 3, [np.full((200, 100, 3), 255, np.uint8)]]
+    contact_sheet(rows, ["first", "second"], tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 3 * 240
+        assert sheet.height > 2 * 160
