@@ -57,7 +57,7 @@ def reading(path: Path, frame: str) -> Iterator[None]:
         raise type(error)(f"{path}, {frame}: {error}", error.remedy) from error
     except KeyError as error:
         raise CaptureError(f"{path}, {frame}: {error} is missing: export the capture again.") from error
-    except (TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError, IndexError, OSError) as error:
         raise CaptureError(f"{path}, {frame}: it has a value that makes no sense ({error}).") from error
 
 

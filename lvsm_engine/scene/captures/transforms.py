@@ -110,6 +110,8 @@ def _distortion(entry: dict[str, Any]) -> Distortion | None:
         return Distortion("fisheye", (k1, k2, k3, k4))
     if model not in PINHOLES:
         raise CaptureError(f"the camera model {model} is not supported: export as OPENCV or OPENCV_FISHEYE.")
+    if k4:
+        raise CaptureError("k4 of a lens that is no fisheye is not supported: solve with k1, k2, k3, p1 and p2.")
     if not any((k1, k2, k3, p1, p2)):
         return None
     return Distortion("brown", (k1, k2, p1, p2, k3) if k3 else (k1, k2, p1, p2))

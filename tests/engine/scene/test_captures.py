@@ -1,0 +1,152 @@
+"""The capture readers: what they make of good files, and the one sentence for bad ones."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lvsm_engine.errors import CameraError, CaptureError
+from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, Distortion, View
+from lvsm_engine.scene.captures import Capture, load_capture, write_transforms
+
+POSE = np.eye(4).tolist()
+FRAME = {"file_path": "a", "transform_matrix": POSE}
+LENS = {"fl_x": 50.0, "w": 40, "h": 30}
+OPENCV_FRAME = {"file_path": "a.png", "w2c": POSE, "fx": 50, "fy": 50, "cx": 20, "cy": 15, "w": 40, "h": 30}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Writes a document beside two (empty) photos and loads it; photos are 40x30."""
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).touch()
+
+    def loaded(document, name="transforms.json"):
+        text = document if isinstance(document, str) else json.dumps(document)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return load_capture(tmp_path / name, photo_size=lambda _: (40, 30))
+
+    return loaded
+
+
+def test_an_angle_of_view_becomes_a_focal_length(load):
+    camera = load({"camera_angle_x": math.pi / 2, "frames": [FRAME]}).views[0].camera
+    assert np.allclose(camera.fxfycxcy, [20, 20, 20, 15])
+    assert np.allclose(camera.camera_to_world, OPENCV_FROM_OPENGL)
+
+
+def test_a_frame_s_own_lens_comes_before_the_file_s(load):
+    own = FRAME | {"file_path": "b.jpg", "fl_x": 70.0, "w": 40.0}
+    first, second = load({**LENS, "frames": [FRAME, own]}).views
+    assert (first.camera.fx, second.camera.fx, second.camera.width) == (50, 70, 40)
+
+
+def test_frames_without_a_photo_are_left_out_and_named(load):
+    capture = load({**LENS, "frames": [FRAME | {"file_path": "gone"}, FRAME, FRAME | {"file_path": "b.jpg"}]})
+    assert [view.name for view in capture.views] == ["a.png", "b.jpg"]
+    assert "gone" in capture.warnings[0]
+
+
+def test_fisheye_and_brown_lenses_keep_opencv_s_order(load):
+    numbers = {"k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4}
+    brown = load({**LENS, **numbers, "camera_model": "OPENCV", "frames": [FRAME]}).views[0].distortion
+    assert brown == Distortion("brown", (0.1, 0.2, 0.3, 0.4))
+    fisheye = load({**LENS, "k1": 0.1, "k3": 0.3, "camera_model": "OPENCV_FISHEYE", "frames": [FRAME]})
+    assert fisheye.views[0].distortion == Distortion("fisheye", (0.1, 0.0, 0.3, 0.0))
+
+
+@pytest.mark.parametrize("wrap", [lambda frames: frames, lambda frames: {"frames": frames}])
+def test_opencv_cameras_come_bare_or_in_frames(load, wrap):
+    moved = np.eye(4)
+    moved[2, 3] = 2
+    view = load(wrap([OPENCV_FRAME | {"w2c": moved.tolist()}]), "opencv_cameras.json").views[0]
+    assert np.allclose(view.camera.position, [0, 0, -2])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"transform_matrix": np.zeros((4, 4)).tolist()}, "singular"),
+        ({"transform_matrix": [[math.nan] * 4] * 4}, "not finite"),
+        ({"transform_matrix": "x"}, "value"),
+        ({"transform_matrix": None}, "shape"),
+        ({"fl_x": -3}, "fx"),
+        ({"fl_x": None}, "fl_x"),
+        ({"w": 10**400}, "value"),
+        ({"w": "wide"}, "value"),
+        ({"k4": 0.1}, "k4"),
+        ({"camera_model": "EQUIRECTANGULAR"}, "EQUIRECTANGULAR"),
+        ({"file_path": 3}, "file_path"),
+    ],
+)
+def test_a_bad_value_is_told_with_file_and_frame(load, change, words):
+    with pytest.raises((CaptureError, CameraError), match=words) as caught:
+        load({**LENS, "frames": [FRAME, FRAME | change]})
+    assert "transforms.json" in str(caught.value)
+    assert "frame 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\x00", '{"frames": 3}', "{}", '{"frames": []}', "3"])
+def test_a_file_that_is_no_capture_is_told_by_name(load, text):
+    with pytest.raises(CaptureError, match="transforms.json"):
+        load(text)
+
+
+def test_a_zero_angle_of_view_is_an_error_of_its_frame(load):
+    with pytest.raises((CaptureError, CameraError), match="frame 0"):
+        load({"camera_angle_x": 0, "frames": [FRAME]})
+
+
+def test_a_photo_s_name_longer_than_names_can_be_is_an_error_of_its_frame(load):
+    with pytest.raises(CaptureError, match="frame 0"):
+        load({**LENS, "frames": [FRAME | {"file_path": "x" * 5000}]})
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers(-(10**400), 10**400) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["w", "frames"]), inner, max_size=2),
+    max_leaves=8,
+)
+KEYS = ["file_path", "transform_matrix", "w2c", "fl_x", "fx", "w", "h", "cx", "k1", "camera_angle_x", "camera_model"]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(KEYS), JUNK, max_size=3), JUNK, st.booleans(), st.booleans())
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_junk_of_any_kind_ends_in_a_typed_error_or_a_capture(load, junk, other, is_opencv, appends):
+    frame = copy.deepcopy((OPENCV_FRAME if is_opencv else FRAME | LENS) | junk)
+    name = "opencv_cameras.json" if is_opencv else "transforms.json"
+    try:
+        capture = load({"frames": [frame, other] if appends else [frame]}, name)
+    except (CaptureError, CameraError) as error:
+        assert name in str(error)
+    else:
+        assert capture.views
+
+
+def test_a_written_capture_reads_back_the_same(tmp_path):
+    (tmp_path / "a.png").touch()
+    angle = 0.7
+    pose = np.eye(4)
+    pose[:3, :3] = [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
+    pose[:3, 3] = [1 / 3, -2e5 / 7, 1e-7]
+    camera = Camera(pose, 123.456789012345, 120.1, 20.3, 14.9, 40, 30)
+    lenses = [None, Distortion("brown", (0.1, 0.2, 0.3, 0.4, 0.5)), Distortion("fisheye", (0.1, 0.2, 0.3, 0.4))]
+    views = tuple(View(camera, tmp_path / "a.png", "a.png", distortion=lens) for lens in lenses)
+    write_transforms(Capture("test", views), tmp_path / "transforms.json")
+    for read, lens in zip(load_capture(tmp_path).views, lenses, strict=True):
+        assert np.abs(read.camera.camera_to_world - pose).max() < 1e-9
+        assert np.array_equal(read.camera.fxfycxcy, camera.fxfycxcy)
+        assert read.distortion == lens
+        assert read.photo == tmp_path / "a.png"
+
+
+def test_a_truncated_colmap_model_is_told_by_its_folder(tmp_path):
+    for name in ("cameras.bin", "images.bin", "points3D.bin"):
+        (tmp_path / name).write_bytes(b"\x05\x00\x00")
+    with pytest.raises(CaptureError, match=tmp_path.name):
+        load_capture(tmp_path)
