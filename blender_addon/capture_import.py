@@ -68,7 +68,9 @@ def _photo_size(path: Path) -> tuple[int, int]:
     try:
         image = bpy.data.images.load(str(path), check_existing=True)
     except RuntimeError as error:
-        raise CaptureError(f"{path} cannot be read: put the photo there or correct the capture.", LOCATE_PHOTOS) from error
+        raise CaptureError(
+            f"{path} cannot be read: put the photo there or correct the capture.", LOCATE_PHOTOS
+        ) from error
     width, height = image.size
     if image not in known:
         bpy.data.images.remove(image)
@@ -105,8 +107,8 @@ class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
         return {"FINISHED"}
 
 
-def draw_in_import_menu(self, context) -> None:
-    self.layout.operator(LVSM_OT_import_capture.bl_idname, text="Posed Photos for LVSM (.json)")
+def draw_in_import_menu(menu, _context) -> None:
+    menu.layout.operator(LVSM_OT_import_capture.bl_idname, text="Posed Photos for LVSM (.json)")
 
 
 classes = (LVSM_OT_import_capture,)

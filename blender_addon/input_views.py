@@ -28,7 +28,7 @@ class LVSM_CameraSettings(bpy.types.PropertyGroup):
         name="Photo",
         type=bpy.types.Image,
         description="The photo that was taken from this camera",
-        poll=lambda self, image: not results.is_result(image),
+        poll=lambda _, image: not results.is_result(image),
     )
     use_as_input: BoolProperty(name="Use as Input", default=True, description="Let this camera's photo feed the model")
     # JSON, since Blender's own float properties keep 7 digits. Of the photo, whatever becomes of Blender's lens.
@@ -42,7 +42,7 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
         name="Camera",
         type=bpy.types.Object,
         description="The camera whose view is synthesized, the scene's own if empty",
-        poll=lambda self, item: item.type == "CAMERA",
+        poll=lambda _, item: item.type == "CAMERA",
     )
     model: StringProperty(
         name="Model", subtype="FILE_PATH", description="A model's file, the one that comes with LVSM if empty"
@@ -191,7 +191,9 @@ def missing_photos(scene: bpy.types.Scene) -> list[bpy.types.Image]:
     """The photos of the scene's cameras whose files do not exist."""
     photos = {item.data.lvsm.photo for item in scene.objects if item.type == "CAMERA"} - {None}
     on_disk = [photo for photo in photos if photo.source == "FILE" and not photo.packed_file]
-    missing = [photo for photo in on_disk if not Path(bpy.path.abspath(photo.filepath, library=photo.library)).is_file()]
+    missing = [
+        photo for photo in on_disk if not Path(bpy.path.abspath(photo.filepath, library=photo.library)).is_file()
+    ]
     return sorted(missing, key=lambda photo: photo.name)
 
 

@@ -75,7 +75,7 @@ class LVSM_OT_choose_python(bpy.types.Operator):
     filepath: StringProperty(subtype="FILE_PATH")
 
     @classmethod
-    def poll(cls, context):
+    def poll(cls, _context):
         if _preferences() is None:
             cls.poll_message_set("Enable LVSM in the preferences first")
             return False

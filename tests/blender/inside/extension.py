@@ -1,7 +1,7 @@
 import sys
 
+import bpy  # isort: skip  # before addon_utils, which it makes importable
 import addon_utils
-import bpy
 
 MODULE = "bl_ext.user_default.lvsm"
 

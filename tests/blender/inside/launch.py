@@ -6,8 +6,8 @@ In Blender itself, where it was enabled at the installation, after `--`.
 import runpy
 import sys
 
+import bpy  # isort: skip  # before addon_utils, which it makes importable
 import addon_utils
-import bpy
 
 MODULE = "bl_ext.user_default.lvsm"
 
