@@ -39,7 +39,7 @@ def test_a_resized_camera_sees_a_point_at_the_same_part_of_the_image(camera, wid
 def test_a_cropped_camera_sees_a_point_shifted_by_the_corner(camera, left, top, width, height):
     before, _ = project(camera, in_front(camera))
     after, _ = project(cropped(camera, left, top, width, height), in_front(camera))
-    assert np.allclose(after + [left, top], before, rtol=1e-9, atol=1e-6)
+    assert np.allclose(after + np.array([left, top]), before, rtol=1e-9, atol=1e-6)
 
 
 @given(cameras())
