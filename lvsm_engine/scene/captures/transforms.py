@@ -97,9 +97,10 @@ def _focal_lengths(entry: dict[str, Any], width: int, height: int) -> tuple[floa
         fx = 0.5 * width / math.tan(0.5 * float(entry["camera_angle_x"]))
     if fy is None and "camera_angle_y" in entry and "fl_x" not in entry:
         fy = 0.5 * height / math.tan(0.5 * float(entry["camera_angle_y"]))
-    if fx is None and fy is None:
+    given = [value for value in (fx, fy) if value is not None]
+    if not given:
         raise KeyError("fl_x")
-    return float(fx if fx is not None else fy), float(fy if fy is not None else fx)
+    return float(given[0]), float(given[-1])
 
 
 def _distortion(entry: dict[str, Any]) -> Distortion | None:
