@@ -29,6 +29,8 @@ WHITE = (1.0, 1.0, 1.0)
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.
 USABLE_SHARE = 0.6
+# torch has an exception class for a full card, and for a full CPU only these words.
+CPU_OUT_OF_MEMORY = "DefaultCPUAllocator"
 
 
 def choose_device(name: str) -> torch.device:
@@ -133,10 +135,15 @@ class Synthesizer:
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
-        """Within it all is computed: no gradients, the chosen precision."""
+        """Within it all is computed: no gradients, the chosen precision; torch.OutOfMemoryError on the CPU too."""
         is_fast = self.precision != torch.float32
-        with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_fast):
-            yield
+        try:
+            with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_fast):
+                yield
+        except RuntimeError as error:
+            if CPU_OUT_OF_MEMORY in str(error):
+                raise torch.OutOfMemoryError(str(error)) from error
+            raise
 
 
 class Scene:

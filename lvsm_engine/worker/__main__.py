@@ -34,7 +34,7 @@ def main():
         refuse(channel, sentence.format(OLDEST_PYTHON[0], OLDEST_PYTHON[1], sys.executable, version), "choose_python")
     try:
         from lvsm_engine.worker.server import serve
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a library of torch's that Windows cannot load
         sentence = (
             "The Python at {} cannot run the engine ({}): install torch, torchvision, numpy, safetensors, pillow and"
             " opencv-python-headless there, or choose another Python."

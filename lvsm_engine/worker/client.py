@@ -26,6 +26,7 @@ MAX_STARTS_A_MINUTE = 3
 # The worker says that it is alive every second, whatever it computes: this much silence is a hung process.
 SILENCE_SECONDS = 60.0
 STOP_SECONDS = 2.0
+ENDING_SECONDS = 0.5
 LOG_LINES_SHOWN = 3
 POLL_SECONDS = 0.02
 
@@ -173,23 +174,25 @@ class Client:
     @property
     def state(self) -> str:
         """ "stopped", "starting", "ready", "busy" or "failed"."""
-        if self._process is not None:
+        with self._lock:
             self.watch()
-        if self._process is None:
-            return "failed" if self._failed else "stopped"
-        if self._process.hello is None:
-            return "starting"
-        return "busy" if self._pending else "ready"
+            if self._process is None:
+                return "failed" if self._failed else "stopped"
+            if self._process.hello is None:
+                return "starting"
+            return "busy" if self._pending else "ready"
 
     @property
     def hello(self) -> dict[str, Any] | None:
         """What the worker said of itself: protocol, engine, torch, device, device_name, precision; None before."""
-        return None if self._process is None else self._process.hello
+        process = self._process
+        return None if process is None else process.hello
 
     def start(self) -> None:
         """Start the process if there is none. Returns at once. Raises WorkerError where it cannot be started."""
         with self._lock:
-            if self._process is not None and self._process.popen.poll() is None:
+            self.watch()  # a dead one is buried first, and what was asked of it is sent again
+            if self._process is not None:
                 return
             now = time.monotonic()
             self._starts = [start for start in self._starts if now - start < 60]
@@ -313,6 +316,9 @@ class Client:
         """The process is gone, or talks nonsense (error): start another for requests that had one chance only."""
         process, self._process = self._process, None
         assert process is not None
+        if error is None:  # its pipe closes a moment before it has ended, and then its status says why
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.popen.wait(ENDING_SECONDS)
         process.kill()
         again = [request for request in self._pending.values() if request.attempts < 2]
         ending = f"with status {process.popen.returncode}"
@@ -361,6 +367,7 @@ class Client:
             process, self._process = self._process, None
             self._settle_all(Cancelled("The engine was stopped."))
             self._failed = False
+            self._starts.clear()
         if process is not None:
             process.stop()
 

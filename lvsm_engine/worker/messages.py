@@ -25,6 +25,8 @@ PROTOCOL_VERSION = 1
 MAX_HEADER_BYTES = 8 * 2**20
 # Two hundred frames of full HD in float32.
 MAX_BODY_BYTES = 5 * 2**30
+# Nothing here has more axes than (B, V, C, H, W); numpy allows 32.
+MAX_DIMENSIONS = 8
 # What is taken at a time while a body arrives: a claim alone allocates no more than this.
 CHUNK_BYTES = 2**20
 
@@ -114,10 +116,10 @@ def _check_places(header: dict) -> list[_Place]:
             dtype, shape, (begin, end) = DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
         except (KeyError, TypeError, ValueError) as error:
             raise _refusal(f"an array '{name[:40]}' without a known type, a shape and a place") from error
-        if (
-            not all(type(size) is int and 0 <= size <= MAX_BODY_BYTES for size in (*shape, begin, end))
-            or len(shape) > 8
-        ):
+        sizes_are_possible = all(type(size) is int and 0 <= size <= MAX_BODY_BYTES for size in (*shape, begin, end))
+        # numpy multiplies the sizes that are not 0, even where another is 0.
+        extent = math.prod(size for size in shape if size) if sizes_are_possible else math.inf
+        if extent * dtype.itemsize > MAX_BODY_BYTES or len(shape) > MAX_DIMENSIONS:
             raise _refusal(f"an array '{name[:40]}' of an impossible size")
         place = _Place(name, dtype, shape, begin, end)
         if begin != offset or end - begin != place.count * dtype.itemsize or end > MAX_BODY_BYTES:

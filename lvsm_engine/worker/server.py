@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..errors import OPEN_LOG, LvsmError, WorkerError
+from ..errors import OPEN_LOG, Cancelled, LvsmError, WorkerError
 from ..model.checkpoint import find_model_file, read_card
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import View
@@ -214,6 +214,8 @@ def _answer(request: Message, backend: Backend, inbox: _Inbox, channel: _Channel
             channel.send(Message("progress", request.id, dataclasses.asdict(progress)))
 
     try:
+        if inbox.is_cancelled():  # while it waited: for a model to load, or for another request
+            raise Cancelled
         answer = backend.answer(request, on_progress, inbox.is_cancelled)
     except LvsmError as error:
         answer = Message("error", request.id, messages.error_to_fields(error))

@@ -190,6 +190,17 @@ def test_out_of_memory_halves_the_batch_once_and_then_says_so(limit, works):
         assert caught.value.remedy == USE_FEWER_VIEWS
 
 
+def test_a_full_cpu_is_told_as_a_full_card_is():
+    synthesizer = make()
+    scene = synthesizer.encode(ring_views(2))
+    synthesizer.model.decode = lambda *_, check: torch.empty(2**55)
+    with pytest.raises(DeviceError, match=r"GB are free on cpu"):
+        scene.render(ring_cameras(1))
+    synthesizer.model.encode = lambda *_, check: torch.empty(2**55)
+    with pytest.raises(DeviceError, match="2 input views do not fit"):
+        synthesizer.encode(ring_views(2))
+
+
 def test_batches_are_planned_from_what_is_free(monkeypatch):
     synthesizer = make()
     scene = synthesizer.encode(ring_views(2))

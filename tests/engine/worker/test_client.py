@@ -161,6 +161,27 @@ def test_a_worker_that_dies_once_in_mid_render_is_replaced_without_a_word(make_c
     assert (tmp_path / "died").exists()
 
 
+def test_a_question_asked_after_an_unseen_death_does_not_lose_the_one_before(make_client, tmp_path):
+    client = make_client(f"""
+        hello()
+        request = next_request()
+        if not os.path.exists({str(tmp_path / "died")!r}):
+            open({str(tmp_path / "died")!r}, "w").close()
+            time.sleep(0.5)
+            os._exit(1)
+        answer(request)
+        answer(next_request())
+        next_request()
+    """)
+    first = client.render("default", VIEWS, [CAMERA])
+    while client.hello is None:
+        first.poll()
+    client._process.popen.wait(30)  # nobody polls meanwhile
+    second = client.render("default", VIEWS, [CAMERA, CAMERA])
+    assert wait(first)["images"].shape[0] == 1
+    assert wait(second)["images"].shape[0] == 2
+
+
 def test_a_worker_that_always_dies_is_given_up_with_its_last_words(make_client):
     client = make_client("""
         hello()

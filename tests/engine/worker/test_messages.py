@@ -111,6 +111,11 @@ def array_entry(dtype="F32", shape=(4,), offsets=(0, 16)):
             header_bytes({"__metadata__": envelope(), "a": array_entry(shape=[2**30, 8], offsets=[0, 2**35])}),
             "impossible",
         ),
+        (
+            header_bytes({"__metadata__": envelope(), "a": array_entry(shape=[0, 2**32, 2**32], offsets=[0, 0])}),
+            "impossible",
+        ),
+        (header_bytes({"__metadata__": envelope(), "a": array_entry(shape=[1] * 40)}), "impossible"),
         (header_bytes({"__metadata__": envelope(), "a": array_entry(offsets=[8, 24])}), "does not fill its place"),
         (header_bytes({"__metadata__": envelope(), "a": array_entry(shape=[5])}), "does not fill its place"),
     ],
