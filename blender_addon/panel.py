@@ -17,7 +17,7 @@ REMEDIES = {
     errors.LOCATE_PHOTOS: ("lvsm.locate_photos", "Locate Photos"),
     errors.ADD_PHOTOS: ("lvsm.import_capture", "Import Capture"),
     errors.CHOOSE_MODEL: ("lvsm.choose_model", "Choose Model"),
-    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use 4 Views"),
+    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use Fewer Views"),
     errors.RESTART_ENGINE: ("lvsm.restart_engine", "Restart Engine"),
     errors.OPEN_LOG: ("lvsm.open_log", "Open Log"),
 }
@@ -46,7 +46,7 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         column = layout.column()
         column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
-        column.prop(settings, "model")
+        column.prop(settings, "model", placeholder="Default")
         if synthesize.active is None:
             row = layout.row()
             row.scale_y = 1.5

@@ -192,27 +192,6 @@ class LVSM_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class LVSM_OT_use_fewer_views(bpy.types.Operator):
-    """Keep as inputs only the views whose cameras are nearest to the target camera"""
-
-    bl_idname = "lvsm.use_fewer_views"
-    bl_label = "Use Fewer Views"
-    bl_options = {"REGISTER", "UNDO"}
-
-    count: bpy.props.IntProperty(name="Views", default=4, min=1)
-
-    def execute(self, context):
-        target = target_camera(context.scene)
-        inputs = [item for item in context.scene.objects if input_views.is_input_view(item)]
-        if target is not None:
-            place = target.matrix_world.translation
-            inputs.sort(key=lambda item: (item.matrix_world.translation - place).length)
-        for item in inputs[self.count :]:
-            item.data.lvsm.use_as_input = False
-        engine.forget_failure()
-        return {"FINISHED"}
-
-
 @persistent
 def cancel_before_load(*_) -> None:
     """The scene that the job belongs to is about to go."""
@@ -220,7 +199,7 @@ def cancel_before_load(*_) -> None:
         active.cancel()
 
 
-classes = (LVSM_OT_synthesize_view, LVSM_OT_cancel, LVSM_OT_use_fewer_views)
+classes = (LVSM_OT_synthesize_view, LVSM_OT_cancel)
 
 
 def register():

@@ -4,6 +4,13 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
+from .conftest import BLENDERS
+
+# For what the bpy wheels do not have: a window, a command line.
+in_programs = pytest.mark.parametrize("blender", BLENDERS, indirect=True, scope="session")
+
 FAKE_WORKER = Path(__file__).parent / "inside" / "fake_worker.py"
 
 

@@ -48,15 +48,11 @@ assert np.array_equal(stage.image_bytes(image), stage.fake_picture(bpy.data.obje
 assert bpy.data.objects["View 1"].data.lvsm.photo.name == "photo 1.png"
 assert len(stage.addon("input_views").input_views(scene, bpy.context.evaluated_depsgraph_get())) == 3
 
-# Fewer views: the two nearest to the target stay.
-bpy.ops.lvsm.use_fewer_views(count=2)
-assert [bpy.data.objects[f"View {number}"].data.lvsm.use_as_input for number in range(3)].count(True) == 2
-assert bpy.data.objects["View 1"].data.lvsm.use_as_input
-
 # A camera that no model can have.
 scene.lvsm.target_camera.data.type = "ORTHO"
 said = refusal()
 assert "View 1" in said and str(engine.failure) in said
+scene.lvsm.target_camera.data.type = "PERSP"
 scene.lvsm.target_camera = None
 
 # An engine that fails, one that dies twice: a sentence each; the next attempt works.

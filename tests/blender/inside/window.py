@@ -1,0 +1,197 @@
+"""Synthesize View and F12 in a window: steps that someone takes, and what goes wrong meanwhile."""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+import stage
+import window_steps as ui
+
+folder = Path(tempfile.mkdtemp())
+engine, synthesize, results = (stage.addon(name) for name in ("engine", "synthesize", "results"))
+
+
+def idle():
+    return synthesize.active is None
+
+
+def start(seconds, fault=""):
+    """Press the button, with an engine that takes so long."""
+    engine.shutdown()
+    os.environ["LVSM_FAKE_SECONDS"], os.environ["LVSM_FAKE_FAULT"] = str(seconds), fault
+    with ui.in_view():
+        began = time.perf_counter()
+        assert bpy.ops.lvsm.synthesize_view("INVOKE_DEFAULT") == {"RUNNING_MODAL"}
+        print(f"the button returned after {1000 * (time.perf_counter() - began):.1f} ms")
+
+
+def built():
+    """A new scene, with the render view opening nowhere unless asked for; in steps."""
+    stage.build(folder)
+    bpy.context.preferences.view.render_display_type = "NONE"
+    yield 1  # a file that was just loaded has no regions yet
+    push_undo("Built")
+
+
+def push_undo(message):
+    with ui.in_view():
+        bpy.ops.ed.undo_push(message=message)
+
+
+def images():
+    return {image.name for image in bpy.data.images if results.is_result(image)}
+
+
+def a_result_is_one_undo_step_and_opens_where_renders_do():
+    yield from built()
+    yield from ui.show_tab()
+    bpy.context.preferences.view.render_display_type = "WINDOW"
+    start(1)
+    yield 0.5
+    assert not bpy.ops.lvsm.synthesize_view.poll(), "one at a time"
+    yield from ui.until(idle)
+    yield 2
+    image = bpy.data.images["LVSM Target"]
+    assert np.array_equal(stage.image_bytes(image), stage.fake_picture(bpy.context.scene.camera))
+    windows = bpy.context.window_manager.windows
+    assert len(windows) == 2 and windows[1].screen.areas[0].spaces.active.image == image
+    ui.close_other_windows()
+    yield 1
+    with ui.in_view():
+        bpy.ops.ed.undo()
+    assert images() == set() and "View 0" in bpy.data.objects
+    assert not bpy.context.scene.camera.data.background_images
+    yield 1
+    with ui.in_view():
+        bpy.ops.ed.redo()
+    assert images() == {"LVSM Target"}
+
+
+def escape_and_the_button_cancel():
+    yield from built()
+    for how in ("escape", "button"):
+        start(60)
+        yield 1
+        began = time.perf_counter()
+        if how == "escape":
+            ui.press("Escape")
+        else:
+            bpy.ops.lvsm.cancel()
+        yield from ui.until(idle)
+        print(f"cancelled by {how} after {time.perf_counter() - began:.2f} s")
+        yield 0.5
+        assert images() == set() and engine.failure is None and engine.state() == "ready"
+
+
+def undo_deletion_and_loading_may_come_between():
+    yield from built()
+    bpy.context.scene.frame_end = 99
+    push_undo("A change")
+    start(3)
+    yield 0.5
+    with ui.in_view():
+        bpy.ops.ed.undo()
+    yield from ui.until(idle)
+    assert images() == {"LVSM Target"} and bpy.context.scene.frame_end != 99
+    start(2)
+    yield 0.5
+    bpy.data.objects.remove(bpy.context.scene.camera)
+    yield from ui.until(idle)
+    assert images() == {"LVSM Target", "LVSM Target.001"}, "the picture is kept without its camera"
+    bpy.context.scene.camera = bpy.data.objects["View 0"]
+    start(60)
+    yield 0.5
+    yield from built()
+    yield 1
+    assert idle() and images() == set() and engine.state() == "ready"
+
+
+def an_engine_that_dies_is_said_so():
+    yield from built()
+    start(0.3, "die")
+    yield from ui.until(idle)
+    yield 1.5
+    assert "ended with status 3" in str(engine.failure) and images() == set()
+    start(0.1)
+    yield from ui.until(idle)
+    assert engine.failure is None and images() == {"LVSM Target"}
+
+
+def f12_shows_progress_and_escape_ends_it():
+    yield from built()
+    scene = bpy.context.scene
+    scene.render.engine = "LVSM"
+    engine.shutdown()
+    os.environ["LVSM_FAKE_SECONDS"] = "60"
+    bpy.context.preferences.view.render_display_type = "WINDOW"
+    with ui.in_view():
+        bpy.ops.render.render("INVOKE_DEFAULT")
+    yield from ui.until(lambda: engine.state() == "busy")
+    yield 1
+    assert bpy.app.is_job_running("RENDER")
+    began = time.perf_counter()
+    ui.press("Escape")
+    yield from ui.until(lambda: not bpy.app.is_job_running("RENDER"))
+    print(f"render cancelled after {time.perf_counter() - began:.2f} s")
+    assert engine.failure is None
+    ui.close_other_windows()
+    engine.shutdown()
+    os.environ["LVSM_FAKE_SECONDS"], os.environ["LVSM_FAKE_FAULT"] = "0.2", "fail"
+    with ui.in_view():
+        bpy.ops.render.render("INVOKE_DEFAULT")
+    yield from ui.until(lambda: engine.failure is not None)
+    yield 1.5
+    ui.close_other_windows()
+    yield 1
+
+
+def the_window_lives_meanwhile():
+    """Prints the longest pause of the main thread while a full HD frame is made; drawing 3D views is left out."""
+    yield from built()
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
+    gaps, last = [], [time.perf_counter()]
+
+    def tick():
+        now = time.perf_counter()
+        gaps.append(now - last[0])
+        last[0] = now
+        return 0.005
+
+    start(1.5)
+    for area in ui.window().screen.areas:
+        area.type = "TEXT_EDITOR"
+    yield 0.5
+    bpy.app.timers.register(tick)
+    yield 0.3
+    gaps.clear()
+    yield from ui.until(idle)
+    print(f"longest pauses while synthesizing, ms: {[round(1000 * gap) for gap in sorted(gaps)[-5:]]}")
+    gaps.clear()
+    yield 1
+    print(f"longest pauses of an idle window, ms: {[round(1000 * gap) for gap in sorted(gaps)[-5:]]}")
+    assert images() == {"LVSM Target"}
+
+
+def steps():
+    for part in (
+        a_result_is_one_undo_step_and_opens_where_renders_do,
+        escape_and_the_button_cancel,
+        undo_deletion_and_loading_may_come_between,
+        an_engine_that_dies_is_said_so,
+        f12_shows_progress_and_escape_ends_it,
+        the_window_lives_meanwhile,
+    ):
+        print(part.__name__, flush=True)
+        yield from part()
+    engine.shutdown()
+    print("window: passed", flush=True)
+
+
+ui.run(steps())

@@ -1,0 +1,49 @@
+"""The render engine "LVSM": files, and what a farm sees of it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lvsm_engine.worker.messages import camera_from_fields
+
+from .fake_engine import fake_environment, in_programs
+from .inside.fake_picture import picture
+
+
+def test_files_equal_the_engines_picture_and_failures_leave_none(blender, tmp_path):
+    assert "render engine: passed" in blender.run("render_engine.py", env=fake_environment(tmp_path))
+
+
+@in_programs
+def test_f_and_a_write_the_engines_pictures_and_exit_with_0(blender, tmp_path):
+    blender.run("scene_file.py", tmp_path)
+    env = fake_environment(tmp_path, record=tmp_path / "record")
+    output = tmp_path / "frame_####"
+    for frames in (("-f", "1"), ("-s", "2", "-e", "3", "-a")):
+        blender.execute([*blender.command, "-b", tmp_path / "scene.blend", "-o", output, "-E", "LVSM", *frames], env)
+    requests = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
+    assert len(requests) == 3 and len(requests[0]["views"]) == 3
+    for number, request in enumerate(requests, 1):
+        expected = picture(camera_from_fields(request["cameras"][0]))
+        pixels = np.asarray(Image.open(tmp_path / f"frame_{number:04}.png"))[..., :3]
+        assert np.array_equal(pixels, expected)
+
+
+@in_programs
+@pytest.mark.parametrize(
+    ("settings", "views", "words"),
+    [
+        ({"fault": "fail"}, 3, "too little memory"),
+        ({"fault": "die"}, 3, "ended with status 3"),
+        ({}, 0, "No camera has a photo"),
+    ],
+)
+def test_a_failure_exits_with_1_says_a_sentence_and_writes_no_file(blender, tmp_path, settings, views, words):
+    blender.run("scene_file.py", tmp_path, str(views))
+    command = [*blender.command, "-b", tmp_path / "scene.blend", "-o", tmp_path / "frame_####", "-E", "LVSM", "-f", "1"]
+    done = blender.attempt(command, fake_environment(tmp_path, **settings))
+    assert done.returncode == 1 and words in done.stdout, done.stdout
+    assert "Traceback" not in done.stdout
+    assert not list(tmp_path.glob("frame_*"))
