@@ -28,7 +28,7 @@ def engine_camera(
     lens = evaluated.data
     if lens.type != "PERSP":
         raise CameraError(f"{camera_object.name} {_WHY_NOT[lens.type]}: make it a perspective camera.")
-    camera_to_world = _rigid(camera_object.name, np.array(evaluated.matrix_world, dtype=np.float64))
+    camera_to_world = _rigid(camera_object.name, evaluated.matrix_world)
     if size is not None:
         (width, height), (aspect_x, aspect_y) = size, (1.0, 1.0)
     else:
@@ -56,22 +56,27 @@ def _render_size(render: bpy.types.RenderSettings) -> tuple[int, int, float, flo
     return max(width, 1), max(height, 1), render.pixel_aspect_x, render.pixel_aspect_y
 
 
-def _rigid(name: str, matrix_world: np.ndarray) -> np.ndarray:
-    """Blender's (4, 4) matrix as a pose in OpenCV axes, each axis brought to length 1."""
-    if not np.isfinite(matrix_world).all():
+def _rigid(name: str, matrix_world: mathutils.Matrix) -> np.ndarray:
+    """Blender's matrix as a pose (4, 4) in OpenCV axes, each axis brought to length 1."""
+    matrix = np.array(matrix_world, dtype=np.float64)
+    if not np.isfinite(matrix).all():
         raise CameraError(f"{name} has a transform that is not finite: clear its transform and its parents'.")
-    lengths = np.linalg.norm(matrix_world[:3, :3], axis=0)
-    if lengths.min() == 0:
+    if np.linalg.norm(matrix[:3, :3], axis=0).min() == 0:
         raise CameraError(f"{name} or one of its parents is scaled to 0: set the scale to 1.")
-    axes = matrix_world[:3, :3] / lengths
+    axes = np.array(matrix_world.normalized(), dtype=np.float64)[:3, :3]  # rounded as Blender's own is
     if np.abs(axes.T @ axes - np.eye(3)).max() > ROTATION_TOLERANCE:
         raise CameraError(f"{name} is sheared by a parent with uneven scale: apply the parent's scale (Ctrl+A).")
     # Blender would render it as in a mirror, which no lens does.
     if np.linalg.det(axes) < 0:
         raise CameraError(f"{name} or one of its parents is mirrored by a negative scale: apply the scale (Ctrl+A).")
-    left, _, right = np.linalg.svd(axes)  # the nearest rotation: Blender's matrix has 7 digits
+    # Blender's axes are orthogonal to 7 digits. The optical axis stays as it is: an error of it counts times the focal
+    # length, in a telephoto lens a hundredth of a pixel; those of the others only times the image's size.
+    _, up, back = axes.T
+    back = back / np.linalg.norm(back)
+    up = up - (up @ back) * back
+    up /= np.linalg.norm(up)
     pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = left @ right, matrix_world[:3, 3]
+    pose[:3, :3], pose[:3, 3] = np.stack([np.cross(up, back), up, back], axis=-1), matrix[:3, 3]
     return pose @ OPENCV_FROM_OPENGL
 
 
@@ -111,8 +116,16 @@ def set_pose(camera_object: bpy.types.Object, camera_to_world: np.ndarray) -> No
     """
     if camera_object.parent is not None:
         # As "Keep Transform" does: its location, rotation and scale then count in the world, however sheared its parent.
-        undone = camera_object.matrix_world.inverted(None)
+        undone = _parent_matrix(camera_object).inverted(None)
         if undone is None:
-            raise CameraError(f"{camera_object.name} or one of its parents is scaled to 0: set the scale to 1.")
-        camera_object.matrix_parent_inverse = camera_object.matrix_parent_inverse @ camera_object.matrix_basis @ undone
+            raise CameraError(f"{camera_object.name} has a parent that is scaled to 0: set the scale to 1.")
+        camera_object.matrix_parent_inverse = undone
     camera_object.matrix_basis = mathutils.Matrix((camera_to_world @ OPENCV_FROM_OPENGL).tolist())
+
+
+def _parent_matrix(camera_object: bpy.types.Object) -> mathutils.Matrix:
+    """What the camera's parent, or the bone or vertices of it, does to the camera."""
+    if camera_object.parent_type == "OBJECT":
+        return camera_object.parent.matrix_world
+    own = camera_object.matrix_parent_inverse @ camera_object.matrix_basis
+    return camera_object.matrix_world @ own.inverted_safe()

@@ -1,0 +1,99 @@
+"""Input views: which cameras feed the model, and with which pixels."""
+
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bl_ext.user_default.lvsm import input_views, results
+from bl_ext.user_default.lvsm.lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
+
+folder = Path(sys.argv[1])
+folder.mkdir(parents=True)
+bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+scene = bpy.context.scene
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 4), dtype=np.uint8)
+
+
+def add_camera(name):
+    camera_object = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+    scene.collection.objects.link(camera_object)
+    return camera_object
+
+
+def views():
+    return input_views.input_views(scene, bpy.context.evaluated_depsgraph_get())
+
+
+def refusal():
+    try:
+        views()
+    except CaptureError as error:
+        return error
+    raise AssertionError("nothing was refused")
+
+
+def generated(name, pixels, is_float=False):
+    """An image with pixels (H, W, 4) uint8, or float."""
+    image = bpy.data.images.new(name, pixels.shape[1], pixels.shape[0], alpha=True, float_buffer=is_float)
+    values = pixels if is_float else pixels.astype(np.float32) / 255
+    image.pixels.foreach_set(np.ascontiguousarray(values[::-1], dtype=np.float32).ravel())
+    return image
+
+
+camera_object = add_camera("Camera A")
+settings = camera_object.data.lvsm
+error = refusal()
+assert error.remedy == ADD_PHOTOS and not input_views.has_input_views(scene)
+
+# A file goes by its path, in photo pixels of its own.
+path = folder / "photo \u0434.png"
+path.write_bytes(results.encode_png(PIXELS[..., :3]))
+settings.photo = bpy.data.images.load(str(path))
+(view,) = views()
+assert view.photo == path and view.name == "Camera A"
+assert (view.camera.width, view.camera.height) == (8, 6)
+assert view.camera.fx == view.camera.fy
+
+# Switched off, it feeds nothing; a background image alone neither.
+settings.use_as_input = False
+assert not input_views.has_input_views(scene)
+settings.use_as_input = True
+other = add_camera("Camera B")
+other.data.background_images.new().image = settings.photo
+assert [view.name for view in views()] == ["Camera A"]
+
+# A result is no input, even where it was put as a photo.
+other.data.lvsm.photo = results.keep_result("Camera B", results.encode_png(PIXELS[..., :3]), 8, 6)
+assert [view.name for view in views()] == ["Camera A"]
+
+# A file that is gone: the camera, the file, the way out, and the way out works.
+(folder / "moved").mkdir()
+path.rename(folder / "moved" / path.name)
+error = refusal()
+assert str(path) in str(error) and "Camera A" in str(error) and error.remedy == LOCATE_PHOTOS
+bpy.ops.lvsm.locate_photos(directory=str(folder))
+assert views()[0].photo == folder / "moved" / path.name
+
+# Packed and generated photos go as pixels, from the top.
+settings.photo.pack()
+assert (views()[0].photo == PIXELS[..., :3]).all()
+settings.photo = generated("Painted", PIXELS)
+assert (views()[0].photo == PIXELS).all(), "alpha that matters is kept"
+opaque = PIXELS.copy()
+opaque[..., 3] = 255
+settings.photo = generated("Opaque", opaque)
+assert (views()[0].photo == opaque[..., :3]).all()
+
+# Float pixels are scene-linear: they become the sRGB bytes that they would be shown as.
+linear = np.where(opaque <= 0.04045 * 255, opaque / 255 / 12.92, ((opaque / 255 + 0.055) / 1.055) ** 2.4)
+settings.photo = generated("Linear", linear, is_float=True)
+assert (views()[0].photo == opaque[..., :3]).all()
+
+# What cannot be read, by name.
+nonsense = folder / "nonsense.png"
+nonsense.write_bytes(b"no picture")
+settings.photo = bpy.data.images.load(str(nonsense))
+assert "nonsense.png" in str(refusal()) and "Camera A" in str(refusal())
+settings.photo.source = "SEQUENCE"
+assert "not a single image" in str(refusal())
