@@ -32,7 +32,7 @@ lint: setup
 	$(VENV)/mypy
 
 demo: setup .venv-bpy/5.0/ready
-	$(VENV)/python -m training.demo
+	$(VENV)/python -m tests.end_to_end.demo
 
 screenshots: setup
 	$(VENV)/python tests/blender/screenshots.py

@@ -29,7 +29,9 @@ def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Co
     capture = load_capture(path, photo_size=_photo_size)
     collection = bpy.data.collections.new(capture.name)
     context.scene.collection.children.link(collection)
-    used = set(spread_views([view.camera for view in capture.views], DEFAULT_INPUT_VIEWS))
+    with_photo = [position for position, view in enumerate(capture.views) if view.photo is not None]
+    spread = spread_views([capture.views[position].camera for position in with_photo], DEFAULT_INPUT_VIEWS)
+    used = {with_photo[index] for index in spread}
     display_size = DISPLAY_SIZE * _spread(capture.views)
     for position, view in enumerate(capture.views):
         camera_object = _camera_object(view)
@@ -55,10 +57,11 @@ def _camera_object(view: View) -> bpy.types.Object:
     scene_cameras.set_lens(lens, square_pixels(view.camera))
     scene_cameras.set_pose(camera_object, view.camera.camera_to_world)
     input_views.set_calibration(lens, view.camera, view.distortion)
-    lens.lvsm.photo = bpy.data.images.load(str(view.photo), check_existing=True)
-    background = lens.background_images.new()
-    background.image = lens.lvsm.photo
-    lens.show_background_images = True
+    if view.photo is not None:
+        lens.lvsm.photo = bpy.data.images.load(str(view.photo), check_existing=True)
+        background = lens.background_images.new()
+        background.image = lens.lvsm.photo
+        lens.show_background_images = True
     return camera_object
 
 

@@ -45,7 +45,8 @@ class Render:
     def run(self) -> None:
         from tqdm import tqdm
 
-        from .photos import load_photo, resize_image, save_image
+        from .photos import load_photo, save_image
+        from .scene.camera import square_pixels
         from .scene.captures import load_capture
         from .synthesizer import WHITE, Synthesizer
 
@@ -61,17 +62,19 @@ class Render:
         ) as bar:
             follow = _on_bar(bar)
             scene = synthesizer.encode([capture.views[position] for position in inputs], follow)
-            photos = {position: load_photo(capture.views[position], background) for position in {*inputs, *targets}}
+            has_photo = [position for position in {*inputs, *targets} if capture.views[position].photo is not None]
+            photos = {position: load_photo(capture.views[position], background) for position in has_photo}
             make_folder(self.out)
             results, report = {}, []
             for position in targets:
-                truth, camera = photos[position]
+                truth, camera = photos.get(position, (None, square_pixels(capture.views[position].camera)))
                 began = time.monotonic()
                 results[position] = scene.render([camera], follow)[0]
                 seconds = time.monotonic() - began
                 save_image(self.out / f"{position:04}.png", results[position])
                 entry = {"position": position, "name": capture.views[position].name, "seconds": round(seconds, 3)}
-                entry |= scores(results[position], truth, camera, {i: photos[i] for i in inputs}, resize_image)
+                if truth is not None:
+                    entry |= scores(results[position], truth, camera, [photos[i] for i in inputs])
                 report.append(entry)
         for warning in scene.warnings:
             print(f"warning: {warning}", file=sys.stderr)
@@ -94,8 +97,10 @@ class Render:
         from .photos import contact_sheet
 
         rows = [[photos[position][0] for position in inputs]]
-        rows += [[photos[position][0], result] for position, result in results.items()]
-        labels = [f"inputs {self.inputs}"] + [f"{position}: truth, result" for position in results]
+        truths = {position: [photos[position][0]] if position in photos else [] for position in results}
+        rows += [[*truths[position], result] for position, result in results.items()]
+        labels = [f"inputs {self.inputs}"]
+        labels += [f"{position}: {'truth, ' if truths[position] else ''}result" for position in results]
         contact_sheet(rows, labels, self.out / "sheet.png")
 
 
@@ -211,19 +216,17 @@ def positions(text: str, count: int, option: str) -> list[int]:
     return found
 
 
-def scores(
-    result: np.ndarray,
-    truth: np.ndarray,
-    camera,
-    inputs: dict[int, tuple],
-    resize: Callable[[np.ndarray, int, int], np.ndarray],
-) -> dict[str, float]:
-    """PSNR and SSIM of a result, and PSNR of the trivial answers: the nearest input photo, the mean of the inputs."""
+def scores(result: np.ndarray, truth: np.ndarray, camera, inputs: list[tuple]) -> dict[str, float]:
+    """PSNR and SSIM of a result, and PSNR of the trivial answers: the nearest input photo, the mean of the inputs.
+
+    inputs: photo and camera of each input view.
+    """
     from .metrics import psnr, ssim
+    from .photos import resize_image
     from .scene.selection import nearest_view
 
-    photos = [resize(image, camera.width, camera.height) for image, _ in inputs.values()]
-    nearest = nearest_view(camera, [input_camera for _, input_camera in inputs.values()])
+    photos = [resize_image(image, camera.width, camera.height) for image, _ in inputs]
+    nearest = nearest_view(camera, [input_camera for _, input_camera in inputs])
     return {
         "psnr": round(psnr(result, truth), 3),
         "ssim": round(ssim(result, truth), 4),
@@ -236,10 +239,12 @@ def table(report: list[dict]) -> str:
     """The report's targets for a terminal."""
     lines = [f"{'view':24} {'PSNR':>6} {'SSIM':>6} {'nearest':>8} {'mean':>6} {'seconds':>8}"]
     for one in report:
-        lines.append(
-            f"{one['position']:4} {one['name'][-19:]:19} {one['psnr']:6.2f} {one['ssim']:6.3f}"
-            f" {one['psnr_of_nearest_input']:8.2f} {one['psnr_of_mean_of_inputs']:6.2f} {one['seconds']:8.2f}"
-        )
+        name = f"{one['position']:4} {one['name'][-19:]:19}"
+        if "psnr" in one:
+            trivial = f"{one['psnr_of_nearest_input']:8.2f} {one['psnr_of_mean_of_inputs']:6.2f}"
+            lines.append(f"{name} {one['psnr']:6.2f} {one['ssim']:6.3f} {trivial} {one['seconds']:8.2f}")
+        else:
+            lines.append(f"{name} {'no photo to compare with':>29} {one['seconds']:8.2f}")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from .errors import LOCATE_PHOTOS, CaptureError, OutputError
 from .scene.camera import Camera, Distortion, View, cropped, resized, square_pixels
@@ -56,7 +56,8 @@ def _decode(view: View) -> np.ndarray:
     try:
         with Image.open(view.photo) as file:
             has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
-            return np.asarray(file.convert("RGBA" if has_alpha else "RGB"))
+            upright = ImageOps.exif_transpose(file) if _is_turned(file, view.camera) else file
+            return np.asarray(upright.convert("RGBA" if has_alpha else "RGB"))
     except FileNotFoundError as error:
         raise CaptureError(f"{view.photo}: the photo of {view.name} is missing: locate it.", LOCATE_PHOTOS) from error
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
@@ -64,6 +65,11 @@ def _decode(view: View) -> np.ndarray:
             f"{view.photo}: the photo of {view.name} cannot be read ({error}): replace it or leave the view out.",
             LOCATE_PHOTOS,
         ) from error
+
+
+def _is_turned(file: Image.Image, camera: Camera) -> bool:
+    """Whether the camera was solved with the photo turned as its EXIF says; most solvers take pixels as stored."""
+    return (file.width > file.height) != (camera.width > camera.height)
 
 
 def _camera_of_size(view: View, width: int, height: int) -> Camera:
@@ -99,7 +105,7 @@ def to_srgb(image: np.ndarray) -> np.ndarray:
 
 
 def _undistorted(image: np.ndarray, camera: Camera, distortion: Distortion | None, straight: Camera) -> np.ndarray:
-    """The photo as a pinhole camera `straight` at the same place would have taken it; black where nothing was seen."""
+    """The photo as a pinhole camera `straight` at the same place would have taken it; its edge goes on where it ends."""
     size = (straight.width, straight.height)
     matrix, new_matrix = _opencv_matrix(camera), _opencv_matrix(straight)
     if distortion is not None and distortion.kind == "fisheye":

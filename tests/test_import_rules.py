@@ -12,7 +12,7 @@ PACKAGES = ("lvsm_engine", "blender_addon", "training")
 
 ALLOWED = {
     "lvsm_engine.errors": (),
-    "lvsm_engine.progress": (),
+    "lvsm_engine.progress": ("lvsm_engine.errors",),
     "lvsm_engine.scene": ("lvsm_engine.errors",),
     "lvsm_engine.photos": ("lvsm_engine.scene", "lvsm_engine.errors"),
     "lvsm_engine.metrics": ("lvsm_engine.errors",),

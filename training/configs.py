@@ -35,7 +35,7 @@ class TrainingConfig:
     """Folder of views whose first 4 are the inputs and the others the targets."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     stages: tuple[Stage, ...] = (Stage(until=1.0, size=64),)
-    steps: int = 9_000
+    steps: int = 7_000
     scenes: int = 5
     """Scenes a step and process."""
     views: int = 12

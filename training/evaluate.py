@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from lvsm_engine.metrics import psnr, ssim
-from lvsm_engine.photos import contact_sheet
-from lvsm_engine.scene.selection import nearest_view
-from lvsm_engine.synthesizer import Synthesizer
 from tqdm import tqdm
 
+from lvsm_engine.metrics import psnr, ssim
 from lvsm_engine.model.checkpoint import find_model_file
+from lvsm_engine.photos import contact_sheet
 from lvsm_engine.scene.camera import Camera, View, camera_of
+from lvsm_engine.scene.selection import nearest_view
+from lvsm_engine.synthesizer import Synthesizer
 
 from .views import PosedImages, load_validation
 

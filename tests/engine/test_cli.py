@@ -78,7 +78,9 @@ def test_render_writes_pictures_a_report_and_a_sheet(capture, model_file, tmp_pa
         ({"--device": "cuda:99"}, "'cuda:99' is not known"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence_with_exit_status_1(capture, model_file, tmp_path, capsys, options, words):
+def test_what_is_wrong_is_said_in_one_sentence_with_exit_status_1(
+    capture, model_file, tmp_path, capsys, options, words
+):
     assert render(capture, model_file, tmp_path / "out", **options) == 1
     error = capsys.readouterr().err.strip()
     assert words in error
@@ -97,6 +99,20 @@ def test_a_missing_photo_is_named_and_the_next_attempt_works(capture, model_file
     assert render(capture, model_file, tmp_path / "out") == 0
 
 
+def test_a_target_without_a_photo_is_rendered_and_not_compared(capture, model_file, tmp_path, capsys):
+    (capture / "images" / "photo 1.png").unlink()
+    out = tmp_path / "out"
+    assert render(capture, model_file, out) == 0
+    printed = capsys.readouterr()
+    assert "no photo to compare with" in printed.out
+    assert "photo 1.png" in printed.err
+    target = json.loads((out / "report.json").read_text())["targets"][0]
+    assert "psnr" not in target
+    assert (out / "0001.png").exists()
+    assert render(capture, model_file, tmp_path / "other", **{"--inputs": "0,1"}) == 1
+    assert "photo 1.png has no photo" in capsys.readouterr().err
+
+
 def test_a_full_disk_is_said_and_leaves_no_half_file(capture, model_file, tmp_path):
     """A file size limit stands for the full disk: the pictures do not fit."""
     out = tmp_path / "out"
@@ -105,7 +121,9 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(capture, model_file, tmp_pa
         " resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); from lvsm_engine.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = ["render", "--capture", capture, "--inputs", "0", "--targets", "1", "--out", out, "--model", model_file]
-    done = subprocess.run([sys.executable, "-c", limited, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert "0001.png cannot be written (File too large)" in done.stderr
     assert "Traceback" not in done.stderr

@@ -40,6 +40,6 @@ def load_capture(path: str | Path, photo_size: Callable[[Path], tuple[int, int]]
     reader, found = find_format(Path(path))
     size: PhotoSize = photo_size or size_by_pillow
     capture = reader.read(found, size)
-    if not capture.views:
+    if all(view.photo is None for view in capture.views):
         raise CaptureError(f"{found}: none of its frames has a photo: put the photos where the file says they are.")
     return capture

@@ -23,7 +23,8 @@ WARNED_NAMES = 3
 class Capture:
     """Posed photos.
 
-    views: in the file's order, those without a photo left out; a position in it is what `--inputs 0,4,9` means.
+    views: in the file's order, which is what positions in `--inputs 0,4,9` count. A frame whose photo is not on disk has
+    the photo None: it can be a target, not an input.
     points: (N, 3) of the scene's surfaces, or None. up: (3,) unit vector, or None. warnings: sentences.
     """
 
@@ -94,7 +95,7 @@ def missing_photos(names: list[str]) -> tuple[str, ...]:
     if not names:
         return ()
     shown = ", ".join(names[:WARNED_NAMES]) + (", ..." if len(names) > WARNED_NAMES else "")
-    return (f"{len(names)} frames have no photo on disk and are left out: {shown}.",)
+    return (f"{len(names)} frames have no photo on disk and cannot be input views: {shown}.",)
 
 
 def mean_up(cameras: list[Camera]) -> np.ndarray | None:

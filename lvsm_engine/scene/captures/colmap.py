@@ -51,11 +51,10 @@ def read(found: Path, _: PhotoSize) -> Capture:
         with reading(found, f"image {image.name}"):
             if not image.has_pose:
                 continue
-            photo = photos / image.name
-            if not photo.is_file():
+            is_there = (photos / image.name).is_file()
+            if not is_there:
                 absent.append(image.name)
-                continue
-            views.append(_view(image, model.cameras[image.camera_id], photo))
+            views.append(_view(image, model.cameras[image.camera_id], photos / image.name if is_there else None))
     points = np.array([point.xyz for point in model.points3D.values()], dtype=np.float64).reshape(-1, 3)
     up = mean_up([view.camera for view in views])
     name = (photos.parent if photos.name in PHOTO_FOLDERS else photos).resolve().name
@@ -85,7 +84,7 @@ def _photo_folder(found: Path, names: list[str]) -> Path:
     )
 
 
-def _view(image, camera, photo: Path) -> View:
+def _view(image, camera, photo: Path | None) -> View:
     model = camera.model.name
     if model not in _MODELS:
         raise CaptureError(f"the camera model {model} is not supported: export as OPENCV, OPENCV_FISHEYE or PINHOLE.")

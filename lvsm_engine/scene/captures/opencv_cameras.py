@@ -40,9 +40,9 @@ def read(found: Path, photo_size: PhotoSize) -> Capture:
     for number, frame in enumerate(frames):
         with reading(found, f"frame {number}"):
             photo = found.parent / str(frame.get("file_path") or frame["image_path"])
-            if not photo.is_file():
+            is_there = photo.is_file()
+            if not is_there:
                 absent.append(photo.name)
-                continue
             width, height = (frame["w"], frame["h"]) if "w" in frame and "h" in frame else photo_size(photo)
             camera = Camera(
                 camera_to_world=_inverse(matrix_4x4(frame["w2c"])),
@@ -53,7 +53,7 @@ def read(found: Path, photo_size: PhotoSize) -> Capture:
                 width=width,
                 height=height,
             )
-            views.append(View(camera, photo, photo.name))
+            views.append(View(camera, photo if is_there else None, photo.name))
     up = mean_up([view.camera for view in views])
     return Capture(found.resolve().parent.name, tuple(views), up=up, warnings=missing_photos(absent))
 

@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ...errors import CaptureError, OutputError
+from ...errors import LOCATE_PHOTOS, CaptureError, OutputError
 from ..camera import OPENCV_FROM_OPENGL, Camera, Distortion, View
 from .capture import Capture, PhotoSize, from_opengl, matrix_4x4, mean_up, missing_photos, read_json, reading
 
@@ -48,7 +48,6 @@ def read(found: list[Path], photo_size: PhotoSize) -> Capture:
                 photo = _photo(file.parent, frame["file_path"])
                 if photo is None:
                     absent.append(str(frame["file_path"]))
-                    continue
                 views.append(_view(photo, {**content, **frame}, photo_size))
     up = mean_up([view.camera for view in views])
     return Capture(found[0].resolve().parent.name, tuple(views), up=up, warnings=missing_photos(absent))
@@ -63,12 +62,16 @@ def _photo(folder: Path, file_path: str) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _view(photo: Path, entry: dict[str, Any], photo_size: PhotoSize) -> View:
+def _view(photo: Path | None, entry: dict[str, Any], photo_size: PhotoSize) -> View:
     """A view of what holds for its frame: the frame's own values before the file's."""
     if "w" in entry and "h" in entry:
         width, height = _whole(entry["w"]), _whole(entry["h"])
-    else:
+    elif photo is not None:
         width, height = photo_size(photo)
+    else:
+        raise CaptureError(
+            f"the photo {entry['file_path']} is missing and w and h are not given: locate it.", LOCATE_PHOTOS
+        )
     fx, fy = _focal_lengths(entry, width, height)
     camera = Camera(
         camera_to_world=from_opengl(matrix_4x4(entry["transform_matrix"])),
@@ -79,7 +82,8 @@ def _view(photo: Path, entry: dict[str, Any], photo_size: PhotoSize) -> View:
         width=width,
         height=height,
     )
-    return View(camera, photo, photo.name, distortion=_distortion(entry))
+    name = photo.name if photo is not None else Path(entry["file_path"]).name
+    return View(camera, photo, name, distortion=_distortion(entry))
 
 
 def _whole(value: Any) -> int:

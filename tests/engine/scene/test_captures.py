@@ -45,9 +45,10 @@ def test_a_frame_s_own_lens_comes_before_the_file_s(load):
     assert (first.camera.fx, second.camera.fx, second.camera.width) == (50, 70, 40)
 
 
-def test_frames_without_a_photo_are_left_out_and_named(load):
+def test_frames_without_a_photo_keep_their_place_and_are_named(load):
     capture = load({**LENS, "frames": [FRAME | {"file_path": "gone"}, FRAME, FRAME | {"file_path": "b.jpg"}]})
-    assert [view.name for view in capture.views] == ["a.png", "b.jpg"]
+    assert [view.name for view in capture.views] == ["gone", "a.png", "b.jpg"]
+    assert [view.photo is None for view in capture.views] == [True, False, False]
     assert "gone" in capture.warnings[0]
 
 
