@@ -29,6 +29,8 @@ WHITE = (1.0, 1.0, 1.0)
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.
 USABLE_SHARE = 0.6
+# A cancel is seen between blocks, so a block of a batch must end soon; larger batches are hardly faster.
+MOST_TOKENS_A_BATCH = {"cpu": 1024, "cuda": 32768}
 # torch has an exception class for a full card, and for a full CPU only these words.
 CPU_OUT_OF_MEMORY = "DefaultCPUAllocator"
 
@@ -188,7 +190,9 @@ class Scene:
         synthesizer = self._synthesizer
         tokens = cameras[0].width * cameras[0].height // synthesizer.config.patch_size**2
         need = bytes_a_target(synthesizer.config, tokens, self._views)
-        batch = max(1, min(len(cameras), int(USABLE_SHARE * free_bytes(synthesizer.device) // need)))
+        fit = int(USABLE_SHARE * free_bytes(synthesizer.device) // need)
+        soon = MOST_TOKENS_A_BATCH[synthesizer.device.type] // tokens_a_target(synthesizer.config, tokens, self._views)
+        batch = max(1, min(len(cameras), fit, soon))
         try:
             return self._render_batches(cameras, batch, on_progress, cancel)
         except torch.OutOfMemoryError:
@@ -229,10 +233,17 @@ def model_size(resolution: int, patch_size: int, aspect: float) -> tuple[int, in
     return across * patch_size, down * patch_size
 
 
+def tokens_a_target(config: ModelConfig, tokens: int, views: int) -> int:
+    """How many tokens pass through the blocks for one more target in a batch, which has `tokens` itself."""
+    if config.inputs_first:
+        return tokens
+    return tokens + (config.latents if config.architecture == "encoder_decoder" else views * tokens)
+
+
 def bytes_a_target(config: ModelConfig, tokens: int, views: int) -> int:
     """About what one more target in a batch takes at its peak: activations, and the logits of plain attention."""
     context = config.latents if config.architecture == "encoder_decoder" else views * tokens
-    own = tokens if config.inputs_first else tokens + context
+    own = tokens_a_target(config, tokens, views)
     activations = own * config.width * (4 + config.mlp_ratio) * 4
     logits = config.heads * own * (tokens + context) * 4 * 2
     return activations + logits

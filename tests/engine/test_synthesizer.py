@@ -214,6 +214,15 @@ def test_batches_are_planned_from_what_is_free(monkeypatch):
     assert card.batches[3:] == [1, 1]
 
 
+def test_batches_stay_small_enough_for_a_cancel_between_their_blocks(monkeypatch):
+    synthesizer = make()
+    scene = synthesizer.encode(ring_views(2))
+    card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
+    monkeypatch.setitem(synthesizer_module.MOST_TOKENS_A_BATCH, "cpu", 3 * 16)
+    scene.render(ring_cameras(7))
+    assert card.batches == [3, 3, 1]
+
+
 def test_devices_and_precisions_are_chosen_in_one_place(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
