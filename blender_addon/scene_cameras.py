@@ -120,6 +120,8 @@ def set_pose(camera_object: bpy.types.Object, camera_to_world: np.ndarray) -> No
         if undone is None:
             raise CameraError(f"{camera_object.name} has a parent that is scaled to 0: set the scale to 1.")
         camera_object.matrix_parent_inverse = undone
+    # Blender computes Euler angles near a vertical view to 5 digits only: a tenth of a pixel.
+    camera_object.rotation_mode = "QUATERNION"
     camera_object.matrix_basis = mathutils.Matrix((camera_to_world @ OPENCV_FROM_OPENGL).tolist())
 
 

@@ -4,6 +4,9 @@ import subprocess
 import sys
 import zipfile
 
+import pytest
+
+from tests.blender.conftest import BLENDERS
 from tests.shared_data import ROOT
 
 
@@ -18,9 +21,8 @@ def test_the_zip_holds_the_add_on_at_its_root_and_the_engine_within(extension_zi
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
 
+@pytest.mark.parametrize("blender", BLENDERS, indirect=True)
 def test_blender_finds_the_zip_valid(blender, extension_zip):
-    if not blender.has_window:  # a module has no command line: the installation was its check
-        return
     said = blender.execute([*blender.command, "-b", "--command", "extension", "validate", extension_zip])
     assert "error" not in said.lower()
 

@@ -64,7 +64,7 @@ other.data.background_images.new().image = settings.photo
 assert [view.name for view in views()] == ["Camera A"]
 
 # A result is no input, even where it was put as a photo.
-other.data.lvsm.photo = results.keep_result("Camera B", results.encode_png(PIXELS[..., :3]), 8, 6)
+other.data.lvsm.photo = results.keep_result("Camera B", results.encode_png(PIXELS[..., :3]))
 assert [view.name for view in views()] == ["Camera A"]
 
 # A file that is gone: the camera, the file, the way out, and the way out works.

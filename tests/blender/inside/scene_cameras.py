@@ -45,6 +45,7 @@ def randomize_pose():
     signs = random.choice(((1, 1, 1), (-1, -1, 1), (1, -1, -1)))
     camera_object.scale = [sign * random.uniform(0.1, 5) for sign in signs]
     camera_object.location = [random.uniform(-5, 5) for _ in range(3)]
+    camera_object.rotation_mode = "XYZ"
     camera_object.rotation_euler = random_rotation()
     parent.rotation_euler = random_rotation()
     parent.location = [random.uniform(-5, 5) for _ in range(3)]
@@ -139,6 +140,7 @@ def refusal():
 camera_object.parent = parent
 camera_object.matrix_parent_inverse.identity()
 camera_object.matrix_basis = Matrix()
+camera_object.rotation_mode = "XYZ"
 for scale, rotation, words in (
     ((-1, 1, 1), 0, "Camera A or one of its parents is mirrored"),
     ((0, 1, 1), 0, "Camera A or one of its parents is scaled to 0"),
