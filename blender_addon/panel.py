@@ -119,11 +119,11 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
         layout, scene = self.layout, context.scene
         cameras = [item for item in scene.objects if item.type == "CAMERA"]
         used = sum(input_views.is_input_view(item) for item in cameras)
-        layout.label(text=f"{used} of {len(cameras)} cameras feed the model")
+        layout.label(text=f"Cameras that feed the model: {used} of {len(cameras)}")
         layout.template_list("LVSM_UL_input_views", "", scene, "objects", scene.lvsm, "active_object_index", rows=4)
         selected = input_views.selected_camera(scene)
         if selected is not None:
-            layout.template_ID(selected.data.lvsm, "photo", open="image.open")
+            layout.template_ID(selected.data.lvsm, "photo", open="image.open", text="Photo")
         layout.operator("lvsm.import_capture", icon="IMPORT")
 
 

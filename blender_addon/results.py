@@ -40,9 +40,9 @@ def encode_png(pixels: np.ndarray) -> bytes:
     )
 
 
-def keep_result(camera_name: str, png: bytes, width: int, height: int) -> bpy.types.Image:
+def keep_result(camera_name: str, png: bytes) -> bpy.types.Image:
     """A new image with a result in it. Earlier results of the same camera stay, as Blender's .001 and so on."""
-    image = bpy.data.images.new(f"LVSM {camera_name}", width, height)
+    image = bpy.data.images.new(f"LVSM {camera_name}", 1, 1)  # the file within tells the size
     # Packed from memory: Image.pack() of generated pixels drops them when it is called twice (4.2 to 5.0).
     image.source = "FILE"
     image.pack(data=png, data_len=len(png))

@@ -24,7 +24,7 @@ class Job:
         self.camera_uid = camera_object.session_uid
         self.request = request
         self.is_cancelled = False
-        self._png: Future[tuple[bytes, int, int]] | None = None
+        self._png: Future[bytes] | None = None
 
     def poll(self) -> bool:
         """Go on without blocking. True when result() has something to say."""
@@ -34,15 +34,15 @@ class Job:
             return False
         if self._png is None:
             image = self.request.result()["images"][0]
-            self._png = _encoder.submit(_encode, image)
+            self._png = _encoder.submit(lambda: results.encode_png(results.quantized(image)))
         return self._png.done()
 
     def cancel(self) -> None:
         self.is_cancelled = True
         self.request.cancel()
 
-    def result(self) -> tuple[bytes, int, int]:
-        """PNG, width, height. Raises LvsmError."""
+    def result(self) -> bytes:
+        """The picture as a PNG file's bytes. Raises LvsmError."""
         if self.is_cancelled or self._png is None:
             raise Cancelled
         return self._png.result()
@@ -52,14 +52,11 @@ active: Job | None = None
 """The job that a window follows; the panel draws it."""
 
 
-def _encode(image) -> tuple[bytes, int, int]:
-    height, width, _ = image.shape
-    return results.encode_png(results.quantized(image)), width, height
-
-
 def target_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
     """The camera to be synthesized: the one chosen in the panel, else the scene's own."""
-    return scene.lvsm.target_camera or scene.camera
+    chosen = scene.lvsm.target_camera
+    is_there = chosen is not None and scene.objects.get(chosen.name) == chosen  # the pointer outlives its deletion
+    return chosen if is_there else scene.camera
 
 
 def start(context: bpy.types.Context) -> Job:
@@ -72,7 +69,7 @@ def start(context: bpy.types.Context) -> Job:
 
 def finish(job: Job) -> bpy.types.Image:
     """Keep a job's result as an image, and behind its camera if that is still there. Raises LvsmError."""
-    image = results.keep_result(job.camera_name, *job.result())
+    image = results.keep_result(job.camera_name, job.result())
     camera_object = next((found for found in bpy.data.objects if found.session_uid == job.camera_uid), None)
     if camera_object is not None and camera_object.type == "CAMERA":
         results.show_as_background(camera_object.data, image)

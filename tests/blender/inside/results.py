@@ -16,13 +16,13 @@ results = stage.addon("results")
 
 pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
 pixels[:4, :64] = np.arange(256, dtype=np.uint8).reshape(4, 64, 1)
-image = results.keep_result("Target", results.encode_png(pixels), 70, 50)
-assert image.name == "LVSM Target" and results.is_result(image)
+image = results.keep_result("Target", results.encode_png(pixels))
+assert image.name == "LVSM Target" and tuple(image.size) == (70, 50) and results.is_result(image)
 assert np.array_equal(stage.image_bytes(image), pixels)
 assert np.array_equal(results.quantized(pixels / np.float32(255)), pixels)
 
 # A second result leaves the first alone.
-again = results.keep_result("Target", results.encode_png(pixels[::-1]), 70, 50)
+again = results.keep_result("Target", results.encode_png(pixels[::-1]))
 assert again.name == "LVSM Target.001" and np.array_equal(stage.image_bytes(image), pixels)
 
 # A result shown behind a camera is an entry of its own, replaced by the next result; the photo's entry stays.

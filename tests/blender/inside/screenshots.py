@@ -1,0 +1,83 @@
+"""screenshots.py FOLDER CAPTURE FAKE_PYTHON: pictures of the panel before, during and after a synthesis, and of errors."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+
+sys.path.insert(0, str(Path(__file__).parent))
+import stage
+import window_steps as ui
+
+folder, capture, fake_python = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+engine, synthesize = stage.addon("engine"), stage.addon("synthesize")
+
+
+def shoot(name):
+    version = ".".join(map(str, bpy.app.version[:2]))
+    subprocess.run(["scrot", "-o", folder / f"{version}_{name}.png"], check=True)
+    print(f"{version}_{name}.png")
+
+
+def build():
+    """The sample capture, a target camera between its cameras, and an Image Editor beside the 3D view; in steps."""
+    scene = stage.build(folder, views=0)
+    scene.collection.objects.unlink(scene.camera)
+    yield 1
+    area = ui.view_area()
+    with bpy.context.temp_override(window=ui.window(), area=area):
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.35)
+    min(
+        ui.window().screen.areas, key=lambda area: area.x + area.y * 1e-3 if area.type == "VIEW_3D" else 1e9
+    ).ui_type = "IMAGE_EDITOR"
+    bpy.ops.lvsm.import_capture(filepath=capture)
+    scene.render.resolution_x, scene.render.resolution_y = 512, 512
+    scene.camera = stage.add_camera("Camera", (1.25, -0.95, 0.55))
+    scene.camera.rotation_euler = (1.24, 0, 0.92)
+    scene.camera.data.angle = 0.87
+    yield 1
+    yield from ui.show_tab()
+
+
+def start(python):
+    engine.shutdown()
+    os.environ["LVSM_PYTHON"] = python
+    with ui.in_view(), contextlib.suppress(RuntimeError):  # what the operator reports is what the pictures show
+        bpy.ops.lvsm.synthesize_view("INVOKE_DEFAULT")
+
+
+def idle():
+    return synthesize.active is None
+
+
+def steps():
+    real_python = os.environ["LVSM_PYTHON"]
+    stage.build(folder, views=0)
+    yield 1
+    yield from ui.show_tab()
+    shoot("1_empty")
+    yield from build()
+    shoot("2_before")
+    start(real_python)
+    yield 4
+    shoot("3_during")
+    yield from ui.until(idle, seconds=200)
+    with ui.in_view():
+        bpy.ops.view3d.view_camera()
+    yield 2.5
+    shoot("4_after")
+    os.environ["LVSM_FAKE_FAULT"] = "die"
+    start(fake_python)
+    yield from ui.until(idle)
+    yield 2
+    shoot("5_died")
+    start("/home/ana/view synthesis/.venv/bin/python")
+    bpy.context.scene.render.engine = "LVSM"
+    yield 2.5
+    shoot("6_no_python")
+
+
+ui.run(steps())
