@@ -17,7 +17,7 @@ REMEDIES = {
     errors.LOCATE_PHOTOS: ("lvsm.locate_photos", "Locate Photos"),
     errors.ADD_PHOTOS: ("lvsm.import_capture", "Import Capture"),
     errors.CHOOSE_MODEL: ("lvsm.choose_model", "Choose Model"),
-    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use Fewer Views"),
+    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use 4 Views"),
     errors.RESTART_ENGINE: ("lvsm.restart_engine", "Restart Engine"),
     errors.OPEN_LOG: ("lvsm.open_log", "Open Log"),
 }
@@ -82,14 +82,19 @@ def wrapped(sentence: str, width: int) -> list[str]:
     preferences = bpy.context.preferences
     scale = preferences.system.ui_scale
     blf.size(UI_FONT, preferences.ui_styles[0].widget.points * scale)
-    lines: list[str] = []
+
+    def fits(text: str) -> bool:
+        return len(text) < 2 or blf.dimensions(UI_FONT, text)[0] <= width - MARGIN * scale
+
+    lines = [""]
     for word in sentence.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and blf.dimensions(UI_FONT, longer)[0] <= width - MARGIN * scale:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
+        if not fits(f"{lines[-1]} {word}"):
+            lines.append("")
+        for letter in f" {word}" if lines[-1] else word:
+            if not fits(lines[-1] + letter):  # a path, longer than a line
+                lines.append("")
+            lines[-1] += letter
+    return [line for line in lines if line]
 
 
 class LVSM_UL_input_views(bpy.types.UIList):

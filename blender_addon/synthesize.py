@@ -7,6 +7,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from lvsm_engine.errors import Cancelled, LvsmError
+from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
 from . import engine, input_views, results, scene_cameras
@@ -189,6 +190,29 @@ class LVSM_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class LVSM_OT_use_fewer_views(bpy.types.Operator):
+    """Switch input views off until a few are left, spread over the scene"""
+
+    bl_idname = "lvsm.use_fewer_views"
+    bl_label = "Use Fewer Views"
+    bl_options = {"REGISTER", "UNDO"}
+
+    count: bpy.props.IntProperty(name="Views", default=4, min=1)
+
+    def execute(self, context):
+        depsgraph = context.evaluated_depsgraph_get()
+        used = [item for item in context.scene.objects if input_views.is_input_view(item)]
+        try:
+            kept = spread_views([scene_cameras.engine_camera(item, depsgraph) for item in used], self.count)
+        except LvsmError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        for position, item in enumerate(used):
+            item.data.lvsm.use_as_input = position in kept
+        engine.forget_failure()
+        return {"FINISHED"}
+
+
 @persistent
 def cancel_before_load(*_) -> None:
     """The scene that the job belongs to is about to go."""
@@ -196,7 +220,7 @@ def cancel_before_load(*_) -> None:
         active.cancel()
 
 
-classes = (LVSM_OT_synthesize_view, LVSM_OT_cancel)
+classes = (LVSM_OT_synthesize_view, LVSM_OT_cancel, LVSM_OT_use_fewer_views)
 
 
 def register():

@@ -70,7 +70,7 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     requests.get()
     who = {"engine": "fake", "torch": "none", "device": "cpu", "device_name": "Fake CPU", "precision": "float32"}
-    send(Message("hello", 0, {"protocol": messages.PROTOCOL_VERSION, **who}))
+    send(Message("hello", 0, {"protocol": messages.PROTOCOL_VERSION, "process": os.getpid(), **who}))
     while True:
         request = requests.get()
         result = answer(request, send, lambda number=request.id: number in cancelled)

@@ -48,6 +48,12 @@ assert np.array_equal(stage.image_bytes(image), stage.fake_picture(bpy.data.obje
 assert bpy.data.objects["View 1"].data.lvsm.photo.name == "photo 1.png"
 assert len(stage.addon("input_views").input_views(scene, bpy.context.evaluated_depsgraph_get())) == 3
 
+# Fewer views: those that are left are switched on, the others off.
+bpy.ops.lvsm.use_fewer_views(count=2)
+assert [item.data.lvsm.use_as_input for item in scene.objects if item.name.startswith("View")].count(True) == 2
+for item in scene.objects:
+    item.data.lvsm.use_as_input = True
+
 # A camera that no model can have.
 scene.lvsm.target_camera.data.type = "ORTHO"
 said = refusal()

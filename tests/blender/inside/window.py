@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import blf
 import bpy
 import numpy as np
 
@@ -71,6 +72,21 @@ def a_result_is_one_undo_step_and_opens_where_renders_do():
     with ui.in_view():
         bpy.ops.ed.redo()
     assert images() == {"LVSM Target"}
+
+
+def sentences_are_wrapped_whatever_the_width():
+    panel = stage.addon("panel")
+    sentence = (
+        "The engine's Python /home/ana/a/long/path/without/any/space/in/it/.venv/bin/python is missing: choose one."
+    )
+    scale = bpy.context.preferences.system.ui_scale
+    for width in (130, 160, 250, 400, 2000):
+        lines = panel.wrapped(sentence, width)
+        assert "".join(lines).replace(" ", "") == sentence.replace(" ", "")
+        assert 0 < max(blf.dimensions(panel.UI_FONT, line)[0] for line in lines) <= width - panel.MARGIN * scale
+    assert panel.wrapped(sentence, 2000) == [sentence]
+    assert len(panel.wrapped(sentence, 10)) > 50, "it ends, however narrow"
+    yield 0
 
 
 def escape_and_the_button_cancel():
@@ -182,6 +198,7 @@ def the_window_lives_meanwhile():
 def steps():
     for part in (
         a_result_is_one_undo_step_and_opens_where_renders_do,
+        sentences_are_wrapped_whatever_the_width,
         escape_and_the_button_cancel,
         undo_deletion_and_loading_may_come_between,
         an_engine_that_dies_is_said_so,
