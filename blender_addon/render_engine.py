@@ -17,6 +17,7 @@ from lvsm_engine.worker.client import Request
 from . import engine, scene_cameras
 
 POLL_SECONDS = 0.05
+WORKING_SPACE = "Linear Rec.709"  # what scene_linear gives
 WHOLE_FRAME = ""  # the name of the only view of a render without stereo
 
 
@@ -130,9 +131,15 @@ def changes_to_colors(scene: bpy.types.Scene) -> list[str]:
             ("White balance", getattr(view, "use_white_balance", False)),  # 4.3 on
             (f"Display {scene.display_settings.display_device}", scene.display_settings.display_device != "sRGB"),
             ("Dither", scene.render.dither_intensity != 0),
+            (f"Working space {_working_space()}", _working_space() != WORKING_SPACE),
         )
         if is_changing
     ]
+
+
+def _working_space() -> str:
+    """The file's scene-linear color space; a choice from 5.0 on."""
+    return bpy.data.colorspace.working_space if hasattr(bpy.data, "colorspace") else WORKING_SPACE
 
 
 class LVSM_OT_use_exact_colors(bpy.types.Operator):
@@ -151,6 +158,8 @@ class LVSM_OT_use_exact_colors(bpy.types.Operator):
         if hasattr(view, "use_white_balance"):
             view.use_white_balance = False
         scene.render.dither_intensity = 0
+        if _working_space() != WORKING_SPACE:
+            bpy.ops.wm.set_working_color_space(working_space=WORKING_SPACE, convert_colors=True)
         return {"FINISHED"}
 
 
