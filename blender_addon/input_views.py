@@ -21,6 +21,21 @@ FLOAT_FILES = {".exr", ".hdr", ".dpx", ".cin"}
 ENCODED_SPACES = {"sRGB", "Non-Color", "Raw"}
 
 
+def _keep_calibration_for_its_photo(settings: "LVSM_CameraSettings", _context: bpy.types.Context) -> None:
+    """Forget the lens of a photo that another picture has replaced. One of the same shape is an edit of it."""
+    if settings.photo is None or not settings.calibration:
+        return
+    width, height = settings.photo.size
+    known_width, known_height = json.loads(settings.calibration)["size"]
+    # Either way up: a solver may have turned the photo as its EXIF says, and Blender never does.
+    for side, other in ((width, height), (height, width)):
+        if abs(other - known_height * side / known_width) <= max(
+            1.0, side / known_width
+        ):  # as the engine's reader does
+            return
+    settings.calibration = ""
+
+
 class LVSM_CameraSettings(bpy.types.PropertyGroup):
     """`camera.lvsm`, on camera data."""
 
@@ -29,6 +44,7 @@ class LVSM_CameraSettings(bpy.types.PropertyGroup):
         type=bpy.types.Image,
         description="The photo that was taken from this camera",
         poll=lambda _, image: not results.is_result(image),
+        update=_keep_calibration_for_its_photo,
     )
     use_as_input: BoolProperty(name="Use as Input", default=True, description="Let this camera's photo feed the model")
     # JSON, since Blender's own float properties keep 7 digits. Of the photo, whatever becomes of Blender's lens.
@@ -157,47 +173,7 @@ def _encoded(values: np.ndarray, is_linear: bool) -> np.ndarray:
     return values
 
 
-class LVSM_OT_locate_photos(bpy.types.Operator):
-    """Look for missing photos in a folder, by their names"""
-
-    bl_idname = "lvsm.locate_photos"
-    bl_label = "Locate Photos"
-    bl_options = {"REGISTER", "UNDO"}
-
-    directory: StringProperty(subtype="DIR_PATH")
-    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
-
-    def invoke(self, context, event):
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context):
-        missing = missing_photos(context.scene)
-        files = {path.name: path for path in sorted(Path(self.directory).rglob("*"), reverse=True) if path.is_file()}
-        for image in missing:
-            name = Path(bpy.path.abspath(image.filepath)).name
-            if name in files:
-                image.filepath = str(files[name])
-                image.reload()
-        left = missing_photos(context.scene)
-        if left:
-            self.report({"WARNING"}, f"{len(left)} photos are still missing, among them {left[0].name}")
-        else:
-            self.report({"INFO"}, f"{len(missing)} photos located")
-        return {"FINISHED"}
-
-
-def missing_photos(scene: bpy.types.Scene) -> list[bpy.types.Image]:
-    """The photos of the scene's cameras whose files do not exist."""
-    photos = {item.data.lvsm.photo for item in scene.objects if item.type == "CAMERA"} - {None}
-    on_disk = [photo for photo in photos if photo.source == "FILE" and not photo.packed_file]
-    missing = [
-        photo for photo in on_disk if not Path(bpy.path.abspath(photo.filepath, library=photo.library)).is_file()
-    ]
-    return sorted(missing, key=lambda photo: photo.name)
-
-
-classes = (LVSM_CameraSettings, LVSM_SceneSettings, LVSM_OT_locate_photos)
+classes = (LVSM_CameraSettings, LVSM_SceneSettings)
 
 
 def register() -> None:

@@ -96,6 +96,9 @@ class LVSM_OT_choose_python(bpy.types.Operator):
         assert preferences is not None  # poll
         preferences.python = str(path)
         context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
+        from . import engine  # which imports this module
+
+        engine.forget_failure()
         self.report({"INFO"}, f"The engine will run on {path}")
         return {"FINISHED"}
 

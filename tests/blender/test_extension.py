@@ -1,12 +1,13 @@
 """The extension as Blender sees it: valid, installed, enabled, and gone without a trace."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
 
-from tests.blender.conftest import BLENDERS
+from tests.blender.conftest import BLENDERS, Blender
 from tests.shared_data import ROOT
 
 
@@ -29,3 +30,18 @@ def test_blender_finds_the_zip_valid(blender, extension_zip):
 
 def test_the_extension_comes_and_goes_without_a_warning(blender):
     blender.run("extension.py")
+
+
+def test_an_update_takes_effect_in_the_running_blender(blender, extension_zip, tmp_path):
+    older = shutil.copytree(blender.resources, tmp_path / "resources")
+    newer = tmp_path / extension_zip.name
+    with zipfile.ZipFile(extension_zip) as source, zipfile.ZipFile(newer, "w") as target:
+        for name in source.namelist():
+            is_marked = name in ("scene_cameras.py", "lvsm_engine/errors.py")
+            target.writestr(name, source.read(name) + (b"\nNEWER = True\n" if is_marked else b""))
+    assert "update: passed" in Blender(blender.name, older).run("update.py", newer)
+
+
+def test_the_package_can_be_imported_without_blender():
+    script = "import sys, blender_addon; assert 'bpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -57,6 +57,17 @@ shown = scene_cameras.engine_camera(cameras[0], bpy.context.evaluated_depsgraph_
 assert abs(shown.fx - FX) < 1e-4 and abs(shown.fy - FX) < 1e-4 and abs(shown.cx - CX) < 1e-4
 assert abs(shown.cy - CY * FX / FY) < 1e-4
 
+# An edited photo keeps the lens of the one that it replaces; a picture of another shape has only Blender's.
+for shape, is_kept in (((24, 32, 3), True), ((64, 48, 3), True), ((40, 40, 3), False)):
+    edited = folder / f"edited {shape[1]} x {shape[0]}.png"
+    edited.write_bytes(results.encode_png(np.zeros(shape, np.uint8)))
+    cameras[0].data.lvsm.photo = bpy.data.images.load(str(edited))
+    assert bool(cameras[0].data.lvsm.calibration) == is_kept, shape
+cameras[0].data.lvsm.use_as_input = True
+views = input_views.input_views(scene, bpy.context.evaluated_depsgraph_get())
+(square,) = [view for view in views if view.photo == edited]
+assert (square.camera.width, square.camera.height, square.distortion) == (40, 40, None)
+
 bpy.ops.ed.undo()
 assert not bpy.data.cameras and folder.name not in bpy.data.collections, "more than one undo step"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from bl_ext.user_default.lvsm import input_views, results
+from bl_ext.user_default.lvsm import engine, input_views, results
 from bl_ext.user_default.lvsm.lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
 
 folder = Path(sys.argv[1])
@@ -72,7 +72,9 @@ assert [view.name for view in views()] == ["Camera A"]
 path.rename(folder / "moved" / path.name)
 error = refusal()
 assert str(path) in str(error) and "Camera A" in str(error) and error.remedy == LOCATE_PHOTOS
+engine.keep_failure(error)
 bpy.ops.lvsm.locate_photos(directory=str(folder))
+assert engine.failure is None
 assert views()[0].photo == folder / "moved" / path.name
 
 # Packed and generated photos go as pixels, from the top.

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import bpy
-from bl_ext.user_default.lvsm import preferences
+from bl_ext.user_default.lvsm import engine, preferences
 from bl_ext.user_default.lvsm.lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
 
 folder = Path(sys.argv[1])
@@ -18,6 +18,7 @@ try:
     preferences.python_path()
 except WorkerError as error:
     assert error.remedy == CHOOSE_PYTHON
+    engine.keep_failure(error)
 else:
     raise AssertionError("there is no Python to run the engine")
 os.environ["LVSM_PYTHON"] = "from the environment"
@@ -27,6 +28,7 @@ assert preferences.python_path() == "from the environment"
 for chosen in (folder, python):
     assert bpy.ops.lvsm.choose_python(filepath=str(chosen)) == {"FINISHED"}
     assert preferences.python_path() == str(python)
+assert engine.failure is None, "the panel still asks for what was done"
 try:
     bpy.ops.lvsm.choose_python(filepath=str(folder / "absent"))
 except RuntimeError as error:

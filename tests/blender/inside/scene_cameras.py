@@ -149,7 +149,10 @@ for scale, rotation, words in (
     parent.scale, camera_object.rotation_euler = scale, (0, 0, rotation)
     said = refusal()
     assert words in said, said
-parent.scale = (1, 1, 1)
+parent.scale, camera_object.rotation_euler = (1, 1, 1), (0, 0, 0)
+camera_object.location.x = math.nan
+assert "Camera A has a transform that is not finite" in refusal()
+camera_object.location.x = 0
 for kind, words in (("ORTHO", "Camera A is orthographic"), ("PANO", "Camera A is panoramic")):
     lens.type = kind
     said = refusal()
