@@ -27,11 +27,10 @@ def _keep_calibration_for_its_photo(settings: "LVSM_CameraSettings", _context: b
         return
     width, height = settings.photo.size
     known_width, known_height = json.loads(settings.calibration)["size"]
-    # Either way up: a solver may have turned the photo as its EXIF says, and Blender never does.
+    # Either way up: a solver may have turned the photo as its EXIF says, and Blender never does. Else as the engine does.
     for side, other in ((width, height), (height, width)):
-        if abs(other - known_height * side / known_width) <= max(
-            1.0, side / known_width
-        ):  # as the engine's reader does
+        scale = side / known_width
+        if abs(other - known_height * scale) <= max(1.0, scale):
             return
     settings.calibration = ""
 
