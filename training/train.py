@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from lvsm_engine.model.checkpoint import Model, build_model
 from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
+from lvsm_engine.synthesizer import choose_precision
 
 from .configs import PRESETS, TrainingConfig
 from .run_state import BEFORE_DECAY, LATEST, load_state, restore, save_state, write_config
@@ -45,6 +47,8 @@ class Options:
     """The run's folder: state, log, configuration."""
     steps: int | None = None
     """Another number of steps than the preset's. A longer run goes on from before the decay, where it has begun."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the matrix products; weights and rays are always float32. auto: bfloat16 where the device multiplies it."""
 
 
 def main(options: Options) -> None:
@@ -52,6 +56,7 @@ def main(options: Options) -> None:
     if options.steps is not None:
         config = dataclasses.replace(config, steps=options.steps)
     rank, processes, device = join_processes()
+    precision = choose_precision(device, options.precision)
     torch.manual_seed(config.seed)
     model = build_model(config.model).to(device)
     trained = DistributedDataParallel(model) if processes > 1 else model
@@ -62,9 +67,11 @@ def main(options: Options) -> None:
         write_config(options.out, config)
         count = sum(parameter.numel() for parameter in model.parameters())
         print(
-            f"{config.name}: {count / 1e6:.2f} M parameters, {processes} x {device}, from step {step} to {config.steps}"
+            f"{config.name}: {count / 1e6:.2f} M parameters, {processes} x {device} in"
+            f" {str(precision).removeprefix('torch.')}, from step {step} to {config.steps}",
+            flush=True,
         )
-    Run(config, options.out, model, trained, optimizers, rank, processes, device).train(step, seconds)
+    Run(config, options.out, model, trained, optimizers, rank, processes, device, precision).train(step, seconds)
     if processes > 1:
         torch.distributed.destroy_process_group()
 
@@ -158,10 +165,10 @@ def to_batch(
     return Batch(images.to(device), rays.float().to(device), inputs)
 
 
-def predict(model: nn.Module, batch: Batch) -> Tensor:
-    """The targets' images (B, T, 3, H, W), in bf16 autocast."""
+def predict(model: nn.Module, batch: Batch, precision: torch.dtype) -> Tensor:
+    """The targets' images (B, T, 3, H, W) in float32; matrix products are computed in `precision`."""
     V = batch.inputs
-    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
         return model(batch.images[:, :V], batch.rays[:, :V], batch.rays[:, V:]).float()
 
 
@@ -182,8 +189,9 @@ class Run:
         rank: int,
         processes: int,
         device: torch.device,
+        precision: torch.dtype,
     ) -> None:
-        self.config, self.folder, self.device = config, folder, device
+        self.config, self.folder, self.device, self.precision = config, folder, device, precision
         self.model, self.trained, self.optimizers = model, trained, optimizers
         self.rank, self.processes = rank, processes
         self.log = SummaryWriter(str(folder)) if rank == 0 else None
@@ -228,7 +236,7 @@ class Run:
                 group["lr"] = factor * group["full_lr"]
             optimizer.zero_grad(set_to_none=True)
         self.trained.train()
-        loss = (predict(self.trained, batch) - batch.images[:, batch.inputs :]).square().mean()
+        loss = (predict(self.trained, batch, self.precision) - batch.images[:, batch.inputs :]).square().mean()
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip))
         if math.isfinite(norm) and norm <= self.config.skip_above:  # averaged gradients: the same on every rank
@@ -264,7 +272,11 @@ class Run:
                 self.config.scene_frame,
                 self.device,
             )
-            errors = (predict(self.model, batch) - batch.images[:, batch.inputs :]).square().mean(dim=(0, 2, 3, 4))
+            errors = (
+                (predict(self.model, batch, self.precision) - batch.images[:, batch.inputs :])
+                .square()
+                .mean(dim=(0, 2, 3, 4))
+            )
             total += torch.tensor([sum(map(psnr_of, errors.tolist())), len(errors)], device=self.device)
         if self.processes > 1:
             torch.distributed.all_reduce(total)

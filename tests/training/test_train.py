@@ -116,7 +116,9 @@ def test_a_wild_step_is_skipped(config, tmp_path):
     model = build_model(config.model)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     strict = dataclasses.replace(config, skip_above=0.0)
-    one = train.Run(strict, tmp_path, model, model, train.build_optimizers(model, strict), 1, 1, torch.device("cpu"))
+    one = train.Run(
+        strict, tmp_path, model, model, train.build_optimizers(model, strict), 1, 1, torch.device("cpu"), torch.float32
+    )
     _, batch = next(one.batches(0))
     loss, norm = one.step(0, batch)
     assert math.isfinite(loss)
@@ -188,3 +190,16 @@ def test_an_exported_run_is_a_model_of_the_engine(config, tmp_path):
     assert "Step 30 of 30" in card.text
     for name, tensor in state["model"].items():
         assert torch.equal(model.state_dict()[name], tensor), name
+
+
+def test_products_are_computed_in_the_chosen_precision_and_images_are_float32(config):
+    model = build_model(config.model)
+    torch.nn.init.normal_(model.to_pixels[1].weight)
+    generator = torch.Generator().manual_seed(0)
+    rays = torch.nn.functional.normalize(torch.randn(1, 3, 6, 16, 16, generator=generator), dim=2)
+    batch = train.Batch(torch.rand(1, 3, 3, 16, 16, generator=generator), rays, 2)
+    exact = train.predict(model, batch, torch.float32)
+    coarse = train.predict(model, batch, torch.bfloat16)
+    assert exact.dtype == coarse.dtype == torch.float32
+    assert torch.equal(exact, model(batch.images[:, :2], rays[:, :2], rays[:, 2:]))
+    assert 1e-5 < (exact - coarse).abs().max() < 0.1
