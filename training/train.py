@@ -31,6 +31,7 @@ from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 from lvsm_engine.synthesizer import choose_precision
 
 from .configs import PRESETS, TrainingConfig
+from .muon import Muon
 from .run_state import BEFORE_DECAY, LATEST, load_state, restore, save_state, write_config
 from .views import Views, load_validation
 
@@ -60,7 +61,7 @@ def main(options: Options) -> None:
     torch.manual_seed(config.seed)
     model = build_model(config.model).to(device)
     trained = DistributedDataParallel(model) if processes > 1 else model
-    optimizers = build_optimizers(model, config)
+    optimizers = build_optimizers(model, config, precision)
     options.out.mkdir(parents=True, exist_ok=True)
     step, seconds = resume(options.out, config, model, optimizers)
     if rank == 0:
@@ -87,22 +88,25 @@ def join_processes() -> tuple[int, int, torch.device]:
     return rank, processes, device
 
 
-def build_optimizers(model: Model, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+def build_optimizers(
+    model: Model, config: TrainingConfig, precision: torch.dtype = torch.float32
+) -> list[torch.optim.Optimizer]:
     """Muon for the blocks' matrices (where muon_lr is set), AdamW for the rest; norm weights do not decay."""
-    matrices, others, vectors = [], [], []
+    matrices, stacked, others, vectors = [], [], [], []
     for name, parameter in model.named_parameters():
         in_block = name.startswith(("blocks.", "encoder.", "decoder."))
         if parameter.dim() < 2:
             vectors.append(parameter)
-        elif in_block and config.muon_lr > 0 and "to_depth" not in name:
-            matrices.append(parameter)
-        else:
+        elif not in_block or config.muon_lr == 0 or "to_depth" in name:
             others.append(parameter)
+        else:
+            (stacked if "to_qkv" in name else matrices).append(parameter)
     groups = [{"params": others, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.adamw_lr, betas=(0.9, 0.95))]
     if matrices:
+        groups = [{"params": matrices}, {"params": stacked, "stacked": 3}]  # queries, keys, values
         # Its decay is multiplied by a ten times larger learning rate than AdamW's.
-        optimizers.append(torch.optim.Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay / 10))
+        optimizers.append(Muon(groups, config.muon_lr, config.weight_decay / 10, precision=precision))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]
