@@ -92,7 +92,10 @@ def build_optimizers(
     model: Model, config: TrainingConfig, precision: torch.dtype = torch.float32
 ) -> list[torch.optim.Optimizer]:
     """Muon for the blocks' matrices (where muon_lr is set), AdamW for the rest; norm weights do not decay."""
-    matrices, stacked, others, vectors = [], [], [], []
+    matrices: list[Tensor] = []
+    stacked: list[Tensor] = []
+    others: list[Tensor] = []
+    vectors: list[Tensor] = []
     for name, parameter in model.named_parameters():
         in_block = name.startswith(("blocks.", "encoder.", "decoder."))
         if parameter.dim() < 2:
@@ -104,9 +107,9 @@ def build_optimizers(
     groups = [{"params": others, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.adamw_lr, betas=(0.9, 0.95))]
     if matrices:
-        groups = [{"params": matrices}, {"params": stacked, "stacked": 3}]  # queries, keys, values
+        by_kind: list[dict] = [{"params": matrices}, {"params": stacked, "stacked": 3}]  # queries, keys, values
         # Its decay is multiplied by a ten times larger learning rate than AdamW's.
-        optimizers.append(Muon(groups, config.muon_lr, config.weight_decay / 10, precision=precision))
+        optimizers.append(Muon(by_kind, config.muon_lr, config.weight_decay / 10, precision=precision))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]
