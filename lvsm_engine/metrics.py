@@ -68,7 +68,7 @@ def lpips_distance(
     import torch
 
     def prepared(picture: np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(picture, np.float32)).permute(2, 0, 1)[None] * 2 - 1
+        return torch.from_numpy(np.array(picture, np.float32)).permute(2, 0, 1)[None] * 2 - 1
 
     with torch.inference_mode():
         distance = _lpips_network(net, backbone, mask is not None)(
