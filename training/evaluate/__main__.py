@@ -33,6 +33,7 @@ from lvsm_engine.model.checkpoint import find_model_file
 from lvsm_engine.synthesizer import WHITE, Synthesizer
 
 from ..text_files import write_text
+from ..weights_digest import weights_digest
 from .answers import Answer, synthesized, trivial_answers
 from .questions import Captures, LeaveOneOut, ObjectFolder, Question, Subjects
 from .report import (
@@ -216,6 +217,7 @@ def evaluated(name: str, path: Path, model: Synthesizer) -> EvaluatedModel:
     return EvaluatedModel(
         name=name,
         sha256=sha256_of(path),
+        weights=weights_digest(model.model),
         architecture=model.config.architecture,
         parameters=sum(parameter.numel() for parameter in model.model.parameters()),
         resolution=model.card.resolution,

@@ -61,8 +61,8 @@ class Subjects(Protocol):
         """The questions with this number of inputs, in a fixed order; only those of these names, where given."""
         ...
 
-    def count(self) -> int:
-        """How many questions there are."""
+    def count(self) -> int | None:
+        """How many questions there are, where that is known without reading them all."""
         ...
 
     def smallest_side(self) -> int:
@@ -88,14 +88,16 @@ class ObjectFolder:
             if only is None or scene.name in only:
                 yield object_question(scene, inputs)
 
-    def count(self) -> int:
-        return len(self.files())
+    def count(self) -> int | None:
+        files = self.files()
+        return len(files) if all(path.suffix == ".npz" for path in files) else None
 
     def smallest_side(self) -> int:
         return self._size
 
     def files(self) -> list[Path]:
-        return sorted(self._folder.glob("*.npz"))[: self._limit]
+        single = sorted(self._folder.glob("*.npz"))[: self._limit]
+        return single or sorted(self._folder.glob("*.array_record"))
 
 
 def object_question(scene: SceneViews, inputs: int) -> Question:

@@ -31,10 +31,14 @@ SHEET_TARGETS = 6
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """A model and the file that it came from."""
+    """A model and the file that it came from.
+
+    sha256: of the file. weights: weights_digest, which stays when the file gets a card with these scores.
+    """
 
     name: str
     sha256: str
+    weights: str
     architecture: str
     parameters: int
     resolution: int
