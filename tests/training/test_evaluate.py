@@ -217,6 +217,14 @@ def test_objects_and_captures_are_not_mixed_up(views, capture, model_file, tmp_p
             run(tmp_path / "out", model=(str(model_file),), **options)
 
 
+def test_numbers_of_inputs_that_cannot_be_are_refused(views, model_file, tmp_path):
+    for inputs in ((0, 4), (4, 17)):
+        with pytest.raises(SystemExit, match="give 1 or more, and for objects at most 16"):
+            run(tmp_path / "out", views=views, model=(str(model_file),), inputs=inputs)
+    with pytest.raises(CaptureError, match="Each 0th photo cannot be left out"):
+        LeaveOneOut(every=0)
+
+
 def test_equal_names_of_files_are_told_apart_by_their_folders(tmp_path):
     paths = [tmp_path / "a" / "x" / "model.pt", tmp_path / "b" / "x" / "model.pt"]
     assert list(evaluate.distinct_names(paths)) == ["a/x/model", "b/x/model"]

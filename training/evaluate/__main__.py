@@ -32,6 +32,7 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import find_model_file
 from lvsm_engine.synthesizer import WHITE, Synthesizer
 
+from ..render.cameras import PROTOCOL_MOST_INPUTS
 from ..text_files import write_text
 from ..weights_digest import weights_digest
 from .answers import Answer, synthesized, trivial_answers
@@ -89,13 +90,13 @@ class Options:
 
 
 def main(options: Options) -> None:
+    counts = input_counts(options)
     models = load_models(options)
     size = options.size or max(model.card.resolution for model in models.values())
     subjects = subjects_of(options, models, size)
     perceptual, without_lpips = choose_perceptual(options.lpips, options.lpips_backbone, subjects.smallest_side())
     if without_lpips:
         print(f"LPIPS is left out. {without_lpips}", file=sys.stderr)
-    counts = input_counts(options)
     scores = [score for count in counts for score in score_all(subjects, count, models, perceptual)]
     evaluation = Evaluation(
         data=data_in_words(options),
@@ -151,9 +152,15 @@ def subjects_of(options: Options, models: dict[str, Synthesizer], size: int) -> 
 
 
 def input_counts(options: Options) -> list[int]:
+    """The numbers of inputs, ascending. Raises SystemExit for one that cannot be."""
     if options.given_inputs:
         return [len(options.given_inputs)]
-    return sorted(set(options.inputs or (CAPTURE_INPUTS if options.capture else OBJECT_INPUTS)))
+    counts = sorted(set(options.inputs or (CAPTURE_INPUTS if options.capture else OBJECT_INPUTS)))
+    if counts[0] < 1 or (options.views is not None and counts[-1] > PROTOCOL_MOST_INPUTS):
+        raise SystemExit(
+            f"--inputs are {', '.join(map(str, counts))}: give 1 or more, and for objects at most {PROTOCOL_MOST_INPUTS}."
+        )
+    return counts
 
 
 def score_all(

@@ -140,6 +140,10 @@ class LeaveOneOut:
     choice: Literal["nearest", "spread"] = "nearest"
     inputs: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise CaptureError(f"Each {self.every}th photo cannot be left out: give 1 or more.")
+
     def targets_of(self, capture: Capture) -> list[int]:
         """Positions in the capture's views. Raises CaptureError for one that is not there or has no photo."""
         return _checked(capture, self.targets, "target") if self.targets else _with_photo(capture)[:: self.every]
