@@ -197,7 +197,7 @@ def test_spread_inputs_see_the_subject_from_all_sides(capture):
 @pytest.mark.parametrize(
     ("rule", "inputs", "words"),
     [
-        (LeaveOneOut(), 8, "has 7 photos beside a target, and 8 inputs are asked for: ask for fewer"),
+        (LeaveOneOut(), 8, "8 inputs are asked for, and beside a target it has 7: ask for fewer"),
         (
             LeaveOneOut(targets=(9,)),
             2,

@@ -72,7 +72,7 @@ class Options:
     limit: int | None = None
     """Only the first objects, or the first targets of each capture."""
     every: int = 8
-    """Captures: each so manieth photo is a target."""
+    """Captures: every k-th photo is a target, the first one included."""
     targets: tuple[int, ...] = ()
     """Captures: positions of the targets, instead."""
     choice: Literal["nearest", "spread"] = "nearest"

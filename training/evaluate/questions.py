@@ -130,7 +130,7 @@ def object_question(scene: SceneViews, inputs: int) -> Question:
 class LeaveOneOut:
     """Which photos of a capture are targets, and which are the inputs of each.
 
-    every: each so manieth photo is a target, the first one included; targets: positions of the targets instead.
+    every: every k-th photo is a target, the first one included; targets: positions of the targets instead.
     choice: inputs are the others nearest to the target, or others spread around the subject; inputs: positions of the
     inputs of all targets instead.
     """
@@ -159,7 +159,7 @@ class LeaveOneOut:
         others = [position for position in _with_photo(capture) if position != target]
         if count > len(others):
             raise CaptureError(
-                f"{capture.name} has {len(others)} photos beside a target, and {count} inputs are asked for: ask for fewer."
+                f"{capture.name}: {count} inputs are asked for, and beside a target it has {len(others)}: ask for fewer."
             )
         cameras = [capture.views[position].camera for position in others]
         if self.choice == "nearest":
@@ -206,7 +206,8 @@ class Captures:
 
     def files(self) -> list[Path]:
         photos = [view.photo for capture in self._captures.values() for view in capture.views]
-        poses = [file for path in self._found for file in ([path] if isinstance(path, Path) else path)]
+        found = [file for path in self._found for file in ([path] if isinstance(path, Path) else path)]
+        poses = [file for path in found for file in (path.iterdir() if path.is_dir() else [path])]
         return sorted({path for path in (*photos, *poses) if isinstance(path, Path) and path.is_file()})
 
     def _all_targets(self) -> list[tuple[str, int]]:
