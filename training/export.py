@@ -1,20 +1,46 @@
 """Turn a run's state into a model's file for the engine, with its card.
 
-python -m training.export --run runs/default --out lvsm_engine/weights/default.safetensors --evaluation runs/default/evaluation
+    python -m training.export --run runs/default --out model.safetensors
+    python -m training.evaluate --model model.safetensors --views data/views/val --out runs/default/evaluation
+    python -m training.export --run runs/default --out model.safetensors --evaluation runs/default/evaluation \\
+        --manifest data/objects/manifest.jsonl --notes data/views/procedural "made by training.procedural"
+
+The file holds weights, configuration and card (data and whose they are, the run's resolved configuration, scores); the
+card is also written beside it as .md, and, where manifests are given, a line an object as .attributions.tsv. Scores of
+other weights than these are refused. Run it where the run was trained: what its data are is read from them.
 """
 
-import dataclasses
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
+import torch
 import tyro
 
-from lvsm_engine.model.checkpoint import ModelCard, build_model, save_checkpoint
+from lvsm_engine.errors import LvsmError
+from lvsm_engine.model.checkpoint import Model, ModelCard, build_model, read_card, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.scene.frame import SceneFrame
 
+from .attributions import Attribution, object_names, read_attributions, tab_separated
+from .model_card import SourceCredits, Training, card_text
 from .run_state import LATEST, load_state
+from .text_files import write_text
+from .views import ViewsError, read_scenes
+from .weights_digest import weights_digest
+
+AVERAGED = "averaged"
+"""The entry of a run's state with averaged weights, where it keeps some."""
+OWN_LICENCE = "GPL-3.0-or-later"
+WHITE = (1.0, 1.0, 1.0)
+# Each view has a lens drawn by itself: so many scenes show the range.
+SCENES_MEASURED = 64
+NEEDED = ("name", "model", "sources", "scene_frame", "stages", "steps", "input_views")
+"""What the card cannot do without in a run's configuration."""
 
 
 @dataclass
@@ -26,67 +52,158 @@ class Options:
     out: Path
     """The file to write; the card is written beside it, as .md."""
     name: str = "LVSM default"
-    licence: str = "GPL-3.0-or-later"
+    about: str = ""
+    """What it is made for, and what is beyond it: a paragraph of the card."""
+    licence: str | None = None
+    """GPL-3.0-or-later where not given; for a run that started from a model's file, that model's."""
     state: str = LATEST
     """Which of the run's states."""
-    evaluation: Path | None = None
-    """Folder that training.evaluate wrote: its table goes into the card."""
+    weights: Literal["best", "last"] = "best"
+    """best: averaged ones where the state has them; last: those of its step."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """How weights are stored; computing is in float32 or bfloat16 all the same."""
+    evaluation: tuple[Path, ...] = ()
+    """Folders that training.evaluate wrote for these weights: their tables go into the card."""
+    manifest: tuple[Path, ...] = ()
+    """Whose the objects are: JSON lines or a JSON list with name, licence, author and address or repository."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What to say of a source (its folder in the run's configuration) that no manifest tells of."""
+    field_of_view: tuple[float, float] | None = None
+    """The narrowest and widest in training, horizontal, degrees; measured on the data where not given."""
 
 
 def main(options: Options) -> None:
-    config = json.loads((options.run / "config.json").read_text())
+    config = read_config(options.run)
     state = load_state(options.run / options.state)
-    model = build_model(ModelConfig(**config["model"]))
-    model.load_state_dict(state["model"])
+    model, weights = model_of(config, state, options)
+    tables = {folder.name: score_table(folder, weights_digest(model)) for folder in options.evaluation}
+    credits = credits_of(config, options)
     card = ModelCard(
         name=options.name,
         scene_frame=SceneFrame(**config["scene_frame"]),
         resolution=config["stages"][-1]["size"],
         input_views=(min(config["input_views"]), max(config["input_views"])),
-        field_of_view=(50.0, 50.0),
-        background=(1.0, 1.0, 1.0),
-        licence=options.licence,
-        text=card_text(options, config, state),
+        field_of_view=options.field_of_view or measured_field_of_view(config),
+        background=WHITE,
+        licence=options.licence or licence_of(config),
     )
-    save_checkpoint(options.out, model, card)
-    options.out.with_suffix(".md").write_text(card.text)
+    training = Training(config, state["step"], state["seconds"], f"{weights}, stored as {options.precision}")
+    text = card_text(card, model.config, options.about, credits, training, tables)
+    save_checkpoint(options.out, model, replace(card, text=text), getattr(torch, options.precision))
+    write_text(options.out.with_suffix(".md"), text)
+    known = {name: one for source in credits for name, one in source.known.items()}
+    if known:
+        write_text(options.out.with_suffix(".attributions.tsv"), tab_separated(known))
+    for source in credits:
+        if source.others and not source.note:
+            print(f"{source.folder}: whose its objects are is not told; give --manifest, or --notes.")
     size = options.out.stat().st_size / 1e6
-    print(
-        f"{options.out}: {size:.1f} MB, step {state['step']} of {config['steps']}, as {dataclasses.asdict(model.config)}"
-    )
+    print(f"{options.out}: {size:.1f} MB, step {state['step']} of {config['steps']}, {training.weights}")
 
 
-def card_text(options: Options, config: dict, state: dict) -> str:
-    """The model card, Markdown: what it is for, data, recipe, scores."""
-    sources = "\n".join(f"- `{source['folder']}`, weight {source['weight']:g}" for source in config["sources"])
-    stages = ", ".join(f"{stage['size']} px until {stage['until']:.0%} of the steps" for stage in config["stages"])
-    text = f"""# {options.name}
+def read_config(run: Path) -> dict[str, Any]:
+    """The resolved configuration of a run. Raises SystemExit with a sentence where it is missing or not one of these."""
+    path = run / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SystemExit(
+            f"{path}: the run's configuration cannot be read ({error}): give the folder of a run."
+        ) from error
+    missing = [key for key in NEEDED if key not in config]
+    if missing:
+        raise SystemExit(f"{path} does not tell {', '.join(missing)}: it is of another version of this program.")
+    return config
 
-Licence: {options.licence}. Trained with this project's `training/` (preset `{config["name"]}`), from nothing.
 
-Made for single objects in front of white, photographed all around, at {config["stages"][-1]["size"]} px.
-Backgrounds, thin parts and texture finer than a patch of {config["model"]["patch_size"]} px are beyond it.
+def model_of(config: dict[str, Any], state: dict[str, Any], options: Options) -> tuple[Model, str]:
+    """The model with its weights rounded as they are stored, and in words which weights they are.
 
-## Data
+    Raises SystemExit for weights that the precision cannot hold.
+    """
+    is_averaged = options.weights == "best" and AVERAGED in state
+    tensors = state[AVERAGED] if is_averaged else state["model"]
+    stored = getattr(torch, options.precision)
+    rounded = {name: tensor.to(stored).float() for name, tensor in tensors.items()}
+    for name, tensor in rounded.items():
+        if not torch.isfinite(tensor).all():
+            cause = f"do not fit into {options.precision}" if torch.isfinite(tensors[name]).all() else "are not finite"
+            raise SystemExit(f"{options.run}: the weights '{name}' {cause}: export as float32, or an earlier state.")
+    model = build_model(ModelConfig(**config["model"]))
+    model.load_state_dict(rounded)
+    return model.eval().requires_grad_(False), "averaged over steps" if is_averaged else "those of its last step"
 
-{sources}
 
-`data/views/train` is rendered from objects that are free to use, all with attribution kept: Google Scanned Objects
-(Google LLC), the YCB Object and Model Set (Calli et al.), Khronos glTF sample models, Babylon.js meshes, Open Robotics'
-Gazebo models (all CC BY), AWS RoboMaker worlds (MIT-0), Decentraland's asset packs (ISC), KayKit, Kenney, Poly Haven and
-other CC0 packs.
-`data/views/procedural` is made by `training/procedural`.
+def score_table(folder: Path, weights: str) -> str:
+    """The table that training.evaluate wrote. Raises SystemExit where it is not of these weights."""
+    try:
+        models = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["models"]
+        table = (folder / "table.md").read_text(encoding="utf-8")
+    except (OSError, ValueError, KeyError) as error:
+        raise SystemExit(f"{folder} holds no evaluation ({error!r}): make one with training.evaluate.") from error
+    if weights not in [model["weights"] for model in models]:
+        raise SystemExit(
+            f"{folder} is an evaluation of other weights: export without --evaluation, evaluate that file, export again."
+        )
+    return table
 
-## Recipe
 
-Step {state["step"]} of {config["steps"]}, {state["seconds"] / 3600:.1f} hours; {stages};
-inputs drawn from {config["input_views"]}, the rest of {config["views"]} views are targets; MSE;
-Muon {config["muon_lr"]:g} for the blocks' matrices, AdamW {config["adamw_lr"]:g} for the rest; bf16.
-"""
-    if options.evaluation is not None:
-        text += "\n## Scores\n\n" + (options.evaluation / "table.md").read_text()
-    return text
+def credits_of(config: dict[str, Any], options: Options) -> list[SourceCredits]:
+    """Whose the run's sources are, as far as manifests and notes tell. Raises SystemExit for a note on none of them."""
+    strangers = set(options.notes) - {source["folder"] for source in config["sources"]}
+    if strangers:
+        raise SystemExit(f"--notes: '{strangers.pop()}' is no source of {options.run}: see sources in its config.json.")
+    listed: dict[str, Attribution] = {}
+    for manifest in options.manifest:
+        listed |= read_attributions(manifest)
+    credits = []
+    for source in config["sources"]:
+        note = options.notes.get(source["folder"], "")
+        names = [] if note else object_names(Path(source["folder"]))
+        known = {name: listed[name] for name in names if name in listed}
+        others = not names or len(known) < len(names)
+        credits.append(SourceCredits(source["folder"], source["weight"], known, others, note))
+    return credits
+
+
+def licence_of(config: dict[str, Any]) -> str:
+    """Of weights that started from a model's file, that model's. Raises SystemExit where it cannot be read."""
+    if not config.get("init"):
+        return OWN_LICENCE
+    try:
+        return read_card(config["init"])[1].licence
+    except LvsmError as error:
+        raise SystemExit(f"{error} The run started from it; its licence holds on: give --licence.") from error
+
+
+def measured_field_of_view(config: dict[str, Any]) -> tuple[float, float]:
+    """The narrowest and widest horizontal field of view in the run's data, degrees, its crops included.
+
+    Raises SystemExit where the data are not there.
+    """
+    size = config["stages"][-1]["size"]
+    half_widths = []
+    for source in config["sources"]:
+        try:
+            scenes = list(islice(read_scenes(Path(source["folder"]), size), SCENES_MEASURED))
+        except ViewsError as error:
+            raise SystemExit(f"{error} Or give --field-of-view.") from error
+        half_widths += [size / 2 / scene.fxfycxcy[:, 0] for scene in scenes]
+    narrowest, widest = float(np.min(np.concatenate(half_widths))), float(np.max(np.concatenate(half_widths)))
+    if crops := config.get("crops"):
+        # A window narrower than high is cut from the image's width; one wider than high keeps it.
+        narrowest *= min(1.0, crops["aspect"][0]) / crops["zoom"][1]
+        widest *= min(1.0, crops["aspect"][1]) / crops["zoom"][0]
+    return degrees(narrowest), degrees(widest)
+
+
+def degrees(half_width: float) -> float:
+    """The field of view, to a hundredth, of an image that is half_width wide on each side at distance 1."""
+    return round(math.degrees(2 * math.atan(half_width)), 2)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    try:
+        main(tyro.cli(Options))
+    except LvsmError as error:
+        raise SystemExit(f"{error}") from error

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import CHOOSE_MODEL, CheckpointError
@@ -110,7 +110,9 @@ def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torc
     """Write our safetensors: whole, or not at all. Raises CheckpointError."""
     metadata = {"format": FORMAT_VERSION, "config": dataclasses.asdict(model.config), "card": dataclasses.asdict(card)}
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in model.state_dict().items()}
-    _write_whole(Path(path), lambda part: save_file(tensors, part, metadata={"lvsm": json.dumps(metadata)}))
+    content = {"lvsm": json.dumps(metadata)}
+    # Not by save_file, which makes a file that nobody but its owner can read (safetensors 0.8).
+    _write_whole(Path(path), lambda part: part.write_bytes(save(tensors, metadata=content)))
 
 
 def export_published(path: str | Path, model: Model) -> None:
@@ -311,6 +313,8 @@ def _write_whole(path: Path, write) -> None:
     part = path.with_name(path.name + ".part")
     try:
         write(part)
+        with open(part, "r+b") as file:
+            os.fsync(file.fileno())
         os.replace(part, path)
     except (OSError, SafetensorError, RuntimeError) as error:
         part.unlink(missing_ok=True)

@@ -13,12 +13,27 @@ def nearest_view(target: Camera, cameras: Sequence[Camera]) -> int:
 
     The angle between the directions from which they see it; distance decides between equal angles.
     """
+    return nearest_views(target, cameras, 1)[0]
+
+
+def nearest_views(target: Camera, cameras: Sequence[Camera], count: int) -> list[int]:
+    """At most `count` positions in `cameras`, the nearest first: those that look at their subject as the target does."""
+    likeness, apart = _likeness_and_distance(target, cameras)
+    return [int(position) for position in np.lexsort((apart, -likeness.round(6)))[:count]]
+
+
+def angles_to(target: Camera, cameras: Sequence[Camera]) -> np.ndarray:
+    """(N,) degrees between the directions from which each camera and the target see the cameras' subject."""
+    likeness, _ = _likeness_and_distance(target, cameras)
+    return np.degrees(np.arccos(likeness.clip(-1, 1)))
+
+
+def _likeness_and_distance(target: Camera, cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each camera to the target: cosine between their directions from the subject (N,), and the way (N,)."""
     similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0)
     positions = framed(similarity, np.stack([camera.camera_to_world for camera in (target, *cameras)]))[:, :3, 3]
     directions = _unit(positions)
-    likeness = directions[1:] @ directions[0]
-    apart = np.linalg.norm(positions[1:] - positions[0], axis=1)
-    return int(np.lexsort((apart, -likeness.round(6)))[0])
+    return directions[1:] @ directions[0], np.linalg.norm(positions[1:] - positions[0], axis=1)
 
 
 def spread_views(cameras: Sequence[Camera], count: int) -> list[int]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lvsm_engine.metrics import lpips_distance, psnr, ssim
+from lvsm_engine.metrics import MetricError, lpips_distance, psnr, ssim
 from tests.shared_data import shared
 
 
@@ -47,3 +47,33 @@ def test_lpips_gives_the_published_values(net, backbone, pair, expected):
 
     weights = shared("perceptual", f"{backbone}.safetensors")
     assert lpips_distance(load("ex_ref"), load(pair), net, weights) == pytest.approx(expected, abs=2e-4)
+
+
+def test_ssim_and_lpips_of_a_mask_see_what_is_wrong_there_alone():
+    truth = picture(size=64)
+    image = truth.copy()
+    image[:, 48:] = 0.5
+    right, wrong = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
+    right[:, :20] = True
+    wrong[:, 48:] = True
+    assert ssim(image, truth, right) == pytest.approx(1.0, abs=1e-6)
+    assert ssim(image, truth, wrong) < ssim(image, truth) < 1
+    backbone = shared("perceptual", "alexnet_features.safetensors")
+    distances = [lpips_distance(image, truth, "alex", backbone, mask) for mask in (right, None, wrong)]
+    assert distances == sorted(distances)
+    assert distances[2] > 2 * distances[0]
+
+
+def test_lpips_over_a_whole_mask_is_lpips():
+    backbone = shared("perceptual", "alexnet_features.safetensors")
+    one, other = picture(0, 64), picture(1, 64)
+    everywhere = np.ones((64, 64), bool)
+    whole = lpips_distance(one, other, "alex", backbone)
+    assert lpips_distance(one, other, "alex", backbone, everywhere) == pytest.approx(whole, rel=0.02)
+
+
+def test_a_backbone_that_is_another_file_is_named(tmp_path):
+    path = tmp_path / "notes.safetensors"
+    path.write_bytes(b"no weights")
+    with pytest.raises(MetricError, match=r"notes\.safetensors is no backbone 'alex' of LPIPS .*: give another file"):
+        lpips_distance(picture(), picture(), "alex", path)

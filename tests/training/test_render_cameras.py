@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from lvsm_engine.scene.camera import Camera, project
-from training.render.cameras import SAMPLINGS, cameras_for, look_at, on_sphere
+from training.render.cameras import (
+    PROTOCOL_TARGETS,
+    SAMPLINGS,
+    cameras_for,
+    look_at,
+    on_sphere,
+    protocol_inputs,
+)
 
 
 def elevation_of(camera: Camera) -> float:
@@ -62,16 +69,42 @@ def test_the_optical_axis_passes_the_origin_within_the_jitter() -> None:
     assert 0.02 < np.mean(offsets) < 0.06 and max(offsets) < 0.2
 
 
-def test_protocol_cameras_are_4_known_inputs_and_10_seeded_targets() -> None:
+def test_protocol_cameras_are_4_known_inputs_10_seeded_targets_and_12_further_inputs() -> None:
     cameras = cameras_for("shoe", "protocol", 0, 64)
-    assert len(cameras) == 14
+    assert len(cameras) == 26
     for camera, azimuth in zip(cameras[:4], (0, 90, 180, 270), strict=True):
         assert camera.position == pytest.approx(on_sphere(20, azimuth, 1.94))
-    for camera in cameras[4:]:
+    for camera in (cameras[view] for view in PROTOCOL_TARGETS):
         assert -10 <= elevation_of(camera) <= 60 and 1.7 <= np.linalg.norm(camera.position) <= 2.3
+    for camera in cameras[14:]:
+        assert elevation_of(camera) == pytest.approx(20) and np.linalg.norm(camera.position) == pytest.approx(1.94)
     for camera in cameras:
         assert field_of_view_of(camera) == pytest.approx(50)
         assert project(camera, np.zeros((1, 3)))[0][0] == pytest.approx([32, 32])
+
+
+def test_the_protocol_s_targets_stay_where_they_were_when_it_had_4_inputs_only() -> None:
+    """The positions are those of the 14-view protocol (commit e031f78), whose scores must stay comparable."""
+    cameras = cameras_for("gz_fire_hydrant", "protocol", 0, 64)
+    assert cameras[4].position == pytest.approx([0.615417082590, -1.771122202630, -0.147185011666])
+    assert cameras[13].position == pytest.approx([-1.111708182921, -1.170872401919, 1.560631318254])
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 16])
+def test_the_protocol_s_inputs_are_evenly_spaced_around_the_object(count: int) -> None:
+    cameras = cameras_for("shoe", "protocol", 0, 64)
+    positions = np.array([cameras[view].position for view in protocol_inputs(count)])
+    azimuths = np.sort(np.degrees(np.arctan2(positions[:, 1], positions[:, 0])).round(6) % 360)
+    assert azimuths == pytest.approx(np.arange(count) * 360 / count)
+
+
+def test_fewer_of_the_protocol_s_inputs_are_among_more_and_4_are_the_first_views() -> None:
+    for count in range(1, 16):
+        assert set(protocol_inputs(count)) < set(protocol_inputs(count + 1))
+    assert protocol_inputs(4) == [0, 1, 2, 3]
+    for count in (0, 17):
+        with pytest.raises(ValueError, match=f"1 to 16 inputs, not {count}"):
+            protocol_inputs(count)
 
 
 def test_cameras_depend_on_the_object_s_name_alone() -> None:

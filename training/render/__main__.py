@@ -29,7 +29,7 @@ class Options:
     out: Path  # Folder for one .npz an object.
     python: Path  # A Python that has the bpy module.
     sampling: Literal["published", "varied", "protocol"] = "published"  # Where the cameras stand.
-    views: int = 24  # A view count; "protocol" has its own 14.
+    views: int = 24  # A view count; "protocol" has its own 26.
     size: int = 128  # Pixels a side.
     samples: int = 16  # Cycles samples a pixel.
     processes: int = 2  # One thread each.

@@ -13,6 +13,14 @@ from lvsm_engine.scene.camera import Camera
 
 PUBLISHED_FIELD_OF_VIEW = 50.0
 
+PROTOCOL_AZIMUTHS = (0.0, 90.0, 180.0, 270.0)
+"""Of the protocol's views 0 to 3."""
+PROTOCOL_TARGETS = range(4, 14)
+"""The protocol's views that are to be synthesized, whatever the number of inputs."""
+PROTOCOL_EXTRA_AZIMUTHS = (45.0, 225.0, 135.0, 315.0, 22.5, 202.5, 112.5, 292.5, 67.5, 247.5, 157.5, 337.5)
+"""Of the protocol's views from 14 on: opposite ones follow each other, so that any first few are spread."""
+PROTOCOL_MOST_INPUTS = len(PROTOCOL_AZIMUTHS) + len(PROTOCOL_EXTRA_AZIMUTHS)
+
 
 @dataclass(frozen=True, slots=True)
 class CameraSampling:
@@ -77,16 +85,29 @@ def sample_cameras(generator: np.random.Generator, sampling: CameraSampling, vie
 
 
 def protocol_cameras(generator: np.random.Generator, size: int) -> list[Camera]:
-    """The validation protocol: 4 input cameras at fixed places, then 10 targets at random ones."""
-    places = [(20.0, azimuth, 1.94) for azimuth in (0.0, 90.0, 180.0, 270.0)]
-    for _ in range(10):
-        places.append((generator.uniform(-10, 60), generator.uniform(0, 360), generator.uniform(1.7, 2.3)))
+    """The validation protocol: 4 inputs at fixed places, 10 targets at random ones, 12 more inputs at fixed places."""
+    inputs = [(20.0, azimuth, 1.94) for azimuth in (*PROTOCOL_AZIMUTHS, *PROTOCOL_EXTRA_AZIMUTHS)]
+    targets = []
+    for _ in PROTOCOL_TARGETS:
+        targets.append((generator.uniform(-10, 60), generator.uniform(0, 360), generator.uniform(1.7, 2.3)))
+    places = [*inputs[:4], *targets, *inputs[4:]]
     poses = [look_at(on_sphere(*place), np.zeros(3)) for place in places]
     return [_square_camera(pose, PUBLISHED_FIELD_OF_VIEW, size) for pose in poses]
 
 
+def protocol_inputs(count: int) -> list[int]:
+    """Which of the protocol's views are the inputs, where there are `count` of them (1 to 16).
+
+    1, 2, 4, 8 and 16 stand evenly spaced around the object, fewer are among more; 4 are the first 4 views.
+    """
+    if not 1 <= count <= PROTOCOL_MOST_INPUTS:
+        raise ValueError(f"the protocol has 1 to {PROTOCOL_MOST_INPUTS} inputs, not {count}.")
+    after_targets = range(PROTOCOL_TARGETS.stop, PROTOCOL_TARGETS.stop + len(PROTOCOL_EXTRA_AZIMUTHS))
+    return sorted([0, 2, 1, 3, *after_targets][:count])
+
+
 def cameras_for(name: str, sampling: str, views: int, size: int) -> list[Camera]:
-    """The cameras of the object `name`; `sampling` is one of SAMPLINGS, or "protocol", whose 14 views are given."""
+    """The cameras of the object `name`; `sampling` is one of SAMPLINGS, or "protocol", whose 26 views are given."""
     generator = generator_for(name, sampling)
     if sampling == "protocol":
         return protocol_cameras(generator, size)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lvsm_engine.scene.selection import nearest_view, spread_views
+from lvsm_engine.scene.selection import angles_to, nearest_view, nearest_views, spread_views
 from tests.engine.scene.test_frame import camera, look_at
 
 
@@ -16,6 +16,13 @@ def test_the_nearest_view_sees_the_subject_from_the_same_side():
     assert nearest_view(ring_camera(100), cameras) == 1
     assert nearest_view(ring_camera(181, distance=9.0), cameras) == 2
     assert nearest_view(ring_camera(-40), cameras) == 0
+
+
+def test_nearest_views_come_in_the_order_of_their_angle():
+    cameras = [ring_camera(degrees, height=0) for degrees in (0, 90, 180, 270)]
+    assert nearest_views(ring_camera(100, height=0), cameras, 3) == [1, 2, 0]
+    assert nearest_views(ring_camera(100, height=0), cameras, 9) == [1, 2, 0, 3]
+    np.testing.assert_allclose(angles_to(ring_camera(100, 7.0, 0), cameras), [100, 10, 80, 170], atol=1e-5)
 
 
 def test_distance_decides_between_equal_directions():

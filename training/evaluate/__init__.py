@@ -1,0 +1,1 @@
+"""Scores of models on photos that they never saw, beside the trivial answers: python -m training.evaluate."""

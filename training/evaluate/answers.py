@@ -1,0 +1,72 @@
+"""Ways to answer a question: a model through the engine's own Synthesizer, timed, and what needs no model at all."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lvsm_engine.synthesizer import Synthesizer
+
+from .questions import Question
+
+FOREGROUND = 0.5
+"""A pixel with more of the subject than this is foreground."""
+
+NEAREST = "nearest input view"
+MEAN = "mean of the inputs"
+SILHOUETTE = "true silhouette in its mean colour"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """Pictures of a question's targets: images (T, H, W, 3) float32 in [0, 1].
+
+    encode_seconds: to take in the inputs; view_seconds: to render each target. Of models only.
+    """
+
+    name: str
+    images: np.ndarray
+    encode_seconds: float | None = None
+    view_seconds: tuple[float, ...] = ()
+
+
+def synthesized(name: str, synthesizer: Synthesizer, question: Question) -> Answer:
+    """A model's answer, each target rendered by itself, as Blender asks for it."""
+    began = time.perf_counter()
+    scene = synthesizer.encode(question.inputs)
+    _wait_for(synthesizer.device)
+    encoded = time.perf_counter()
+    images, ends = [], [encoded]
+    for camera in question.cameras:
+        images.append(scene.render([camera])[0])
+        ends.append(time.perf_counter())
+    return Answer(name, np.stack(images), encoded - began, tuple(np.diff(ends)))
+
+
+def trivial_answers(question: Question) -> list[Answer]:
+    """Copy the nearest input; average them; fill the true silhouette, where it is known, with its mean colour."""
+    mean = question.input_images.mean(axis=0)
+    answers = [
+        Answer(NEAREST, question.input_images[question.nearest]),
+        Answer(MEAN, np.broadcast_to(mean, question.truth.shape)),
+    ]
+    if question.alpha is not None:
+        answers.append(Answer(SILHOUETTE, silhouettes(question.truth, question.alpha)))
+    return answers
+
+
+def silhouettes(truth: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Each target's own silhouette (alpha, (T, H, W)), filled with the mean colour of its foreground, over white."""
+    filled = np.ones_like(truth)
+    for image, target, cover in zip(filled, truth, alpha, strict=True):
+        inside = cover > FOREGROUND
+        if inside.any():
+            image[inside] = target[inside].mean(axis=0)
+    return filled
+
+
+def _wait_for(device: torch.device) -> None:
+    """Encoding on CUDA returns before it is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
