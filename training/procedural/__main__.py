@@ -14,7 +14,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 import torch
@@ -116,10 +116,12 @@ def _claim(options: Options) -> None:
             _finish(file)
         os.replace(partial, note)
     elif (before := json.loads(note.read_text())) != drawn:
-        raise PoolError(f"{options.out} holds a pool drawn with {before}, not {drawn}: name another folder for this one.")
+        raise PoolError(
+            f"{options.out} holds a pool drawn with {before}, not {drawn}: name another folder for this one."
+        )
 
 
-def _finish(file) -> None:  # noqa: ANN001
+def _finish(file: IO) -> None:
     file.flush()
     os.fsync(file.fileno())
 

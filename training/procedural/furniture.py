@@ -15,7 +15,12 @@ Furniture = Callable[[np.random.Generator, Sequence[int]], Thing]
 def table(rng: np.random.Generator, materials: Sequence[int]) -> Thing:
     """A board on four legs."""
     top, legs = _two(rng, materials)
-    width, depth, height, thick = rng.uniform(0.35, 0.8), rng.uniform(0.3, 0.5), rng.uniform(0.4, 0.8), rng.uniform(0.02, 0.06)
+    width, depth, height, thick = (
+        rng.uniform(0.35, 0.8),
+        rng.uniform(0.3, 0.5),
+        rng.uniform(0.4, 0.8),
+        rng.uniform(0.02, 0.06),
+    )
     return assembled(
         [
             slab((-width, -depth, height - thick), (width, depth, height), top),
@@ -40,7 +45,12 @@ def chair(rng: np.random.Generator, materials: Sequence[int]) -> Thing:
 def shelf(rng: np.random.Generator, materials: Sequence[int]) -> Thing:
     """Boards between two sides, with books and boxes on them."""
     wood, back = _two(rng, materials)
-    half, depth, height, boards = rng.uniform(0.3, 0.6), rng.uniform(0.12, 0.2), rng.uniform(0.8, 1.9), rng.integers(2, 6)
+    half, depth, height, boards = (
+        rng.uniform(0.3, 0.6),
+        rng.uniform(0.12, 0.2),
+        rng.uniform(0.8, 1.9),
+        rng.integers(2, 6),
+    )
     levels = np.linspace(0.03, height, boards + 1)
     parts = [slab((side * half - 0.015, -depth, 0), (side * half + 0.015, depth, height), wood) for side in (-1, 1)]
     parts += [slab((-half, -depth, level - 0.03), (half, depth, level), wood) for level in levels]
@@ -85,7 +95,11 @@ def crates(rng: np.random.Generator, materials: Sequence[int]) -> Thing:
         tall = half * rng.uniform(0.6, 1.6)
         x, y = rng.uniform(-0.1, 0.1, size=2) * half
         parts.append(
-            slab((x - half, y - half * 0.8, height), (x + half, y + half * 0.8, height + tall), int(rng.choice(materials)))
+            slab(
+                (x - half, y - half * 0.8, height),
+                (x + half, y + half * 0.8, height + tall),
+                int(rng.choice(materials)),
+            )
         )
         height += tall
         half *= rng.uniform(0.65, 0.95)

@@ -67,21 +67,22 @@ class MaterialTable:
 
 @dataclass(frozen=True, slots=True)
 class DepthMap:
-    """How deep light from one direction reaches: blurred depths and squares (2, H, H), and where the map lies."""
+    """How deep light from one direction reaches. moments: (2, H, H), blurred depths and their squares, in units of
+    `radius` from `centre` (3,); axes: (3, 3), columns right and down in the map, and the light's direction."""
 
     moments: Tensor
-    right: Tensor
-    down: Tensor
-    forward: Tensor
+    axes: Tensor
     centre: Tensor
     radius: float
 
     def reach(self, points: Tensor) -> Tensor:
         """The share of light (M,) that reaches points (M, 3); 1 outside of the map."""
         local = (points - self.centre) / self.radius
-        x, y, depth = local @ self.right, local @ self.down, local @ self.forward
+        x, y, depth = (local @ self.axes).unbind(-1)
         grid = torch.stack([x, y], -1)[None, None]
-        mean, square = functional.grid_sample(self.moments[None], grid, padding_mode="border", align_corners=False)[0, :, 0]
+        mean, square = functional.grid_sample(self.moments[None], grid, padding_mode="border", align_corners=False)[
+            0, :, 0
+        ]
         variance = (square - mean * mean).clamp_min(LEAST_VARIANCE)
         beyond = (depth - mean - 0.01).clamp_min(0)
         lit = ((variance / (variance + beyond * beyond) - LEAST_SHADE) / (1 - LEAST_SHADE)).clamp(0, 1)
@@ -117,7 +118,7 @@ def depth_map(
     for kernel in ((1, 2 * blur + 1), (2 * blur + 1, 1)) * 2:
         padding = (kernel[1] // 2,) * 2 + (kernel[0] // 2,) * 2
         moments = functional.avg_pool2d(functional.pad(moments[None], padding, mode="replicate"), kernel, stride=1)[0]
-    return DepthMap(moments, *axes.unbind(-1), centre, radius)
+    return DepthMap(moments, axes, centre, radius)
 
 
 def shade(

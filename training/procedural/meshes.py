@@ -44,8 +44,8 @@ def deformed(mesh: Mesh, deformation: Deformation) -> Mesh:
     first = _unit(np.cross(normals, across))
     second = np.cross(normals, first)
     moved = deformation(mesh.vertices)
-    tangents = [deformation(mesh.vertices + _STEP * tangent) - moved for tangent in (first, second)]
-    return replace(mesh, vertices=moved, normals=_unit(np.cross(*tangents)))
+    along, beside = (deformation(mesh.vertices + _STEP * tangent) - moved for tangent in (first, second))
+    return replace(mesh, vertices=moved, normals=_unit(np.cross(along, beside)))
 
 
 def placed(mesh: Mesh, linear: np.ndarray, offset: np.ndarray) -> Mesh:
@@ -65,9 +65,10 @@ def patch(points: np.ndarray, normals: np.ndarray, uv: np.ndarray, side: int) ->
     a, b, c, d = corner, corner + 1, corner + columns, corner + columns + 1
     triangles = np.concatenate([np.stack([a, b, d], -1), np.stack([a, d, c], -1)])
     vertices, flat = points.reshape(-1, 3), normals.reshape(-1, 3)
-    faces = np.cross(*(vertices[triangles[:, i]] - vertices[triangles[:, 0]] for i in (1, 2)))
-    triangles = triangles[np.linalg.norm(faces, axis=-1) > 1e-9]  # None of no area, as at the poles of a ball.
-    faces = np.cross(*(vertices[triangles[:, i]] - vertices[triangles[:, 0]] for i in (1, 2)))
+    one, two, three = (vertices[triangles[:, corner]] for corner in range(3))
+    faces = np.cross(two - one, three - one)
+    real = np.linalg.norm(faces, axis=-1) > 1e-9  # None without an area, as at the poles of a ball.
+    triangles, faces = triangles[real], faces[real]
     backwards = (faces * flat[triangles].mean(axis=1)).sum(-1) < 0
     triangles = np.where(backwards[:, None], triangles[:, ::-1], triangles)
     return Mesh(vertices, flat, uv.reshape(-1, 2), triangles, np.full(len(triangles), side))

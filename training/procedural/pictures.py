@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .light import DepthMap, Light, Material, MaterialTable, depth_map, shade
-from .rasterizer import NOTHING, Keep, Rays, rasterize
+from .rasterizer import NOTHING, Keep, Rays, Surfaces, rasterize
 from .surroundings import Ground, Room
 from .textures import TextureTable, srgb_from_linear
 from .things import Thing
@@ -60,7 +60,10 @@ class _Geometry:
         area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1)
         (ax, ay), (bx, by) = (uv[:, 1] - uv[:, 0]).T, (uv[:, 2] - uv[:, 0]).T
         stretch = np.sqrt(np.abs(ax * by - ay * bx) / np.maximum(area, 1e-12))
-        to_device = lambda array: torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device)  # noqa: E731
+
+        def to_device(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array.astype(np.float32)).to(device)
+
         return cls(
             to_device(mesh.vertices),
             to_device(np.concatenate([mesh.normals, mesh.uv], axis=-1)),
@@ -78,6 +81,15 @@ def photograph(
     Returns images (V, size, size, 3) uint8, sRGB-encoded, over white where nothing is; and alpha (V, size, size) uint8:
     the share of each pixel that is covered.
     """
+    colours, covered = radiance(scene, camera_to_world, fxfycxcy, size, device)
+    images = (srgb_from_linear(_averaged(colours.clamp(0, 1), size)) * 255).round().to(torch.uint8)
+    return images, (_averaged(covered.float()[:, None], size)[..., 0] * 255).round().to(torch.uint8)
+
+
+def radiance(
+    scene: Scene, camera_to_world: np.ndarray, fxfycxcy: np.ndarray, size: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Linear colours (V * fine * fine, 3) of all samples, fine = size * SUPERSAMPLING, and where something is seen."""
     fine = size * SUPERSAMPLING
     rays = Rays(
         torch.from_numpy(camera_to_world).float().to(device),
@@ -86,19 +98,18 @@ def photograph(
     )
     geometry = _Geometry.of(scene.thing, device)
     seen = rasterize(geometry.vertices, geometry.triangles, rays, _cutting(scene.thing, rays))
-    shadows = _shadows(scene, geometry)
     table, textures = MaterialTable.of(scene.materials, device), TextureTable.of(scene.textures, device)
-    colours = torch.ones(len(camera_to_world) * fine * fine, 3, device=device)
-    covered = seen.triangle.reshape(-1) != NOTHING
+    shadows = _shadows(scene, geometry)
+    colours = torch.ones(len(seen.triangle), 3, device=device)
+    covered = seen.triangle != NOTHING
     (hit,) = torch.nonzero(covered, as_tuple=True)
-    points = _on_things(geometry, seen.triangle.reshape(-1), seen.depth.reshape(-1), seen.weights, rays, hit)
-    colours.index_copy_(0, hit, _colours(points, scene.light, shadows, table, textures))
+    colours.index_copy_(0, hit, _colours(_on_things(geometry, seen, rays, hit), scene.light, shadows, table, textures))
     if scene.surroundings is not None:
         (rest,) = torch.nonzero(~covered, as_tuple=True)
         points = _around(scene.surroundings, rays, rest)
         colours.index_copy_(0, rest, _colours(points, scene.light, shadows, table, textures))
         covered = torch.ones_like(covered)
-    return _developed(colours, size), (_averaged(covered.float()[:, None], size)[..., 0] * 255).round().to(torch.uint8)
+    return colours, covered
 
 
 def _cutting(thing: Thing, rays: Rays) -> Keep | None:
@@ -135,17 +146,15 @@ def _shadows(scene: Scene, geometry: _Geometry) -> tuple[DepthMap | None, DepthM
     return lamp, depth_map(geometry.vertices, geometry.triangles, ZENITH, SKY_MAP, SKY_BLUR, keep_for)
 
 
-def _on_things(
-    geometry: _Geometry, triangle: Tensor, depth: Tensor, weights: Tensor, rays: Rays, hit: Tensor
-) -> _Points:
-    """The points that the samples `hit` (M,) see, by their triangles and the weights (M, 3) of the corners."""
-    triangle, depth = triangle.index_select(0, hit), depth.index_select(0, hit)
+def _on_things(geometry: _Geometry, seen: Surfaces, rays: Rays, hit: Tensor) -> _Points:
+    """The points that the samples `hit` (M,) see, which are all that see a triangle."""
+    triangle, depth = seen.triangle.index_select(0, hit), seen.depth.index_select(0, hit)
     directions = rays.directions.index_select(0, hit)
     position = rays.origins(hit) + depth[:, None] * directions
     corners = geometry.triangles.index_select(0, triangle)
-    mixed = sum(
-        weights[:, corner, None] * geometry.attributes.index_select(0, corners[:, corner]) for corner in range(3)
-    )
+    mixed = torch.zeros(len(hit), geometry.attributes.shape[-1], device=hit.device)
+    for corner, weight in zip(corners.unbind(-1), seen.weights.unbind(-1), strict=True):
+        mixed.addcmul_(geometry.attributes.index_select(0, corner), weight[:, None])
     pixel = SUPERSAMPLING * depth / rays.focal(hit)
     return _Points(
         position=position,
@@ -186,11 +195,9 @@ def _colours(
 
 def _averaged(samples: Tensor, size: int) -> Tensor:
     """(V * S * S, C) samples -> (V, size, size, C)."""
+    # Strided sums: several times faster than a mean over reshaped axes.
     fine = samples.reshape(-1, size, SUPERSAMPLING, size, SUPERSAMPLING, samples.shape[-1])
-    return sum(fine[:, :, row, :, column] for row in range(SUPERSAMPLING) for column in range(SUPERSAMPLING)) / (
-        SUPERSAMPLING**2
-    )
-
-
-def _developed(colours: Tensor, size: int) -> Tensor:
-    return (srgb_from_linear(_averaged(colours.clamp(0, 1), size)) * 255).round().to(torch.uint8)
+    total = torch.zeros_like(fine[:, :, 0, :, 0])
+    for row, column in np.ndindex(SUPERSAMPLING, SUPERSAMPLING):
+        total += fine[:, :, row, :, column]
+    return total / SUPERSAMPLING**2

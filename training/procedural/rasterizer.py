@@ -52,7 +52,7 @@ class Rays:
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """What the samples see. triangle: (V, S * S) int64, NOTHING where no triangle is; depth: (V, S * S) float32 along
+    """What the samples see. triangle: (V * S * S,) int64, NOTHING where none is; depth: (V * S * S,) float32 along
     the optical axis, inf there; weights: of the triangle's corners at the samples that see one, (M, 3), in order."""
 
     triangle: Tensor
@@ -65,18 +65,49 @@ def rasterize(vertices: Tensor, triangles: Tensor, rays: Rays, keep: Keep | None
 
     keep: may drop samples before the nearest is chosen: called with sample, triangle and depth, each (F,).
     """
-    corners = _homogeneous(vertices, rays).index_select(1, triangles.reshape(-1))
+    facing = _facing(_homogeneous(vertices, rays).index_select(1, triangles.reshape(-1)), rays.side)
+    buffer = _nearest(facing, rays, keep)
+    (hit,) = torch.nonzero(buffer, as_tuple=True)
+    winner = buffer.index_select(0, hit)
+    inverse, entry = (winner >> 32).int().view(torch.float32), winner & 0xFFFFFFFF
+    x, y = _from_middle(hit % rays.side, rays.side), _from_middle(_row_of(hit, rays.side), rays.side)
+    edges = facing.lines.index_select(0, entry)[:, :3]
+    weights = (edges[..., 0] * x[:, None] + edges[..., 1] * y[:, None] + edges[..., 2]).clamp_min(0)
+    return Surfaces(
+        torch.full_like(buffer, NOTHING).index_copy_(0, hit, facing.triangle.index_select(0, entry)),
+        torch.full_like(buffer, torch.inf, dtype=torch.float32).index_copy_(0, hit, 1 / inverse),
+        weights / weights.sum(-1, keepdim=True).clamp_min(1e-20),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Facing:
+    """The D triangles that face a camera, once for each view. lines: (D, 4, 3), a row (p, q, r) stands for p x + q y + r
+    at the sample (x, y) from the image's middle: of the three edges, positive inside, and of 1 / depth. triangle, view,
+    first (row of samples) and rows (their number): (D,) int64."""
+
+    lines: Tensor
+    triangle: Tensor
+    view: Tensor
+    first: Tensor
+    rows: Tensor
+
+
+def _facing(corners: Tensor, side: int) -> _Facing:
+    """corners: homogeneous, (V, T * 3, 3)."""
+    triangles = corners.shape[1] // 3
     corners = corners.reshape(-1, 3, 3)  # (V * T, corner, 3)
     a, b, c = corners.unbind(1)
     plane = torch.linalg.cross(c - a, b - a)  # 1 / depth = plane . (x, y, 1) / volume
     volume = (plane * a).sum(-1)
-    first, rows = _rows_of(corners, volume, rays.side)
+    first, rows = _rows_of(corners, side)
     (drawn,) = torch.nonzero((volume > 0) & (rows > 0), as_tuple=True)
-    a, b, c = (corner.index_select(0, drawn) for corner in (a, b, c))
-    edges = torch.stack([torch.linalg.cross(c, b), torch.linalg.cross(a, c), torch.linalg.cross(b, a)], dim=1)
-    inverse_depth = plane.index_select(0, drawn) / volume.index_select(0, drawn)[:, None]
-    lines = torch.cat([edges.reshape(-1, 9), inverse_depth], dim=-1)  # (D, 12)
-    return _nearest(lines, drawn, first.index_select(0, drawn), rows.index_select(0, drawn), triangles, rays, keep)
+    a, b, c, plane, volume, first, rows = (
+        tensor.index_select(0, drawn) for tensor in (a, b, c, plane, volume, first, rows)
+    )
+    edges = (torch.linalg.cross(c, b), torch.linalg.cross(a, c), torch.linalg.cross(b, a))
+    lines = torch.stack([*edges, plane / volume[:, None]], dim=1)
+    return _Facing(lines, drawn % triangles, drawn.div(triangles, rounding_mode="floor"), first, rows)
 
 
 def _homogeneous(vertices: Tensor, rays: Rays) -> Tensor:
@@ -89,7 +120,7 @@ def _homogeneous(vertices: Tensor, rays: Rays) -> Tensor:
     return torch.stack([fx * x + (cx - middle) * z, fy * y + (cy - middle) * z, z], dim=-1)
 
 
-def _rows_of(corners: Tensor, volume: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def _rows_of(corners: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """The first row of samples of each triangle, and the number of its rows; 0 where it is out of the image."""
     z = corners[..., 2]
     behind = z < NEAR
@@ -104,46 +135,37 @@ def _rows_of(corners: Tensor, volume: Tensor, side: int) -> tuple[Tensor, Tensor
     return first.long(), torch.where(outside, 0.0, (last - first + 1).clamp_min(0)).long()
 
 
-def _nearest(
-    lines: Tensor, drawn: Tensor, first: Tensor, rows: Tensor, triangles: Tensor, rays: Rays, keep: Keep | None
-) -> Surfaces:
-    side, views = rays.side, len(rays.fxfycxcy)
-    owner, offset = _expand(rows)  # one entry a row
-    row = first.index_select(0, owner) + offset
-    coefficients = lines.index_select(0, owner).reshape(-1, 4, 3)  # (R, line, 3)
-    slope = coefficients[..., 0]
-    level = torch.addcmul(coefficients[..., 2], coefficients[..., 1], (row.float() + (0.5 - side / 2))[:, None])
+def _nearest(facing: _Facing, rays: Rays, keep: Keep | None) -> Tensor:
+    """(V * S * S,) int64: the bits of the largest 1 / depth above the number in `facing`; 0 where nothing is."""
+    side = rays.side
+    owner, offset = _expand(facing.rows)  # one entry a row of a triangle
+    row = facing.first.index_select(0, owner) + offset
+    lines = facing.lines.index_select(0, owner)  # (R, 4, 3)
+    slope = lines[..., 0]
+    level = torch.addcmul(lines[..., 2], lines[..., 1], _from_middle(row, side)[:, None])
     start, count = _span(slope[:, :3], level[:, :3], side)
-    of_row, offset = _expand(count)  # one entry a sample
+    of_row, offset = _expand(count)  # one entry a sample of a triangle
     column = start.index_select(0, of_row) + offset
-    depth_line = torch.stack([slope[:, 3], level[:, 3]], dim=-1).index_select(0, of_row)
-    inverse = torch.addcmul(depth_line[:, 1], depth_line[:, 0], column.float() + (0.5 - side / 2)).clamp_min(1e-6)
-    drawn_of_row = drawn.index_select(0, owner)
-    base = drawn_of_row.div(len(triangles), rounding_mode="floor") * (side * side) + row * side
-    sample = base.index_select(0, of_row) + column  # in all views
-    triangle = owner.index_select(0, of_row)
-    key = (inverse.view(torch.int32).long() << 32) | triangle
+    slope, level = torch.stack([slope[:, 3], level[:, 3]], dim=-1).index_select(0, of_row).unbind(-1)
+    inverse = torch.addcmul(level, slope, _from_middle(column, side)).clamp_min(1e-6)
+    begin = (facing.view.index_select(0, owner) * side + row) * side
+    sample = begin.index_select(0, of_row) + column
+    entry = owner.index_select(0, of_row)
+    key = (inverse.view(torch.int32).long() << 32) | entry  # Positive floats are in the order of their bits.
     if keep is not None:
-        seen = keep(sample, drawn.index_select(0, triangle) % len(triangles), 1 / inverse)
-        sample, key = sample[seen], key[seen]
-    buffer = torch.zeros(views * side * side, dtype=torch.int64, device=lines.device)
-    buffer.scatter_reduce_(0, sample, key, "amax")
-    return _surfaces(buffer, lines, drawn, len(triangles), views, side)
+        kept = keep(sample, facing.triangle.index_select(0, entry), 1 / inverse)
+        sample, key = sample[kept], key[kept]
+    buffer = torch.zeros(len(rays.fxfycxcy) * side * side, dtype=torch.int64, device=key.device)
+    return buffer.scatter_reduce_(0, sample, key, "amax")
 
 
-def _surfaces(buffer: Tensor, lines: Tensor, drawn: Tensor, triangles: int, views: int, side: int) -> Surfaces:
-    (hit,) = torch.nonzero(buffer, as_tuple=True)
-    winner = buffer.index_select(0, hit)
-    entry, inverse = winner & 0xFFFFFFFF, (winner >> 32).int().view(torch.float32)
-    sample = hit % (side * side)
-    x = (sample % side).float() + (0.5 - side / 2)
-    y = sample.div(side, rounding_mode="floor").float() + (0.5 - side / 2)
-    edges = lines.index_select(0, entry)[:, :9].reshape(-1, 3, 3)
-    weights = (edges[..., 0] * x[:, None] + edges[..., 1] * y[:, None] + edges[..., 2]).clamp_min(0)
-    weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-20)
-    triangle = torch.full_like(buffer, NOTHING).index_copy_(0, hit, drawn.index_select(0, entry) % triangles)
-    depth = torch.full_like(buffer, torch.inf, dtype=torch.float32).index_copy_(0, hit, 1 / inverse)
-    return Surfaces(triangle.reshape(views, -1), depth.reshape(views, -1), weights)
+def _row_of(sample: Tensor, side: int) -> Tensor:
+    return sample.div(side, rounding_mode="floor") % side
+
+
+def _from_middle(tick: Tensor, side: int) -> Tensor:
+    """A row's or column's number -> its centre's distance from the image's middle."""
+    return tick.float() + (0.5 - side / 2)
 
 
 def _span(slope: Tensor, level: Tensor, side: int) -> tuple[Tensor, Tensor]:

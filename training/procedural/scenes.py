@@ -110,7 +110,11 @@ def _whole_scene(rng: np.random.Generator, views: int, size: int, images: ImageF
     things += _scattered(rng, half, height if is_room else None, subject, poses[:, :3, 3])
     if is_room:
         things += _on_walls(rng, half, height)
-    return Scene(assembled(things), textures, materials, _light_of_scene(rng), surroundings), poses, lenses(fields, size)
+    return (
+        Scene(assembled(things), textures, materials, _light_of_scene(rng), surroundings),
+        poses,
+        lenses(fields, size),
+    )
 
 
 def _subject(rng: np.random.Generator, half: np.ndarray) -> tuple[list[Thing], Subject]:
@@ -120,9 +124,11 @@ def _subject(rng: np.random.Generator, half: np.ndarray) -> tuple[list[Thing], S
     thing = fitted(random_object(rng, range(PAINTS)), size)
     things = []
     if rng.uniform() < 0.5:
-        stand = standing(FURNITURE[rng.choice(["table", "pedestal"])](rng, list(range(PAINTS))), place, rng.uniform(0, 7))
+        stand = standing(
+            FURNITURE[rng.choice(["table", "pedestal"])](rng, list(range(PAINTS))), place, rng.uniform(0, 7)
+        )
         things.append(stand)
-        place = place + [0, 0, stand.bounds[1][2]]
+        place[2] = stand.bounds[1][2]
     thing = standing(thing, place, rng.uniform(0, 2 * np.pi))
     low, high = thing.bounds
     return [*things, thing], Subject((low + high) / 2, max(0.3, float(np.linalg.norm(high - low)) / 2))

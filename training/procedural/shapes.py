@@ -16,6 +16,7 @@ from .meshes import Mesh, box, disc, joined, lathe, patch
 TORUS_TUBE = 0.35  # Radius of the tube; the ring's own is what remains to 1.
 CAPSULE_RADIUS = 0.55
 TURNS = 20  # Corners of what is round.
+Outline = tuple[np.ndarray, np.ndarray]  # (radius, z) (K, 2) and normals (K, 2) of what is turned around z
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def _lathe_bars(outline: np.ndarray, turns: int, closed: bool = False) -> tuple[
     return starts, ends
 
 
-def arc(start: float, end: float, corners: int, radius: float = 1.0, middle: tuple[float, float] = (0, 0)) -> tuple:
+def arc(start: float, end: float, corners: int, radius: float = 1.0, middle: tuple[float, float] = (0, 0)) -> Outline:
     """Points (K, 2) and normals (K, 2) of an outline that is part of a circle; angles from the horizon."""
     angles = np.linspace(start, end, corners)
     normals = np.stack([np.cos(angles), np.sin(angles)], -1)
@@ -105,7 +106,8 @@ def arc(start: float, end: float, corners: int, radius: float = 1.0, middle: tup
 
 
 def _ball(fine: bool) -> Mesh:
-    return lathe(*arc(-np.pi / 2, np.pi / 2, 15 if fine else 10), 28 if fine else TURNS, 0)
+    outline, normals = arc(-np.pi / 2, np.pi / 2, 15 if fine else 10)
+    return lathe(outline, normals, 28 if fine else TURNS, 0)
 
 
 def _torus(fine: bool) -> Mesh:
@@ -114,10 +116,11 @@ def _torus(fine: bool) -> Mesh:
 
 
 def _capsule(fine: bool) -> Mesh:
-    return lathe(*_capsule_outline(7 if fine else 5), TURNS, 0)
+    outline, normals = _capsule_outline(7 if fine else 5)
+    return lathe(outline, normals, TURNS, 0)
 
 
-def _capsule_outline(corners: int) -> tuple[np.ndarray, np.ndarray]:
+def _capsule_outline(corners: int) -> Outline:
     straight = 1 - CAPSULE_RADIUS
     low = arc(-np.pi / 2, 0, corners, CAPSULE_RADIUS, (0, -straight))
     high = arc(0, np.pi / 2, corners, CAPSULE_RADIUS, (0, straight))
@@ -148,7 +151,9 @@ def prism(corners: int, top: float, fine: bool) -> Mesh:
         outward = np.append((left + right) / 2, 0.0)
         reach = np.linalg.norm(outward)
         normal = np.append(outward[:2] / reach, -slope * reach)
-        meshes.append(patch(points, np.broadcast_to(normal / np.linalg.norm(normal), points.shape), np.stack([u, v], -1), side))
+        meshes.append(
+            patch(points, np.broadcast_to(normal / np.linalg.norm(normal), points.shape), np.stack([u, v], -1), side)
+        )
     meshes.append(disc(1.0, -1.0, corners, corners + 1, up=False))
     if top > 0:
         meshes.append(disc(top, 1.0, corners, corners, up=True))
@@ -190,7 +195,5 @@ SHAPES = {
         _in_torus,
         lambda: _lathe_bars(arc(-np.pi, np.pi, 6, TORUS_TUBE, (1 - TORUS_TUBE, 0))[0][:-1], 10, closed=True),
     ),
-    "capsule": Shape(
-        cache(_capsule), _in_capsule, lambda: _lathe_bars(_capsule_outline(5)[0], 6)
-    ),
+    "capsule": Shape(cache(_capsule), _in_capsule, lambda: _lathe_bars(_capsule_outline(5)[0], 6)),
 }

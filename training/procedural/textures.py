@@ -21,6 +21,8 @@ LEVELS = 8  # 128, 64, ..., 1
 TEXELS = sum((SIDE >> level) ** 2 for level in range(LEVELS))
 SUFFIXES = (".jpg", ".jpeg", ".png")
 IMAGES_IN_MEMORY = 4096  # At 48 kB each.
+# Texture atlases are black where no triangle is: another window is taken where this share of it is.
+BLACK, MOST_BLACK, WINDOWS_TRIED = 8, 0.25, 6
 # Odds of the patterns; calm ones first, as most things in the world are of few colours.
 PATTERNS = {
     "plain": 0.15,
@@ -65,11 +67,15 @@ class ImageFolder:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """(SIDE, SIDE, 3) float32: a window of an image, upright, brighter or darker, at times as seen in a mirror."""
-        image = _read_image(self.paths[rng.integers(len(self.paths))])
-        side = int(rng.integers(SIDE // 2, SIDE + 1))
-        top, left = rng.integers(0, SIDE - side + 1, size=2)
-        window = Image.fromarray(image[top : top + side, left : left + side]).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-        colours = LINEAR[np.asarray(window)[:, :: rng.choice([1, -1])]]
+        for _ in range(WINDOWS_TRIED):
+            image = _read_image(self.paths[rng.integers(len(self.paths))])
+            side = int(rng.integers(SIDE // 3, SIDE + 1))
+            top, left = rng.integers(0, SIDE - side + 1, size=2)
+            window = image[top : top + side, left : left + side]
+            if (window.max(axis=-1) < BLACK).mean() < MOST_BLACK:
+                break
+        codes = np.asarray(Image.fromarray(window).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+        colours = LINEAR[codes[:, :: rng.choice([1, -1])]]
         return np.clip(colours * np.float32(rng.uniform(0.7, 1.2)), 0, 1)
 
 

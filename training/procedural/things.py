@@ -146,8 +146,8 @@ def random_part(rng: np.random.Generator, materials: Sequence[int]) -> Thing:
 
 def slab(low: Sequence[float], high: Sequence[float], material: int) -> Thing:
     """An upright box between two corners."""
-    low, high = np.asarray(low), np.asarray(high)
-    mesh = placed(SHAPES["box"].mesh(False), np.diag((high - low) / 2), (low + high) / 2)
+    size, middle = np.subtract(high, low), np.add(low, high) / 2
+    mesh = placed(SHAPES["box"].mesh(False), np.diag(size / 2), middle)
     return Thing(mesh, np.full(len(mesh.triangles), material), np.zeros(len(mesh.triangles), dtype=np.int64))
 
 
