@@ -26,8 +26,6 @@ from lvsm_engine.errors import LvsmError
 from .scenes import ProceduralViews, procedural_scene
 from .textures import LINEAR, ImageFolder, srgb_from_linear
 
-SCENES_PER_SHARD = 64
-
 
 class PoolError(LvsmError):
     """The folder holds a pool that was drawn otherwise."""
@@ -38,7 +36,8 @@ class Options:
     """Draw a pool of procedural scenes."""
 
     out: Path  # Folder for the shards.
-    scenes: int = 6000  # Rounded up to whole shards of 64.
+    scenes: int = 6000  # Rounded up to whole shards.
+    shard: int = 64  # Scenes in a file.
     views: int = 12  # Views a scene.
     size: int = 64  # Pixels a side.
     kind: Literal["objects", "scenes", "mixed"] = "mixed"  # On white, in rooms and open grounds, or half and half.
@@ -52,7 +51,7 @@ def main(options: Options) -> int:
     try:
         images = None if options.textures is None else ImageFolder.of(options.textures)
         _claim(options)
-        for shard in tqdm(range(-(-options.scenes // SCENES_PER_SHARD)), unit="shard"):
+        for shard in tqdm(range(-(-options.scenes // options.shard)), unit="shard"):
             path = options.out / f"{shard:05d}.npz"
             if not path.exists():
                 write_shard(path, shard, options, images)
@@ -63,7 +62,7 @@ def main(options: Options) -> int:
 
 
 def write_shard(path: Path, shard: int, options: Options, images: ImageFolder | None) -> None:
-    """Write scenes shard * 64 and following, under a temporary name first."""
+    """Write the scenes of a shard, under a temporary name first."""
     scenes = [
         procedural_scene(
             options.seed,
@@ -74,7 +73,7 @@ def write_shard(path: Path, shard: int, options: Options, images: ImageFolder | 
             device=options.device,
             images=images,
         )
-        for number in range(shard * SCENES_PER_SHARD, (shard + 1) * SCENES_PER_SHARD)
+        for number in range(shard * options.shard, (shard + 1) * options.shard)
     ]
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
@@ -105,6 +104,7 @@ def _claim(options: Options) -> None:
         "kind": options.kind,
         "views": options.views,
         "size": options.size,
+        "shard": options.shard,
         "seed": options.seed,
         "textures": None if options.textures is None else options.textures.name,
     }

@@ -130,7 +130,7 @@ def struts(starts: np.ndarray, ends: np.ndarray, thickness: float) -> Mesh:
     zero, breadth = np.zeros_like(length), np.full_like(length, half)
     uv = np.stack([np.stack([zero, breadth, zero, breadth], -1), np.stack([zero, zero, length, length], -1)], -1)
     first_corner = 4 * np.arange(4 * len(starts))[:, None, None]
-    triangles = (first_corner + np.array([[0, 1, 3], [0, 3, 2]])).reshape(-1, 3)
+    triangles = (first_corner + np.array([[0, 3, 1], [0, 2, 3]])).reshape(-1, 3)
     normals = np.broadcast_to(outward[:, :, None], vertices.shape)
     side = np.zeros(len(triangles), dtype=np.int64)
     return Mesh(vertices.reshape(-1, 3), normals.reshape(-1, 3), uv.reshape(-1, 2), triangles, side)

@@ -56,12 +56,17 @@ def procedural_scene(
     images: textures are taken from these too.
     """
     rng = np.random.default_rng((seed, number))
-    if kind == "mixed":
-        kind = rng.choice(["objects", "scenes"])
-    draw = _objects_on_white if kind == "objects" else _whole_scene
+    draw = _objects_on_white if kind_of(rng, kind) == "objects" else _whole_scene
     scene, camera_to_world, fxfycxcy = draw(rng, views, size, images)
     pictures, alpha = photograph(scene, camera_to_world, fxfycxcy, size, torch.device(device))
     return ProceduralViews(pictures, alpha, camera_to_world, fxfycxcy)
+
+
+def kind_of(rng: np.random.Generator, kind: str) -> str:
+    """ "objects" or "scenes", drawn where it is "mixed". Raises ValueError for another word."""
+    if kind not in KINDS:
+        raise ValueError(f"kind is '{kind}': it must be one of {', '.join(KINDS)}.")
+    return str(rng.choice(["objects", "scenes"])) if kind == "mixed" else kind
 
 
 _Drawn = tuple[Scene, np.ndarray, np.ndarray]
