@@ -15,7 +15,7 @@ from training.procedural.cameras import Bounds, Subject, hand_held_arc, walk
 from training.procedural.light import Light, Material
 from training.procedural.meshes import Mesh, deformed, joined, placed, struts
 from training.procedural.pictures import Scene, _cutting, photograph, radiance
-from training.procedural.rasterizer import NOTHING, Rays, Surfaces, rasterize
+from training.procedural.rasterizer import NOTHING, Rays, rasterize
 from training.procedural.scenes import _objects_on_white, _whole_scene, kind_of
 from training.procedural.shapes import SHAPES, TORUS_TUBE, Ripple, Sweep, prism
 from training.procedural.surroundings import Ground, Room
@@ -43,7 +43,7 @@ def rays_of(*cameras: Camera) -> Rays:
     return Rays(torch.from_numpy(poses).float(), torch.from_numpy(lenses).float(), cameras[0].width)
 
 
-def drawn(mesh: Mesh, *cameras: Camera) -> Surfaces:
+def drawn(mesh: Mesh, *cameras: Camera) -> tuple[torch.Tensor, torch.Tensor]:
     return rasterize(
         torch.from_numpy(mesh.vertices).float(), torch.from_numpy(mesh.triangles.copy()), rays_of(*cameras)
     )
@@ -83,25 +83,13 @@ def test_the_rasterizer_sees_what_a_plain_ray_caster_sees_also_where_triangles_r
     cameras = [camera_at([0.3, 0.1, 0.2], [1, 0.5, 0], 40), camera_at([2.5, -1, 1], [0, 0, 0], 40)]
     reach = (vertices[triangles] - cameras[0].position) @ cameras[0].forward
     assert ((reach.min(axis=1) < 0) & (reach.max(axis=1) > 0)).sum() > 5
-    seen = rasterize(torch.from_numpy(vertices).float(), torch.from_numpy(triangles), rays_of(*cameras))
+    seen, depths = rasterize(torch.from_numpy(vertices).float(), torch.from_numpy(triangles), rays_of(*cameras))
     for view, camera in enumerate(cameras):
         depth, owner = ray_cast(vertices, triangles, camera)
         own = slice(view * 1600, (view + 1) * 1600)
-        same = seen.triangle[own].numpy() == owner
+        same = seen[own].numpy() == owner
         assert same.mean() > 0.995
-        assert np.allclose(seen.depth[own].numpy()[same], depth[same], rtol=1e-3)
-
-
-def test_corner_weights_give_the_point_that_the_ray_meets() -> None:
-    mesh, camera = SHAPES["box"].mesh(False), camera_at([2, -3, 1.5], [0, 0, 0], 32)
-    seen = drawn(mesh, camera)
-    hit = seen.triangle != NOTHING
-    corners = torch.from_numpy(mesh.vertices).float()[torch.from_numpy(mesh.triangles.copy())[seen.triangle[hit]]]
-    mixed = (corners * seen.weights[:, :, None]).sum(1)
-    rays = rays_of(camera)
-    (sample,) = torch.nonzero(hit, as_tuple=True)
-    met = rays.origins(sample) + seen.depth[hit][:, None] * rays.directions[hit]
-    assert torch.allclose(mixed, met, atol=1e-4)
+        assert np.allclose(depths[own].numpy()[same], depth[same], rtol=1e-3)
 
 
 def test_neighbouring_triangles_leave_no_crack() -> None:
@@ -114,8 +102,8 @@ def test_neighbouring_triangles_leave_no_crack() -> None:
         [np.stack([corner, corner + 1, corner + 41], -1), np.stack([corner, corner + 41, corner + 40], -1)]
     )
     cameras = [camera_at([0.1, -2, 0.05], [0, 0, 0], 128), camera_at([0.5, -1.5, 0.4], [0.2, 0, 0.1], 128)]
-    seen = rasterize(torch.from_numpy(points.reshape(-1, 3)).float(), torch.from_numpy(triangles), rays_of(*cameras))
-    assert (seen.triangle != NOTHING).all()
+    seen, _ = rasterize(torch.from_numpy(points.reshape(-1, 3)).float(), torch.from_numpy(triangles), rays_of(*cameras))
+    assert (seen != NOTHING).all()
 
 
 def test_a_known_box_appears_where_its_camera_projects_it() -> None:
@@ -223,16 +211,16 @@ def test_a_cut_shows_the_body_without_its_cutter() -> None:
     camera = camera_at([1.5, -3.5, 2], [0, 0, 0], 48)
     rays = rays_of(camera)
     vertices, triangles = torch.from_numpy(thing.mesh.vertices).float(), torch.from_numpy(thing.mesh.triangles.copy())
-    seen = rasterize(vertices, triangles, rays, _cutting(thing, rays))
+    seen, depth_seen = rasterize(vertices, triangles, rays, _cutting(thing, rays))
     marched = torch.full((48 * 48,), torch.inf)
     for depth in np.arange(6.0, 1.0, -0.01):  # backwards, so that the nearest one stays
         points = rays.origins(torch.zeros(1, dtype=torch.int64)) + depth * rays.directions
         solid = (points.abs() < 1).all(-1) & ((points - torch.tensor(offset).float()).norm(dim=-1) > 0.7)
         marched = torch.where(solid, depth, marched)
-    both = marched.isfinite() & seen.depth.isfinite()
-    assert (marched.isfinite() == seen.depth.isfinite()).float().mean() > 0.98
-    assert (seen.depth - marched).abs()[both].quantile(0.97) < 0.05
-    assert (triangles[seen.triangle[both]] >= len(body.vertices)).any()  # the hole's wall is seen
+    both = marched.isfinite() & depth_seen.isfinite()
+    assert (marched.isfinite() == depth_seen.isfinite()).float().mean() > 0.98
+    assert (depth_seen - marched).abs()[both].quantile(0.97) < 0.05
+    assert (triangles[seen[both]] >= len(body.vertices)).any()  # the hole's wall is seen
 
 
 # Textures
@@ -341,10 +329,9 @@ def test_a_folder_without_images_and_a_damaged_image_are_named(tmp_path: Path) -
 
 
 def lit(scene: Scene, *cameras: Camera) -> np.ndarray:
-    """Linear pixels (V, S, S, 3): the means of their samples."""
+    """Linear pixels (V, S, S, 3)."""
     size = cameras[0].width
-    colours, _ = radiance(scene, *arrays_of(*cameras), size, CPU)
-    return colours.reshape(len(cameras), size, 2, size, 2, 3).mean(dim=(2, 4)).numpy()
+    return radiance(scene, *arrays_of(*cameras), size, CPU)[0].reshape(len(cameras), size, size, 3).numpy()
 
 
 def colour_at(pictures: np.ndarray, view: int, camera: Camera, point: np.ndarray) -> np.ndarray:
@@ -405,10 +392,9 @@ def test_a_matt_point_has_one_colour_in_all_views() -> None:
         matt = [replace(material, highlight=0.0, metal=0.0) for material in scene.materials]
         cameras = [camera_of(pose, lens, 96, 96) for pose, lens in zip(poses[:2], lenses[:2], strict=True)]
         pictures = lit(replace(scene, textures=even, materials=matt), *cameras)
-        seen = drawn(scene.thing.mesh, *cameras)
-        triangles = seen.triangle.reshape(2, 96, 96).numpy()
-        points = rays_of(*cameras).directions.reshape(2, 96, 96, 3).numpy() * seen.depth.reshape(2, 96, 96, 1).numpy()
-        for row, column_ in np.argwhere(triangles[0, 1:-1, 1:-1] != NOTHING) + 1:
+        triangles, depths = (seen.reshape(2, 96, 96, -1).numpy() for seen in drawn(scene.thing.mesh, *cameras))
+        points = rays_of(*cameras).directions.reshape(2, 96, 96, 3).numpy() * depths
+        for row, column_ in np.argwhere(triangles[0, 1:-1, 1:-1, 0] != NOTHING) + 1:
             own = triangles[0, row, column_]
             pixel, depth = project(cameras[1], (cameras[0].position + points[0, row, column_])[None])
             there = np.floor(pixel[0]).astype(int)[::-1]
@@ -516,7 +502,7 @@ def test_no_light_is_infinite_or_missing_and_no_camera_stands_in_a_thing() -> No
         colours, _ = radiance(scene, poses, lenses, 16, CPU)
         assert colours.isfinite().all() and (colours >= 0).all()
         cameras = [camera_of(pose, lens, 16, 16) for pose, lens in zip(poses, lenses, strict=True)]
-        assert drawn(scene.thing.mesh, *cameras).depth.min() > 0.1
+        assert drawn(scene.thing.mesh, *cameras)[1].min() > 0.1
 
 
 def test_subjects_of_scenes_are_off_the_origin_and_mostly_in_view() -> None:

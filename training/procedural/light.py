@@ -112,7 +112,7 @@ def depth_map(
     focal, middle = side / 2 * LAMP_DISTANCE, side / 2
     lens = torch.tensor([[focal, focal, middle, middle]], device=vertices.device)
     rays = Rays(camera_to_world, lens, side)
-    depth = rasterize(vertices, triangles, rays, keep_for(rays)).depth
+    _, depth = rasterize(vertices, triangles, rays, keep_for(rays))
     depth = ((depth - distance) / radius).clamp_max(1.0).reshape(1, side, side)
     moments = torch.cat([depth, depth * depth])
     for kernel in ((1, 2 * blur + 1), (2 * blur + 1, 1)) * 2:

@@ -45,24 +45,16 @@ class Rays:
         """Camera positions (M, 3) of samples (M,)."""
         return self.camera_to_world[:, :3, 3].index_select(0, sample.div(self.side**2, rounding_mode="floor"))
 
-    def focal(self, sample: Tensor) -> Tensor:
-        """fx (M,) of samples (M,)."""
-        return self.fxfycxcy[:, 0].index_select(0, sample.div(self.side**2, rounding_mode="floor"))
+    def angle(self, sample: Tensor) -> Tensor:
+        """About the angle (M,) in radians that samples (M,) cover."""
+        return 1 / self.fxfycxcy[:, 0].index_select(0, sample.div(self.side**2, rounding_mode="floor"))
 
 
-@dataclass(frozen=True, slots=True)
-class Surfaces:
-    """What the samples see. triangle: (V * S * S,) int64, NOTHING where none is; depth: (V * S * S,) float32 along
-    the optical axis, inf there; weights: of the triangle's corners at the samples that see one, (M, 3), in order."""
-
-    triangle: Tensor
-    depth: Tensor
-    weights: Tensor
-
-
-def rasterize(vertices: Tensor, triangles: Tensor, rays: Rays, keep: Keep | None = None) -> Surfaces:
+def rasterize(vertices: Tensor, triangles: Tensor, rays: Rays, keep: Keep | None = None) -> tuple[Tensor, Tensor]:
     """Draw triangles (T, 3) of vertices (N, 3), wound counterclockwise seen from outside; their backs are not seen.
 
+    Returns what each sample sees: its triangle (V * S * S,) int64, NOTHING where there is none, and its depth along the
+    optical axis (V * S * S,) float32, inf there.
     keep: may drop samples before the nearest is chosen: called with sample, triangle and depth, each (F,).
     """
     facing = _facing(_homogeneous(vertices, rays).index_select(1, triangles.reshape(-1)), rays.side)
@@ -70,13 +62,9 @@ def rasterize(vertices: Tensor, triangles: Tensor, rays: Rays, keep: Keep | None
     (hit,) = torch.nonzero(buffer, as_tuple=True)
     winner = buffer.index_select(0, hit)
     inverse, entry = (winner >> 32).int().view(torch.float32), winner & 0xFFFFFFFF
-    x, y = _from_middle(hit % rays.side, rays.side), _from_middle(_row_of(hit, rays.side), rays.side)
-    edges = facing.lines.index_select(0, entry)[:, :3]
-    weights = (edges[..., 0] * x[:, None] + edges[..., 1] * y[:, None] + edges[..., 2]).clamp_min(0)
-    return Surfaces(
+    return (
         torch.full_like(buffer, NOTHING).index_copy_(0, hit, facing.triangle.index_select(0, entry)),
         torch.full_like(buffer, torch.inf, dtype=torch.float32).index_copy_(0, hit, 1 / inverse),
-        weights / weights.sum(-1, keepdim=True).clamp_min(1e-20),
     )
 
 
@@ -157,10 +145,6 @@ def _nearest(facing: _Facing, rays: Rays, keep: Keep | None) -> Tensor:
         sample, key = sample[kept], key[kept]
     buffer = torch.zeros(len(rays.fxfycxcy) * side * side, dtype=torch.int64, device=key.device)
     return buffer.scatter_reduce_(0, sample, key, "amax")
-
-
-def _row_of(sample: Tensor, side: int) -> Tensor:
-    return sample.div(side, rounding_mode="floor") % side
 
 
 def _from_middle(tick: Tensor, side: int) -> Tensor:

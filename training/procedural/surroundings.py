@@ -36,14 +36,10 @@ class Room:
 
     def meet(self, origins: Tensor, directions: Tensor) -> Meeting:
         """Of rays (M, 3) that begin within."""
-        half = origins.new_tensor([*self.half_width, self.height / 2])
-        local = origins - origins.new_tensor([0, 0, self.height / 2])
-        safe = torch.where(directions.abs() < _FLAT, _FLAT, directions)
-        wall_t = (half.copysign(safe) - local) / safe
-        t, axis = wall_t.min(dim=-1)
+        t, axis = self._walls(origins, directions).min(dim=-1)
         t = t.clamp_min(0)
         points = origins + t[:, None] * directions
-        low = torch.gather(safe, 1, axis[:, None])[:, 0] < 0
+        low = torch.gather(directions, 1, axis[:, None])[:, 0] < 0
         face = 2 * axis + low.long()
         normal = torch.nn.functional.one_hot(axis, 3) * torch.where(low, 1.0, -1.0)[:, None]
         texel = origins.new_tensor(self.texel).index_select(0, face)
@@ -53,6 +49,21 @@ class Room:
         v = torch.where(axis == 2, y, z)
         material = torch.tensor(self.materials, device=origins.device).index_select(0, face)
         return Meeting(t, normal, torch.stack([u, v], -1) / texel[:, None], material, texel)
+
+    def has_edge(self, origins: Tensor, directions: Tensor, angle: Tensor) -> Tensor:
+        """Whether two walls may meet within `angle` (M,) radians around the rays: (M,) bool."""
+        walls = self._walls(origins, directions)
+        # How far a ray's end moves on a wall when the ray turns: the more, the flatter it meets it.
+        moves = angle[:, None] * walls * directions.norm(dim=-1, keepdim=True) / directions.abs().clamp_min(_FLAT)
+        nearest = (walls + moves).amin(dim=-1, keepdim=True)
+        return (walls - moves < nearest).sum(dim=-1) > 1
+
+    def _walls(self, origins: Tensor, directions: Tensor) -> Tensor:
+        """t (M, 3) of the wall ahead on each axis."""
+        half = origins.new_tensor([*self.half_width, self.height / 2])
+        local = origins - origins.new_tensor([0, 0, self.height / 2])
+        safe = torch.where(directions.abs() < _FLAT, _FLAT, directions)
+        return (half.copysign(safe) - local) / safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +90,8 @@ class Ground:
         material = torch.where(is_ground, self.ground, self.sky)
         texel = torch.where(is_ground, self.texel, 0.0)
         return Meeting(t, normal, uv, material, texel)
+
+    def has_edge(self, origins: Tensor, directions: Tensor, angle: Tensor) -> Tensor:
+        """Whether the horizon may lie within `angle` (M,) radians around the rays: (M,) bool."""
+        slope = directions[:, 2] / directions.norm(dim=-1)
+        return (slope + origins[:, 2] / self.far).abs() < 1.5 * angle

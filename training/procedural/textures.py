@@ -104,13 +104,13 @@ def random_pattern(rng: np.random.Generator, calm: bool = False) -> np.ndarray:
     kind = rng.choice(list(PATTERNS), p=list(PATTERNS.values()))
     first, second = random_colour(rng, calm), random_colour(rng, calm)
     second = first + (second - first) * (rng.uniform(0.1, 0.4) if calm else rng.uniform(0.3, 1.0))
-    share = _share(rng, kind)[..., None]
-    colours = first + share * (second - first)
+    share = _share(rng, kind).astype(np.float32)[..., None]
+    colours = first.astype(np.float32) + share * (second - first).astype(np.float32)
     if kind == "label":
         colours = _with_label(rng, colours)
     if rng.uniform() < 0.6:  # Wear, dirt, and the small differences of all that is real.
-        colours = colours * (1 - rng.uniform(0.1, 0.4) * _noise(rng, 4, 4)[..., None])
-    return np.clip(colours, 0, 1).astype(np.float32)
+        colours = colours * (1 - np.float32(rng.uniform(0.1, 0.4)) * _noise(rng, 4, 4)[..., None])
+    return np.clip(colours, 0, 1)
 
 
 def _share(rng: np.random.Generator, kind: str) -> np.ndarray:

@@ -50,7 +50,9 @@ class Thing:
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner (3,) of the bounding box; of a cut body, that of the whole one."""
-        vertices = self.mesh.vertices[self.mesh.triangles[self.cut >= 0].reshape(-1)]
+        vertices = self.mesh.vertices
+        if self.cuts:  # What is left of cutters is within their bodies.
+            vertices = vertices[self.mesh.triangles[self.cut >= 0].reshape(-1)]
         return vertices.min(axis=0), vertices.max(axis=0)
 
 
