@@ -341,7 +341,7 @@ def colour_at(pictures: np.ndarray, view: int, camera: Camera, point: np.ndarray
 
 def test_a_box_throws_its_shadow_where_the_lamp_s_rays_end() -> None:
     direction = np.array([1.0, 0.0, 1.0]) / np.sqrt(2)
-    light = Light(direction, np.ones(3), np.full(3, 0.3), np.ones(3), np.ones(3), softness=1, contact=0.0)
+    light = Light(direction, np.ones(3), np.full(3, 0.3), np.ones(3), np.ones(3), softness=0.05, contact=0.0)
     things = assembled([slab((-0.5, -0.5, 0), (0.5, 0.5, 1), 0), slab((-6, -6, -0.2), (6, 6, -0.1), 0)])
     scene = Scene(things, [BRIGHT], [Material(0)], light, Ground(0, 0, 1.0))
     camera = camera_at([-4, -6, 8], [-0.5, 0, 0], 96)
@@ -356,7 +356,7 @@ def test_a_box_throws_its_shadow_where_the_lamp_s_rays_end() -> None:
 
 
 def test_what_stands_on_the_ground_darkens_it_underneath() -> None:
-    light = Light(np.array([0.0, 0, 1]), np.zeros(3), np.ones(3), np.ones(3), np.ones(3), softness=1, contact=0.8)
+    light = Light(np.array([0.0, 0, 1]), np.zeros(3), np.ones(3), np.ones(3), np.ones(3), softness=0.05, contact=0.8)
     table = slab((-0.8, -0.8, 0.7), (0.8, 0.8, 0.8), 0)
     camera = camera_at([0, -4, 0.5], [0, 0, 0.2], 96)
     pictures = lit(Scene(table, [BRIGHT], [Material(0)], light, Ground(0, 0, 1.0)), camera)

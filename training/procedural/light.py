@@ -15,7 +15,7 @@ from torch import Tensor
 from .rasterizer import Keep, Rays, rasterize
 
 LAMP_DISTANCE = 20.0  # In radii of the scene: far enough for parallel light.
-LEAST_VARIANCE = 2e-4  # In squared radii; hides the depth map's own steps.
+LEAST_VARIANCE = 2e-5  # In squared radii; hides the depth map's own steps.
 LEAST_SHADE = 0.3  # Of Chebyshev's bound: below counts as dark, so that light does not leak under things.
 
 
@@ -39,7 +39,7 @@ class Material:
 @dataclass(frozen=True, slots=True, eq=False)
 class Light:
     """direction: (3,) unit, towards the lamp. lamp, ambient: linear colours (3,). above, below: colours (3,) of what
-    smooth surfaces mirror. softness: of shadows, in texels of the depth map; None: no shadows, and light wraps around.
+    smooth surfaces mirror. softness: of shadows' edges, a length; None: no shadows, and light wraps around.
     contact: how dark it is where no sky is seen, 0 to 1."""
 
     direction: np.ndarray
@@ -47,7 +47,7 @@ class Light:
     ambient: np.ndarray
     above: np.ndarray
     below: np.ndarray
-    softness: int | None = None
+    softness: float | None = None
     contact: float = 0.0
 
 
@@ -94,31 +94,40 @@ def depth_map(
     triangles: Tensor,
     direction: np.ndarray,
     side: int,
-    blur: int,
+    softness: float,
     keep_for: Callable[[Rays], Keep | None],
+    has_floor: bool,
 ) -> DepthMap:
-    """The map of a far lamp in `direction` (3,), of side x side texels, blurred over `blur` texels to each side, twice."""
+    """The map of a far lamp in `direction` (3,), of side x side texels; edges are blurred over `softness` to each side.
+
+    has_floor: whether the light ends at z = 0, where no triangle stops it before.
+    """
     low, high = vertices.amin(dim=0), vertices.amax(dim=0)
     centre, radius = (low + high) / 2, float((high - low).norm()) / 2 * 1.05
-    across = np.array([1.0, 0, 0]) if abs(direction[0]) < 0.7 else np.array([0, 1.0, 0])
-    forward = -direction
-    right = np.cross(forward, across)
-    right /= np.linalg.norm(right)
-    axes = torch.from_numpy(np.stack([right, np.cross(forward, right), forward], -1)).to(vertices)
+    axes = torch.from_numpy(_axes(-direction)).to(vertices)
+    distance = LAMP_DISTANCE * radius
     camera_to_world = torch.eye(4, device=vertices.device)[None].clone()
     camera_to_world[0, :3, :3] = axes
-    distance = LAMP_DISTANCE * radius
     camera_to_world[0, :3, 3] = centre - distance * axes[:, 2]
     focal, middle = side / 2 * LAMP_DISTANCE, side / 2
-    lens = torch.tensor([[focal, focal, middle, middle]], device=vertices.device)
-    rays = Rays(camera_to_world, lens, side)
+    rays = Rays(camera_to_world, vertices.new_tensor([[focal, focal, middle, middle]]), side)
     _, depth = rasterize(vertices, triangles, rays, keep_for(rays))
-    depth = ((depth - distance) / radius).clamp_max(1.0).reshape(1, side, side)
+    if has_floor:
+        depth = torch.minimum(depth, -camera_to_world[0, 2, 3] / rays.directions[:, 2])
+    depth = ((depth - distance) / radius).clamp(-1, 2).reshape(1, side, side)
+    blur = max(1, round(softness / radius * side / 2))
     moments = torch.cat([depth, depth * depth])
-    for kernel in ((1, 2 * blur + 1), (2 * blur + 1, 1)) * 2:
+    for kernel in ((1, 2 * blur + 1), (2 * blur + 1, 1)):
         padding = (kernel[1] // 2,) * 2 + (kernel[0] // 2,) * 2
         moments = functional.avg_pool2d(functional.pad(moments[None], padding, mode="replicate"), kernel, stride=1)[0]
     return DepthMap(moments, axes, centre, radius)
+
+
+def _axes(forward: np.ndarray) -> np.ndarray:
+    """(3, 3): columns right, down and `forward` (3,), at right angles."""
+    right = np.cross(forward, [1.0, 0, 0] if abs(forward[0]) < 0.7 else [0, 1.0, 0])
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(forward, right), forward], axis=-1)
 
 
 def shade(

@@ -14,8 +14,8 @@ from .textures import TextureTable, srgb_from_linear
 from .things import Thing
 
 SUPERSAMPLING = 2  # Samples a pixel and axis; averaged in linear light.
-LAMP_MAP = 160  # Texels a side of the lamp's depth map.
-SKY_MAP, SKY_BLUR = 56, 4  # The sky is wide: a coarse map will do.
+LAMP_MAP, SKY_MAP = 224, 96  # Texels a side of their depth maps.
+SKY_SOFTNESS = 0.35  # The sky is wide: how far from a thing it darkens the floor.
 ZENITH = np.array([0.0, 0.0, 1.0])
 
 
@@ -179,8 +179,9 @@ def _shadows(scene: Scene, geometry: _Geometry) -> tuple[DepthMap | None, DepthM
     def keep_for(rays: Rays) -> Keep | None:
         return _cutting(scene.thing, rays)
 
-    lamp = depth_map(geometry.vertices, geometry.triangles, light.direction, LAMP_MAP, light.softness, keep_for)
-    return lamp, depth_map(geometry.vertices, geometry.triangles, ZENITH, SKY_MAP, SKY_BLUR, keep_for)
+    mesh, has_floor = (geometry.vertices, geometry.triangles), scene.surroundings is not None
+    lamp = depth_map(*mesh, light.direction, LAMP_MAP, light.softness, keep_for, has_floor)
+    return lamp, depth_map(*mesh, ZENITH, SKY_MAP, SKY_SOFTNESS, keep_for, has_floor)
 
 
 def _seen(stage: _Stage, rays: Rays, sample: Tensor, triangle: Tensor, angle: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from .things import Thing, assembled, fitted, moved, random_object, rotation_z, 
 KINDS = ("objects", "scenes", "mixed")
 IMAGE_SHARE = 0.6  # Of all textures, where there is a folder of images.
 CEILING_MARGIN, WALL_MARGIN, FLOOR_MARGIN = 0.25, 0.25, 0.15  # Cameras keep away from walls.
-MOST_THINGS = 14
+MOST_THINGS = 20
 # Materials of whole scenes, by number: those of things come first.
 PAINTS = 7
 FLOOR, WALL, OTHER_WALL, SKY = range(PAINTS, PAINTS + 4)
@@ -103,7 +103,7 @@ def _whole_scene(rng: np.random.Generator, views: int, size: int, images: ImageF
     textures.append(random_sky(rng))
     materials.append(Material(SKY, glows=True))
     is_room = rng.uniform() < 0.6
-    half = rng.uniform(1.8, 4.0, size=2) if is_room else np.array([6.0, 6.0])
+    half = rng.uniform(1.8, 4.0, size=2) if is_room else np.full(2, rng.uniform(3.0, 6.0))
     surroundings = _room(rng, half) if is_room else Ground(FLOOR, SKY, float(rng.uniform(0.8, 3.0)))
     height = surroundings.height if isinstance(surroundings, Room) else 6.0
     bounds = Bounds(
@@ -237,14 +237,14 @@ def _light_of_scene(rng: np.random.Generator) -> Light:
     warmth = np.array([1.0, 1.0, 1.0]) + rng.normal(scale=0.06) * np.array([1.0, 0.1, -1.0])
     exposure = rng.uniform(0.85, 1.15)
     lamp, around = exposure * (1.25 - ambient) * warmth, exposure * ambient / warmth
-    return _light(direction, lamp, around, int(rng.integers(1, 5)), rng.uniform(0.3, 0.8), rng)
+    return _light(direction, lamp, around, rng.uniform(0.01, 0.1), rng.uniform(0.3, 0.8), rng)
 
 
 def _light(
     direction: np.ndarray,
     lamp: np.ndarray,
     ambient: np.ndarray,
-    softness: int | None,
+    softness: float | None,
     contact: float,
     rng: np.random.Generator,
 ) -> Light:

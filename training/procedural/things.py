@@ -16,6 +16,7 @@ from .shapes import SHAPES, Ripple, Shape, Sweep, prism
 MOST_PARTS = 9
 # Odds of what is done to a part.
 SWEPT, RIPPLED, FRAMED, CUT = 0.35, 0.2, 0.1, 0.25
+MOST_CUT = 0.5  # Of a body's vertices; more would leave scraps.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +50,14 @@ class Thing:
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest corner (3,) of the bounding box; of a cut body, that of the whole one."""
-        vertices = self.mesh.vertices
-        if self.cuts:  # What is left of cutters is within their bodies.
-            vertices = vertices[self.mesh.triangles[self.cut >= 0].reshape(-1)]
+        """Lowest and highest corner (3,) of the bounding box of what is left of it."""
+        if not self.cuts:
+            return self.mesh.vertices.min(axis=0), self.mesh.vertices.max(axis=0)
+        left = [self.mesh.vertices[self.mesh.triangles[self.cut == 0].reshape(-1)]]
+        for number, cut in enumerate(self.cuts, start=1):
+            body = self.mesh.vertices[np.unique(self.mesh.triangles[self.cut == number])]
+            left.append(body[~cut.in_cutter(torch.from_numpy(body)).numpy()])
+        vertices = np.concatenate(left)
         return vertices.min(axis=0), vertices.max(axis=0)
 
 
@@ -210,7 +215,7 @@ def _random_cut(rng: np.random.Generator, body: Shape, sweep: Sweep, materials: 
     turn *= np.linalg.det(turn)
     linear = turn * rng.uniform(0.4, 1.1, size=3)
     offset = _in_ball(rng)
-    body_mesh = body.mesh(sweep != Sweep())
+    body_mesh = body.mesh(True)
     if sweep != Sweep():
         body_mesh = deformed(body_mesh, sweep)
     wall = inside_out(placed(cutter.mesh(False), linear, offset))
@@ -218,11 +223,14 @@ def _random_cut(rng: np.random.Generator, body: Shape, sweep: Sweep, materials: 
     to_cutter[:3, :3] = np.linalg.inv(linear)
     to_cutter[:3, 3] = -to_cutter[:3, :3] @ offset
     outside, inside = _painted(rng, body_mesh, materials), _painted(rng, wall, materials)
+    cut = Cut(body, sweep, np.eye(4), cutter, to_cutter)
+    if cut.in_cutter(torch.from_numpy(body_mesh.vertices)).float().mean() > MOST_CUT:
+        return outside
     return Thing(
         joined([outside.mesh, inside.mesh]),
         np.concatenate([outside.material, inside.material]),
         np.concatenate([np.full(len(body_mesh.triangles), 1), np.full(len(wall.triangles), -1)]),
-        (Cut(body, sweep, np.eye(4), cutter, to_cutter),),
+        (cut,),
     )
 
 
