@@ -16,6 +16,7 @@ from .rasterizer import Keep, Rays, rasterize
 
 LAMP_DISTANCE = 20.0  # In radii of the scene: far enough for parallel light.
 LEAST_VARIANCE = 2e-5  # In squared radii; hides the depth map's own steps.
+BIAS, LIFT = 0.003, 4.0  # In radii towards the lamp; in half texels along the normal.
 LEAST_SHADE = 0.3  # Of Chebyshev's bound: below counts as dark, so that light does not leak under things.
 
 
@@ -75,16 +76,17 @@ class DepthMap:
     centre: Tensor
     radius: float
 
-    def reach(self, points: Tensor) -> Tensor:
-        """The share of light (M,) that reaches points (M, 3); 1 outside of the map."""
-        local = (points - self.centre) / self.radius
+    def reach(self, points: Tensor, normals: Tensor) -> Tensor:
+        """The share of light (M,) that reaches points (M, 3) of surfaces with unit normals (M, 3); 1 outside the map."""
+        # A texel or two off the surface, lest it shades itself where light grazes it.
+        local = (points - self.centre) / self.radius + normals * (LIFT / self.moments.shape[-1])
         x, y, depth = (local @ self.axes).unbind(-1)
         grid = torch.stack([x, y], -1)[None, None]
         mean, square = functional.grid_sample(self.moments[None], grid, padding_mode="border", align_corners=False)[
             0, :, 0
         ]
         variance = (square - mean * mean).clamp_min(LEAST_VARIANCE)
-        beyond = (depth - mean - 0.01).clamp_min(0)
+        beyond = (depth - mean - BIAS).clamp_min(0)
         lit = ((variance / (variance + beyond * beyond) - LEAST_SHADE) / (1 - LEAST_SHADE)).clamp(0, 1)
         return torch.where((x.abs() < 0.98) & (y.abs() < 0.98), lit, 1.0)
 

@@ -236,5 +236,5 @@ def _colours(stage: _Stage, points: _Points) -> Tensor:
     texture = stage.materials.texture.index_select(0, points.material)
     albedo = stage.textures.look_up(texture, points.uv * repeats[:, None], points.footprint * repeats) * tint
     full = torch.ones_like(repeats)
-    lit, sky = (full if shadow is None else shadow.reach(points.position) for shadow in stage.shadows)
+    lit, sky = (full if shadow is None else shadow.reach(points.position, points.normal) for shadow in stage.shadows)
     return shade(stage.light, (lit, sky), albedo, points.normal, points.towards, values)
