@@ -223,6 +223,23 @@ def test_a_cut_shows_the_body_without_its_cutter() -> None:
     assert (triangles[seen[both]] >= len(body.vertices)).any()  # the hole's wall is seen
 
 
+@pytest.mark.parametrize("surroundings", [Room((2.0, 3.0), 2.5, (0, 1, 2, 3, 4, 5), (1.0,) * 6), Ground(0, 1, 1.0)])
+def test_where_a_pixel_s_samples_see_two_walls_an_edge_is_told_and_elsewhere_seldom(
+    surroundings: Room | Ground,
+) -> None:
+    camera = camera_at([0.5, -1.0, 1.3], [-1.2, 1.0, 0.9], 64, focal=0.6)
+    turn = np.array([[0.9, -np.sqrt(0.19), 0, 0], [np.sqrt(0.19), 0.9, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    camera = replace(camera, camera_to_world=camera.camera_to_world @ turn)  # rolled: no edge lies between two rows
+    pixels, samples = rays_of(camera), replace(rays_of(camera), fxfycxcy=2 * rays_of(camera).fxfycxcy, side=128)
+    every = torch.arange(64 * 64)
+    seen = surroundings.meet(samples.origins(torch.arange(128 * 128)), samples.directions).material
+    seen = seen.reshape(64, 2, 64, 2).transpose(1, 2).reshape(-1, 4)
+    mixed = (seen != seen[:, :1]).any(-1)
+    told = surroundings.has_edge(pixels.origins(every), pixels.directions, pixels.angle(every))
+    assert mixed.sum() > 40 and told[mixed].all()
+    assert told.float().mean() < 0.25
+
+
 # Textures
 
 CORNERS = np.zeros((SIDE, SIDE, 3), dtype=np.float32)
