@@ -1,5 +1,6 @@
-"""Textured scenes that are drawn at random and ray cast in torch, on whatever device the generator lives on."""
+"""Textured scenes that are drawn at random and rendered in torch, on whatever device trains."""
 
-from .scenes import procedural_scene
+from .scenes import KINDS, ProceduralViews, procedural_scene
+from .textures import ImageFolder, TextureError
 
-__all__ = ["procedural_scene"]
+__all__ = ["KINDS", "ImageFolder", "ProceduralViews", "TextureError", "procedural_scene"]

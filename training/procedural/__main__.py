@@ -1,24 +1,34 @@
 """Draw a pool of procedural scenes into shards of posed views; run it again after any interruption.
 
     python -m training.procedural --out data/views/procedural --scenes 6000 --views 12 --size 64
+    python -m training.procedural --out data/views/rooms --kind scenes --textures data/textures --device cuda
+    python -m training.procedural.glb_textures --objects data/objects/train --out data/textures     # images for it
 
-Each shard is one .npz: images (N, V, S, S, 3) uint8, camera_to_world (N, V, 4, 4) float64, fxfycxcy (N, V, 4) float64.
-A scene depends on its number alone, so a longer pool begins with the shorter one.
+Each shard is one .npz: images (N, V, S, S, 4) uint8, sRGB-encoded, straight alpha; camera_to_world (N, V, 4, 4) float64,
+OpenCV axes; fxfycxcy (N, V, 4) float64. A scene depends on the seed and its number alone, so a longer pool begins with
+the shorter one. The folder's procedural.json keeps what the pool was drawn with: other options need another folder.
 """
 
+import json
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Literal
 
 import numpy as np
 import torch
 import tyro
 from tqdm import tqdm
 
-from .scenes import procedural_scene
+from lvsm_engine.errors import LvsmError
 
-SCENES_PER_SHARD = 64
+from .scenes import ProceduralViews, procedural_scene
+from .textures import LINEAR, ImageFolder, srgb_from_linear
+
+
+class PoolError(LvsmError):
+    """The folder holds a pool that was drawn otherwise."""
 
 
 @dataclass(frozen=True)
@@ -26,36 +36,94 @@ class Options:
     """Draw a pool of procedural scenes."""
 
     out: Path  # Folder for the shards.
-    scenes: int = 6000  # Rounded up to whole shards of 64.
+    scenes: int = 6000  # Rounded up to whole shards.
+    shard: int = 64  # Scenes in a file.
     views: int = 12  # Views a scene.
     size: int = 64  # Pixels a side.
-    device: str = "cpu"  # "cuda" draws faster, and other scenes.
+    kind: Literal["objects", "scenes", "mixed"] = "mixed"  # On white, in rooms and open grounds, or half and half.
+    textures: Path | None = None  # Folder of JPEG and PNG images; 60% of all textures are taken from them.
+    seed: int = 0  # Another seed draws another series.
+    device: str = "cpu"  # "cuda" draws the same scenes, up to the rounding of their pictures.
 
 
 def main(options: Options) -> int:
     torch.set_num_threads(1)  # Small tensors: a second thread costs more than it gives.
-    options.out.mkdir(parents=True, exist_ok=True)
-    shards = -(-options.scenes // SCENES_PER_SHARD)
-    for shard in tqdm(range(shards), unit="shard"):
-        path = options.out / f"{shard:05d}.npz"
-        if not path.exists():
-            write_shard(path, shard, options)
+    try:
+        images = None if options.textures is None else ImageFolder.of(options.textures)
+        _claim(options)
+        for shard in tqdm(range(-(-options.scenes // options.shard)), unit="shard"):
+            path = options.out / f"{shard:05d}.npz"
+            if not path.exists():
+                write_shard(path, shard, options, images)
+    except LvsmError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
-def write_shard(path: Path, shard: int, options: Options) -> None:
-    """Write scenes shard * 64 and following, under a temporary name first."""
-    scenes = []
-    for number in range(shard * SCENES_PER_SHARD, (shard + 1) * SCENES_PER_SHARD):
-        generator = torch.Generator(options.device).manual_seed(number)
-        scenes.append([array.cpu().numpy() for array in procedural_scene(generator, options.views, options.size)])
-    images, camera_to_world, fxfycxcy = (np.stack(arrays) for arrays in zip(*scenes, strict=True))
+def write_shard(path: Path, shard: int, options: Options, images: ImageFolder | None) -> None:
+    """Write the scenes of a shard, under a temporary name first."""
+    scenes = [
+        procedural_scene(
+            options.seed,
+            number,
+            options.kind,
+            views=options.views,
+            size=options.size,
+            device=options.device,
+            images=images,
+        )
+        for number in range(shard * options.shard, (shard + 1) * options.shard)
+    ]
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez_compressed(file, images=images, camera_to_world=camera_to_world, fxfycxcy=fxfycxcy)
-        file.flush()
-        os.fsync(file.fileno())
+        np.savez_compressed(
+            file,
+            images=np.stack([straight_alpha(scene) for scene in scenes]),
+            camera_to_world=np.stack([scene.camera_to_world for scene in scenes]),
+            fxfycxcy=np.stack([scene.fxfycxcy for scene in scenes]),
+        )
+        _finish(file)
     os.replace(partial, path)
+
+
+def straight_alpha(scene: ProceduralViews) -> np.ndarray:
+    """(V, S, S, 4) uint8: the colours that give the scene's images when they are laid over white, in linear light."""
+    images, alpha = scene.images.cpu().numpy(), scene.alpha.cpu().numpy()
+    share = np.maximum(alpha[..., None] / np.float32(255), 1e-6)
+    linear = np.clip((LINEAR[images] - (1 - share)) / share, 0, 1)
+    encoded = srgb_from_linear(torch.from_numpy(linear)).numpy()
+    colours = np.where(alpha[..., None] == 255, images, np.round(encoded * 255).astype(np.uint8))
+    return np.concatenate([colours, alpha[..., None]], axis=-1)
+
+
+def _claim(options: Options) -> None:
+    """Note what the pool is drawn with. Raises PoolError where the folder has one that was drawn otherwise."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    drawn = {
+        "kind": options.kind,
+        "views": options.views,
+        "size": options.size,
+        "shard": options.shard,
+        "seed": options.seed,
+        "textures": None if options.textures is None else options.textures.name,
+    }
+    note = options.out / "procedural.json"
+    if not note.exists():
+        partial = note.with_suffix(".partial")
+        with partial.open("w") as file:
+            json.dump(drawn, file)
+            _finish(file)
+        os.replace(partial, note)
+    elif (before := json.loads(note.read_text())) != drawn:
+        raise PoolError(
+            f"{options.out} holds a pool drawn with {before}, not {drawn}: name another folder for this one."
+        )
+
+
+def _finish(file: IO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 if __name__ == "__main__":

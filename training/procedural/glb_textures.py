@@ -1,0 +1,117 @@
+"""Take the colour textures out of a folder of GLB files; run it again after any interruption.
+
+    python -m training.procedural.glb_textures --objects data/objects/train --out data/textures
+    python -m training.procedural --textures data/textures --out data/views/procedural
+
+Only images that a material uses as its base colour, of 32 pixels and more to each side, and not of one colour. A file
+is named by its content's hash, so no image is there twice. Licences of the objects hold for their textures too.
+"""
+
+import hashlib
+import io
+import json
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from .textures import TextureError
+
+LEAST_SIDE = 32
+LEAST_CONTRAST = 4.0  # Standard deviation of the codes; below it is a plain colour, or a palette's one cell.
+MOST_JSON = 64 * 2**20  # Bytes; a GLB file's own description is far smaller.
+_JSON, _BINARY = 0x4E4F534A, 0x004E4942  # Chunk types, glTF 2.0 specification, 4.4.3.
+
+
+@dataclass(frozen=True)
+class Options:
+    """Take the colour textures out of a folder of GLB files."""
+
+    objects: Path  # Folder of .glb files, searched below too.
+    out: Path  # Folder for the images.
+
+
+def main(options: Options) -> int:
+    files = sorted(options.objects.rglob("*.glb"))
+    if not files:
+        print(f"{options.objects} has no .glb file: name another folder.", file=sys.stderr)
+        return 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    for path in tqdm(files, unit="file"):
+        try:
+            for content in base_colour_images(path):
+                _write(options.out, content)
+        except TextureError as error:
+            print(error, file=sys.stderr)
+    return 0
+
+
+def base_colour_images(path: Path) -> Iterator[bytes]:
+    """The encoded base colour images, JPEG or PNG, that lie in a GLB file. Raises TextureError for a damaged one."""
+    description, binary = _chunks(path)
+    try:
+        textures, images, views = (description.get(key, []) for key in ("textures", "images", "bufferViews"))
+        used = {
+            textures[material["pbrMetallicRoughness"]["baseColorTexture"]["index"]]["source"]
+            for material in description.get("materials", [])
+            if "baseColorTexture" in material.get("pbrMetallicRoughness", {})
+        }
+        for index in sorted(used):
+            if "bufferView" in images[index]:
+                view = views[images[index]["bufferView"]]
+                start = view.get("byteOffset", 0)
+                yield binary[start : start + view["byteLength"]]
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise TextureError(f"{path} has a material whose image is not in it ({error!r}): export it again.") from error
+
+
+def _chunks(path: Path) -> tuple[dict, bytes]:
+    """The JSON and the binary chunk of a GLB file."""
+    content = path.read_bytes()
+    try:
+        magic, version, _ = struct.unpack_from("<4sII", content)
+        length, kind = struct.unpack_from("<II", content, 12)
+        if magic != b"glTF" or version != 2 or kind != _JSON or length > MOST_JSON:
+            raise ValueError("no glTF 2.0 header")
+        description = json.loads(content[20 : 20 + length])
+        if not isinstance(description, dict):
+            raise ValueError("its description is no object")
+        if 20 + length >= len(content):
+            return description, b""
+        size, kind = struct.unpack_from("<II", content, 20 + length)
+        return description, content[28 + length : 28 + length + size] if kind == _BINARY else b""
+    except (struct.error, ValueError, RecursionError) as error:
+        raise TextureError(f"{path} cannot be read as a GLB file ({error}): delete it, or export it again.") from error
+
+
+def _write(folder: Path, content: bytes) -> None:
+    """Keep an image, unless it is there, too small or plain. Raises TextureError where it cannot be decoded."""
+    name = hashlib.sha256(content).hexdigest()[:32]
+    if any((folder / f"{name}{suffix}").exists() for suffix in (".jpg", ".png")):
+        return
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            suffix = {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "")
+            plain = np.asarray(image.convert("RGB").resize((64, 64))).std(axis=(0, 1)).max() < LEAST_CONTRAST
+            too_small = min(image.size) < LEAST_SIDE
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise TextureError(f"An image of {len(content)} bytes cannot be decoded ({error}): it is left out.") from error
+    if suffix is None or plain or too_small:
+        return
+    partial = folder / f"{name}.partial"
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, folder / f"{name}{suffix}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Options)))
