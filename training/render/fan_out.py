@@ -68,9 +68,9 @@ class Worker:
             self._studio = StudioProcess(self._command)
         return self._studio.description
 
-    def render(self, job: RenderJob, glb: bytes, afresh: bool) -> Outcome:
-        """Render an object, `afresh` in a studio that has done nothing yet. Raises StudioStartError."""
-        if self._studio is not None and self._studio.jobs >= (1 if afresh else self._objects_per_process):
+    def render(self, job: RenderJob, glb: bytes) -> Outcome:
+        """Render an object; after one that the studio died of, in a new studio. Raises StudioStartError."""
+        if self._studio is not None and self._studio.jobs >= self._objects_per_process:
             self.close()
         self.start()
         assert self._studio is not None
@@ -173,7 +173,7 @@ class _FanOut:
             self._occupy(place)
         elif answer.failure is not None and not answer.is_final and order.tries + 1 < MOST_TRIES:
             order.tries += 1
-            self._requeue(order)
+            self._queue.appendleft(order)  # For this worker, whose studio is gone: the next one is fresh.
             self._occupy(place)
         else:
             self._occupy(place)
@@ -211,7 +211,7 @@ class _FanOut:
                 self._finish(order, Outcome(failure=Failure(order.job.name, "read", str(error))))
                 continue
             place.order = order
-            self._pending[place.actor.render.remote(order.job, glb, order.tries > 0)] = place
+            self._pending[place.actor.render.remote(order.job, glb)] = place
             return
         self._idle.append(place)
 

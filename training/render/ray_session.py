@@ -54,6 +54,9 @@ def ray_session(address: str | None, processes: int | None) -> Iterator[None]:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"Ray cannot be started or reached at {address or 'this machine'} ({error}).") from error
+    except OSError as error:  # Of its folder; most of all, a path that is too long for a socket.
+        sentence = f"Ray cannot write where its sockets are to be ({error}): set RAY_TMPDIR to a short path as /tmp."
+        raise ClusterError(sentence) from error
     previous = signal.signal(signal.SIGTERM, _end)  # Ray has set its own.
     try:
         yield
