@@ -83,16 +83,14 @@ def test_a_run_that_is_ended_in_any_way_leaves_no_process_and_the_next_one_goes_
 
 
 def test_a_cluster_that_does_not_answer_is_named() -> None:
-    with pytest.raises(ClusterError, match="reached at nowhere"):
-        with ray_session("nowhere", None):
-            pass
+    with pytest.raises(ClusterError, match="reached at nowhere"), ray_session("nowhere", None):
+        pass
 
 
 def test_a_path_that_is_too_long_for_ray_s_sockets_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 20)))
-    with pytest.raises(ClusterError, match="set RAY_TMPDIR to a short path"):
-        with ray_session(None, 1):
-            pass
+    with pytest.raises(ClusterError, match="set RAY_TMPDIR to a short path"), ray_session(None, 1):
+        pass
 
 
 def test_without_a_card_there_is_a_studio_for_each_cpu() -> None:

@@ -45,7 +45,6 @@ def test_a_list_of_failures_that_is_none_is_refused_with_its_line(tmp_path: Path
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
-    with ViewsFolder(tmp_path):
-        with pytest.raises(ViewsFolderError, match="is being filled by another run"):
-            ViewsFolder(tmp_path)
+    with ViewsFolder(tmp_path), pytest.raises(ViewsFolderError, match="is being filled by another run"):
+        ViewsFolder(tmp_path)
     ViewsFolder(tmp_path)

@@ -19,7 +19,8 @@ from lvsm_engine.errors import LvsmError
 
 from .job import RenderJob
 from .ray_session import Places
-from .studio_process import RejectedError, StudioError, StudioProcess
+from .rejection import RejectedError
+from .studio_process import StudioError, StudioProcess
 from .views_folder import Failure, ViewsFolder
 
 # Blender's memory creeps up with every imported object.
@@ -77,7 +78,7 @@ class Worker:
         try:
             return Outcome(views=self._studio.render(job, glb))
         except RejectedError as error:
-            return Outcome(failure=Failure(job.name, error.stage, error.reason))
+            return Outcome(failure=Failure(job.name, self._studio.stage, str(error)))
         except StudioError as error:
             self.close()
             return Outcome(failure=Failure(job.name, error.stage, error.reason, error.stderr), is_final=False)

@@ -34,18 +34,11 @@ from .cameras import cameras_for
 from .devices import Device, choose_device
 from .job import RenderJob
 from .lighting import WHITE, lighting_for
+from .rejection import RejectedError, check_base_colours, check_images
 from .studio_lights import set_lighting
 
-# Shares of a view that the subject covers: outside of these it teaches nothing.
-SMALLEST_SUBJECT, LARGEST_SUBJECT = 0.02, 0.95
-# Of linear base colours: what differs by less looks alike.
-LEAST_HUE, LEAST_CONTRAST = 0.02, 0.1
 # zlib's fastest: a 512 px view takes 9 ms instead of 35, for 10 % more bytes.
 COMPRESSION_LEVEL = 1
-
-
-class RejectedError(Exception):
-    """An object that gives no useful views."""
 
 
 class Replies:
@@ -176,10 +169,7 @@ def world_vertices() -> np.ndarray:
 
 
 def check_materials() -> None:
-    """Raise RejectedError for an object of plain grey: no texture, no vertex colours, no hue, no contrast.
-
-    Asked of the materials, not of the pictures: light and shade make no texture, and nothing is rendered in vain.
-    """
+    """Raise RejectedError for an object of plain grey: no texture, no vertex colours, no hue, no contrast."""
     colours = []
     for item in bpy.context.scene.objects:
         if item.type != "MESH":
@@ -189,9 +179,7 @@ def check_materials() -> None:
             if found is None:
                 return
             colours += found
-    rgb = np.array(colours)
-    if np.ptp(rgb, axis=1).max() < LEAST_HUE and np.ptp(rgb) < LEAST_CONTRAST:
-        raise RejectedError("the subject is untextured grey")
+    check_base_colours(colours)
 
 
 def base_colours(material: bpy.types.Material | None) -> list[tuple[float, float, float]] | None:
@@ -236,24 +224,6 @@ def read_pixels(path: Path) -> np.ndarray:
     finally:
         bpy.data.images.remove(image)
     return np.round(pixels.reshape(height, width, 4)[::-1] * 255).astype(np.uint8)
-
-
-def check_images(images: np.ndarray) -> None:
-    """Raise RejectedError for views (V, S, S, 4) in which there is nothing to see.
-
-    An object stays if one view shows it well: swords and poles cover little of most views, and are worth having.
-    """
-    subject = images[..., 3] > 127
-    shares = subject.mean(axis=(1, 2))
-    if shares.max() == 0:
-        raise RejectedError("the views are blank")
-    if shares.max() < SMALLEST_SUBJECT:
-        raise RejectedError(f"the subject covers {shares.max():.1%} of the frame at most")
-    if shares.min() > LARGEST_SUBJECT:
-        raise RejectedError(f"the subject covers {shares.min():.1%} of the frame at least")
-    colours = images[subject][:, :3].astype(np.float32)
-    if colours.std(axis=0).max() < 1:
-        raise RejectedError("the subject has a single colour")
 
 
 def write_views(path: Path, images: np.ndarray, cameras: list[Camera]) -> None:

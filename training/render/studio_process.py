@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from .job import RenderJob
+from .rejection import RejectedError
 
 SECONDS_TO_START = 120.0  # Blender's first import from a cold or busy disk.
 LONGEST_STDERR = 2000  # Characters that are kept of what a studio said before it died.
@@ -39,23 +40,18 @@ class StudioError(Exception):
         self.stage, self.reason, self.stderr = stage, reason, stderr
 
 
-class RejectedError(Exception):
-    """An object that gives no useful views. stage: where that was seen."""
-
-    def __init__(self, stage: str, reason: str) -> None:
-        super().__init__(f"{stage}: {reason}")
-        self.stage, self.reason = stage, reason
-
-
 class StudioProcess:
-    """A process that renders objects one after the other. Raises StudioStartError where it does not start."""
+    """A process that renders objects one after the other. Raises StudioStartError where it does not start.
+
+    description: what it says of itself. jobs: how many it was given. stage: what it did last.
+    """
 
     def __init__(self, command: Sequence[str]) -> None:
         self.jobs = 0
         remove_abandoned_folders()
         self._folder, self._log = _scratch_folder()
         self._log_start = 0
-        self._stage = "start"
+        self.stage = "start"
         self._timed_out = False
         # In a session of its own: Ctrl-C is for the command, which then ends this process by closing its stdin.
         self._process = subprocess.Popen(
@@ -78,13 +74,13 @@ class StudioProcess:
     def render(self, job: RenderJob, glb: bytes) -> bytes:
         """The .npz of an object's views. Raises RejectedError; StudioError, after which the studio is to be closed."""
         self.jobs += 1
-        self._log_start, self._stage = self._log.seek(0, os.SEEK_END), "import"
+        self._log_start, self.stage = self._log.seek(0, os.SEEK_END), "import"
         source, output = self._folder / "object.glb", self._folder / "views.npz"
         source.write_bytes(glb)
         line = json.dumps(asdict(replace(job, source=str(source), output=str(output))))
         reason = self._follow(job.seconds, line)["rejected"]
         if reason is not None:
-            raise RejectedError(self._stage, reason)
+            raise RejectedError(reason)
         views = output.read_bytes()
         output.unlink()
         return views
@@ -113,14 +109,14 @@ class StudioProcess:
             for reply in map(json.loads, self._process.stdout):
                 if "stage" not in reply:
                     return reply
-                self._stage = reply["stage"]
+                self.stage = reply["stage"]
         except (BrokenPipeError, json.JSONDecodeError):
             pass  # Said by its death, below.
         finally:
             alarm.cancel()
         self._kill()
         reason = f"took longer than {seconds:g} s" if self._timed_out else _cause_of(self._process.returncode)
-        raise StudioError(self._stage, reason, self._last_words())
+        raise StudioError(self.stage, reason, self._last_words())
 
     def _time_out(self) -> None:
         self._timed_out = True
