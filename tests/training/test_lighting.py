@@ -11,73 +11,22 @@ from training.render.lighting import (
     AMBIENT_SHARE,
     TOTAL_LEVEL,
     WHITE,
-    Lamp,
-    Lighting,
     Surroundings,
     lighting_for,
     random_lighting,
 )
 
+from .lit_plate import PANEL, SKY, SUN
 from .test_studio import bpy_python
 
 ROOT = Path(__file__).resolve().parents[2]
-# In bpy: how bright a white matte plate at the origin is that faces `direction`, in one light after the other.
-PLATE = """
-import json, sys
-import bpy, numpy as np
-from mathutils import Vector
-from lvsm_engine.scene.camera import Camera
-from training.render.cameras import look_at
-from training.render.lighting import Lamp, Lighting, Surroundings
-from training.render.studio import dark_scene, photograph
-from training.render.studio_lights import set_lighting
-from tests.training.test_lighting import LIGHTS
-
-levels = []
-for lighting, direction in LIGHTS.values():
-    scene = dark_scene(64)
-    bpy.ops.mesh.primitive_plane_add(size=0.5, rotation=Vector(direction).to_track_quat("Z", "Y").to_euler())
-    material = bpy.data.materials.new("Half white")  # Brighter ones would be cut off at 255.
-    material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    shader, output = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
-    shader.inputs["Color"].default_value = (0.5, 0.5, 0.5, 1.0)
-    tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
-    bpy.context.object.data.materials.append(material)
-    set_lighting(scene, lighting)
-    pose = look_at(np.array(direction) * 2 + 0.1, np.zeros(3))
-    image = photograph(scene, Camera(pose, 35, 35, 16, 16, 32, 32))
-    code = image[image[..., 3] == 255][:, :3].mean(axis=0) / 255
-    levels.append((2 * ((code + 0.055) / 1.055) ** 2.4).tolist())
-"""
-
-
-def around(level: float) -> Surroundings:
-    return Surroundings(*np.full((3, 3), level))
-
-
-TOWARDS = np.array([0.5, 0.3, 0.8]) / np.linalg.norm([0.5, 0.3, 0.8])
-SKY = Surroundings(np.array([0.1, 0.0, 0.0]), np.array([0.3, 0.3, 0.3]), np.array([0.0, 0.0, 0.9]))
-SUN = Lamp(np.array([0.8, 0.4, 0.2]), TOWARDS, angle=5.0)
-PANEL = Lamp(np.array([0.8, 0.4, 0.2]), TOWARDS, side=0.5, distance=3.0)
-NEARLY_NONE = around(1e-6)
-LIGHTS = {
-    "white": (WHITE, TOWARDS),
-    "sun": (Lighting(NEARLY_NONE, (SUN,)), TOWARDS),
-    "sun behind": (Lighting(NEARLY_NONE, (SUN,)), -TOWARDS),
-    "panel": (Lighting(NEARLY_NONE, (PANEL,)), TOWARDS),
-    "sky above": (Lighting(SKY), np.array([0.001, 0.0, 1.0])),
-    "ground below": (Lighting(SKY), np.array([0.001, 0.0, -1.0])),
-}
 
 
 def test_blender_s_light_has_the_levels_of_ours() -> None:
-    script = PLATE + "print('levels', json.dumps(levels))"
-    result = subprocess.run([bpy_python(), "-c", script], capture_output=True, text=True, cwd=ROOT)
+    command = [bpy_python(), "-m", "tests.training.lit_plate"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
-    line = next(line for line in result.stdout.splitlines() if line.startswith("levels"))
-    levels = dict(zip(LIGHTS, json.loads(line.removeprefix("levels")), strict=True))
+    levels = json.loads(next(line for line in result.stdout.splitlines() if line.startswith("{")))
     assert levels["white"] == pytest.approx([1, 1, 1], abs=0.02)
     assert levels["sun"] == pytest.approx(SUN.colour, abs=0.02)
     assert levels["sun behind"] == pytest.approx([0, 0, 0], abs=0.02)
@@ -89,7 +38,7 @@ def test_blender_s_light_has_the_levels_of_ours() -> None:
 
 def test_half_of_the_robust_objects_and_no_other_stand_in_random_light() -> None:
     names = [f"object {number}" for number in range(400)]
-    assert all(lighting_for(name, "published") == WHITE == lighting_for(name, "protocol") for name in names[:20])
+    assert all(lighting_for(name, sampling) is WHITE for sampling in ("published", "protocol") for name in names[:20])
     random = [name for name in names if lighting_for(name, "robust") is not WHITE]
     assert len(random) == pytest.approx(200, abs=40)
 

@@ -148,7 +148,7 @@ def test_the_file_holds_all_views_and_their_cameras(box: dict[str, np.ndarray]) 
 
 def name_in_light(is_white: bool) -> str:
     """The name of a "robust" object in white light, or in a random one."""
-    return next(name for name in map(str, range(99)) if (lighting_for(name, "robust") == WHITE) == is_white)
+    return next(name for name in map(str, range(99)) if (lighting_for(name, "robust") is WHITE) == is_white)
 
 
 @pytest.mark.parametrize("sampling", ["published", "robust in white light", "robust in random light"])

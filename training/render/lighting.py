@@ -25,7 +25,7 @@ GROUND_LEVEL, HORIZON_LEVEL, ZENITH_LEVEL = (0.1, 0.7), (0.8, 1.2), (0.4, 1.2)
 HORIZON_WIDTH = 0.1  # In sines: the sky fades into the ground between -0.1 and 0.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
     """What shines from all around: linear colours (3,) straight down, at the horizon, straight up."""
 
@@ -39,7 +39,7 @@ class Surroundings:
         return (1 - HORIZON_WIDTH) / 2 * self.ground + faded + (self.horizon + self.zenith) / 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Lamp:
     """One light. colour: (3,) linear, its level included. direction: (3,) unit, from the origin to it.
 
@@ -57,7 +57,7 @@ class Lamp:
         return self.distance == np.inf
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Lighting:
     """All the light of a scene."""
 
