@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import psutil
@@ -14,14 +13,19 @@ from training.render.studio_process import SCRATCH, StudioProcess, StudioStartEr
 from .test_studio import bpy_python
 
 ROOT = Path(__file__).resolve().parents[2]
-# Starts a studio with an object that takes minutes, says which process it is, and waits.
+# Starts a studio with an object that takes minutes, and says which process it is once it renders.
 PARENT = """
-import sys
+import sys, threading, time
 from dataclasses import replace
 from tests.training.test_studio import box_glb, job_for
 from training.render.studio_process import StudioProcess
 studio = StudioProcess([sys.argv[1], "-m", "training.render.studio", "--device", "cpu"])
-print(studio._process.pid, flush=True)
+def tell():
+    while studio.stage != "render":
+        time.sleep(0.1)
+    time.sleep(1)
+    print(studio._process.pid, flush=True)
+threading.Thread(target=tell, daemon=True).start()
 studio.render(replace(job_for("box", "published"), size=512, samples=4096), box_glb())
 """
 
@@ -38,8 +42,6 @@ def test_a_studio_ends_amid_a_view_when_the_process_that_started_it_is_killed(sc
     assert parent.stdout is not None
     studio = psutil.Process(int(parent.stdout.readline()))
     log = next(scratch.glob(f"{SCRATCH}*/log.txt"))
-    while "Fra:" not in log.read_text():  # It renders.
-        time.sleep(0.1)
     parent.kill()
     parent.wait()
     assert psutil.wait_procs([studio], timeout=30)[1] == []
