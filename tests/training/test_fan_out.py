@@ -1,118 +1,184 @@
-"""Jobs over studio processes that die, hang and reject on purpose."""
+"""Jobs over Ray workers and studio processes that die, hang and reject on purpose."""
 
-import json
 import os
 import signal
 import sys
-import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from training.render import fan_out
-from training.render.fan_out import RenderJob, run
+from training.render.fan_out import MOST_LOSSES, Crew, FanOutError, render_all
+from training.render.job import RenderJob, time_limit
+from training.render.ray_session import Places, ray_session
+from training.render.views_folder import ViewsFolder
 
-# A studio that needs no Blender: what it does with a job is said by the job's name.
-STUDIO = """
-import json, os, pathlib, sys, time
-for line in sys.stdin:
-    job = json.loads(line)
-    name, output = pathlib.Path(job["source"]).stem, pathlib.Path(job["output"])
-    with open(output.parent / "starts.txt", "a") as file:
-        file.write(f"{name} {os.getpid()}\\n")
-    tried = output.with_suffix(".tried")
-    first, _ = not tried.exists(), tried.touch()
-    if name.startswith("dies") and (first or "always" in name):
-        sys.exit("out of memory")
-    if name.startswith("hangs"):
-        time.sleep(600)
-    if not name.startswith("blank"):
-        output.write_text("views")
-    print(json.dumps({"rejected": "nothing to see" if name.startswith("blank") else None}), flush=True)
-"""
+FAKE_STUDIO = Path(__file__).parent / "fake_studio.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Objects that fake studios render: where they lie, where their views go, what the studios tell of it."""
+
+    base: Path
+
+    def __post_init__(self) -> None:
+        for folder in ("objects", "diary"):
+            (self.base / folder).mkdir()
+
+    @property
+    def out(self) -> Path:
+        return self.base / "out"
+
+    def crew(self, studios: int) -> Crew:
+        command = (sys.executable, str(FAKE_STUDIO), str(self.base / "diary"))
+        return Crew(command, Places(studios, cpus=1, gpus=0))
+
+    def jobs(self, *names: str) -> list[RenderJob]:
+        for name in names:
+            (self.base / "objects" / f"{name}.glb").write_text(name)
+        return [
+            RenderJob(
+                name=name,
+                source=str(self.base / "objects" / f"{name}.glb"),
+                output=str(self.out / f"{name}.npz"),
+                sampling="published",
+                views=4,
+                size=32,
+                samples=1,
+                denoise=False,
+                seconds=60.0,
+            )
+            for name in names
+        ]
+
+    def run(self, jobs: list[RenderJob], crew: Crew, on_done: Callable[[], object] = lambda: None) -> ViewsFolder:
+        with ViewsFolder(self.out) as folder:
+            render_all(jobs, crew, folder, on_done)
+        return folder
+
+    def starts(self) -> list[tuple[str, int, int]]:
+        """Of each job that a studio began: its name, the studio's process, that one's worker."""
+        lines = (line.split() for line in (self.base / "diary" / "starts.txt").read_text().splitlines())
+        return [(name, int(studio), int(worker)) for name, studio, worker in lines]
+
+    def started(self) -> Counter[str]:
+        return Counter(name for name, _, _ in self.starts())
+
+    def arrived(self) -> dict[str, str]:
+        return {path.stem: path.read_text() for path in self.out.glob("*.npz")}
+
+
+def views_of(jobs: list[RenderJob]) -> dict[str, str]:
+    return {job.name: f"views of {job.name}" for job in jobs}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_of_our_own() -> Iterator[None]:
+    with ray_session(None, 2):
+        yield
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> list[str]:
-    script = tmp_path / "studio.py"
-    script.write_text(STUDIO)
-    return [sys.executable, str(script)]
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
 
 
-def jobs_for(folder: Path, *names: str) -> list[RenderJob]:
-    folder.mkdir(exist_ok=True)
-    return [RenderJob(f"{name}.glb", str(folder / f"{name}.npz"), "published", 4, 32, 1) for name in names]
+def test_all_objects_arrive_once_from_several_processes(bench: Bench) -> None:
+    jobs = bench.jobs(*(f"slow{number}" for number in range(6)))
+    ticks: list[int] = []
+    folder = bench.run(jobs, bench.crew(2), lambda: ticks.append(1))
+    assert folder.failures == [] and len(ticks) == 6
+    assert bench.arrived() == views_of(jobs)
+    assert set(bench.started().values()) == {1}
+    assert len({studio for _, studio, _ in bench.starts()}) == 2
 
 
-def starts(folder: Path) -> list[str]:
-    return [line.split()[0] for line in (folder / "starts.txt").read_text().splitlines()]
-
-
-def test_all_jobs_are_done_once_by_several_processes(tmp_path: Path, command: list[str]) -> None:
-    jobs = jobs_for(tmp_path / "out", *(f"good{number}" for number in range(12)))
-    ticks = []
-    assert run(jobs, command, tmp_path / "out", 2, 60, lambda: ticks.append(1)) == []
-    assert all(Path(job.output).exists() for job in jobs)
-    assert sorted(starts(tmp_path / "out")) == sorted(job.name for job in jobs) and len(ticks) == 12
-
-
-def test_a_second_run_does_only_what_is_missing(tmp_path: Path, command: list[str]) -> None:
-    jobs = jobs_for(tmp_path / "out", "good1", "good2", "blank")
-    run(jobs, command, tmp_path / "out", 1, 60)
+def test_a_second_run_does_only_what_is_missing(bench: Bench) -> None:
+    jobs = bench.jobs("good1", "good2", "blank")
+    bench.run(jobs, bench.crew(1))
     Path(jobs[1].output).unlink()
-    (tmp_path / "out" / "starts.txt").unlink()
-    run(jobs, command, tmp_path / "out", 1, 60)
-    assert starts(tmp_path / "out") == ["good2"]
+    bench.run(jobs, bench.crew(1))
+    assert bench.started() == {"good1": 1, "good2": 2, "blank": 1}
 
 
-def test_a_job_that_kills_its_studio_is_tried_once_more_in_a_fresh_one(tmp_path: Path, command: list[str]) -> None:
-    jobs = jobs_for(tmp_path / "out", "dies_once", "good")
-    assert run(jobs, command, tmp_path / "out", 1, 60) == []
-    assert starts(tmp_path / "out") == ["dies_once", "dies_once", "good"]
+def test_an_object_that_kills_its_studio_is_tried_once_more_in_a_fresh_one(bench: Bench) -> None:
+    jobs = bench.jobs("good", "dies_once")
+    assert bench.run(jobs, bench.crew(1)).failures == []
+    assert bench.arrived() == views_of(jobs)
+    names, studios, _ = zip(*bench.starts(), strict=True)
+    assert names == ("good", "dies_once", "dies_once") and studios[0] == studios[1] != studios[2]
 
 
-def test_a_job_that_always_dies_is_recorded_with_the_studio_s_last_words(tmp_path: Path, command: list[str]) -> None:
-    jobs = jobs_for(tmp_path / "out", "dies_always", "good")
-    (failure,) = run(jobs, command, tmp_path / "out", 1, 60)
-    assert failure.name == "dies_always"
-    assert "status 1" in failure.reason and "out of memory" in failure.reason
-    assert Path(jobs[1].output).exists()
-    (entry,) = json.loads((tmp_path / "out" / fan_out.FAILURES).read_text())
-    assert entry == {"name": failure.name, "reason": failure.reason}
+def test_an_object_that_always_dies_is_recorded_with_its_stage_and_the_studio_s_last_words(bench: Bench) -> None:
+    jobs = bench.jobs("dies_always", "good")
+    (failure,) = bench.run(jobs, bench.crew(1)).failures
+    assert (failure.name, failure.stage) == ("dies_always", "render")
+    assert "status 1" in failure.reason and failure.stderr == "out of memory"
+    assert bench.started() == {"dies_always": 2, "good": 1}
+    assert ViewsFolder(bench.out).failures == [failure]  # On the disk, too.
 
 
-def test_a_job_that_takes_too_long_is_killed_and_recorded(tmp_path: Path, command: list[str]) -> None:
-    jobs = jobs_for(tmp_path / "out", "hangs", "good")
-    (failure,) = run(jobs, command, tmp_path / "out", 1, 1.0)
-    assert failure.name == "hangs" and "longer than 1 s" in failure.reason
-    assert Path(jobs[1].output).exists()
+def test_an_object_that_takes_too_long_is_killed_and_recorded(bench: Bench) -> None:
+    hanging, good = bench.jobs("hangs", "good")
+    (failure,) = bench.run([replace(hanging, seconds=1.0), good], bench.crew(1)).failures
+    assert (failure.name, failure.stage) == ("hangs", "render") and "longer than 1 s" in failure.reason
+    assert bench.arrived() == views_of([good])
 
 
-def test_a_rejected_object_is_recorded_and_not_tried_again(tmp_path: Path, command: list[str]) -> None:
-    (failure,) = run(jobs_for(tmp_path / "out", "blank"), command, tmp_path / "out", 1, 60)
+def test_a_rejected_object_is_recorded_and_not_tried_again(bench: Bench) -> None:
+    (failure,) = bench.run(bench.jobs("blank"), bench.crew(1)).failures
     assert (failure.name, failure.reason) == ("blank", "nothing to see")
-    assert starts(tmp_path / "out") == ["blank"]
+    assert bench.started() == {"blank": 1} and bench.arrived() == {}
 
 
-def test_ctrl_c_finishes_the_object_in_hand_and_blames_none(tmp_path: Path, command: list[str]) -> None:
-    jobs = jobs_for(tmp_path / "out", "good1", "good2", "good3")
-
-    def press() -> None:
-        if len(starts(tmp_path / "out")) == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
-
-    with pytest.raises(KeyboardInterrupt):
-        run(jobs, command, tmp_path / "out", 1, 60, press)
-    assert Path(jobs[0].output).exists() and not Path(jobs[2].output).exists()
-    assert run(jobs, command, tmp_path / "out", 1, 60) == []
-    assert sorted(starts(tmp_path / "out")) == ["good1", "good2", "good3"]
+def test_an_object_that_cannot_be_read_is_recorded(bench: Bench) -> None:
+    lost, good = bench.jobs("lost", "good")
+    Path(lost.source).unlink()
+    (failure,) = bench.run([lost, good], bench.crew(1)).failures
+    assert (failure.name, failure.stage) == ("lost", "read") and "No such file" in failure.reason
+    assert bench.arrived() == views_of([good])
 
 
-def test_processes_are_renewed_after_some_objects(
-    tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fan_out, "OBJECTS_PER_PROCESS", 2)
-    run(jobs_for(tmp_path / "out", "good1", "good2", "good3"), command, tmp_path / "out", 1, 60)
-    processes = [line.split()[1] for line in (tmp_path / "out" / "starts.txt").read_text().splitlines()]
-    assert processes[0] == processes[1] != processes[2]
+def test_studios_are_renewed_after_some_objects(bench: Bench) -> None:
+    bench.run(bench.jobs("good1", "good2", "good3"), replace(bench.crew(1), objects_per_process=2))
+    studios = [studio for _, studio, _ in bench.starts()]
+    assert studios[0] == studios[1] != studios[2]
+
+
+def test_a_worker_that_dies_costs_one_more_run_of_what_it_had_in_hand(bench: Bench) -> None:
+    jobs = bench.jobs(*(f"slow{number}" for number in range(8)))
+    killed: list[str] = []
+
+    def kill_the_other_worker() -> None:
+        if not killed and len(bench.starts()) > 2:
+            name, _, worker = bench.starts()[-1]
+            killed.append(name)
+            os.kill(worker, signal.SIGKILL)
+
+    assert bench.run(jobs, bench.crew(2), kill_the_other_worker).failures == []
+    assert bench.arrived() == views_of(jobs)
+    assert bench.started() - Counter(job.name for job in jobs) == Counter(killed)
+
+
+def test_an_object_that_kills_its_workers_is_given_up(bench: Bench) -> None:
+    jobs = bench.jobs("kills_its_worker", "good")
+    (failure,) = bench.run(jobs, bench.crew(1)).failures
+    assert (failure.name, failure.stage) == ("kills_its_worker", "worker")
+    assert bench.started() == {"kills_its_worker": 1 + MOST_LOSSES, "good": 1}
+
+
+def test_studios_that_never_start_end_the_run_and_blame_no_object(bench: Bench) -> None:
+    jobs = bench.jobs("good1", "good2")
+    (bench.base / "diary" / "broken").touch()
+    with pytest.raises(FanOutError, match="no studio can be started.*\n?.*this machine has no Blender"):
+        bench.run(jobs, bench.crew(2))
+    (bench.base / "diary" / "broken").unlink()
+    assert bench.run(jobs, bench.crew(2)).failures == []
+    assert bench.arrived() == views_of(jobs)
+
+
+def test_the_time_limit_grows_with_what_is_rendered() -> None:
+    assert time_limit(32, 512, 16) == pytest.approx(60 + 32 * 512 * 512 * 16 / 200_000)

@@ -1,24 +1,38 @@
 """Render a folder of GLB objects into a folder of posed views, one .npz an object.
 
     python -m training.render --source OBJECTS --out data/views/train --python PYTHON_WITH_BPY
+    python -m training.render --source OBJECTS --out data/views/robust --sampling robust ...
     python -m training.render --source OBJECTS --out data/views/val --sampling protocol --samples 64 ...
 
-Run it again after any interruption: objects that have their file are skipped, as are those in OUT/failures.json.
+On a cluster (each node has this checkout and PYTHON_WITH_BPY at the same paths; objects and views are here only):
+
+    ray start --head                    # on one node; then on the others what it says
+    python -m training.render --address auto --source OBJECTS --out data/views/train --python PYTHON_WITH_BPY
+
+Run it again after any interruption: objects that have their file are skipped, as are those in OUT/failures.jsonl,
+which names what was left out, the stage, the reason and the studio's last words. To try them again, delete that file.
 """
 
+import logging
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from . import fan_out
+from lvsm_engine.errors import LvsmError
 
-# The slowest of 490 objects took well under a minute at 128 px on a busy core.
-SECONDS_PER_VIEW = 15.0
+from .devices import Device
+from .fan_out import Crew, render_all
+from .job import RenderJob, time_limit
+from .ray_session import plan_places, ray_session
+from .views_folder import ViewsFolder
 
 
 @dataclass(frozen=True)
@@ -28,11 +42,15 @@ class Options:
     source: Path  # Folder of .glb files.
     out: Path  # Folder for one .npz an object.
     python: Path  # A Python that has the bpy module.
-    sampling: Literal["published", "varied", "protocol"] = "published"  # Where the cameras stand.
-    views: int = 24  # A view count; "protocol" has its own 26.
-    size: int = 128  # Pixels a side.
-    samples: int = 16  # Cycles samples a pixel.
-    processes: int = 2  # One thread each.
+    sampling: Literal["published", "robust", "protocol"] = "published"  # Where the cameras stand, and in what light.
+    views: int = 32  # A view count; "protocol" has its own.
+    size: int = 512  # Pixels a side.
+    samples: int = 16  # Cycles samples a pixel; 16 to 32.
+    denoise: bool = False  # On a CPU it takes longer than four times the samples.
+    device: Device = "auto"  # OptiX or CUDA where there is a card, else the CPU.
+    processes: int | None = None  # Studios at once; else one for each CPU. On a card they share it.
+    address: str | None = None  # Of a Ray cluster ("auto", HOST:6379); else Ray is started here, on loopback.
+    seconds: float | None = None  # An object's time limit; else ten times what one core of 2020 takes.
     limit: int | None = None  # Only the first objects, in the order of their names.
 
 
@@ -44,27 +62,49 @@ def main(options: Options) -> int:
     if subprocess.run([options.python, "-c", "import bpy"], capture_output=True).returncode != 0:
         print(f"{options.python} cannot import bpy: give a Python that has it (pip install bpy).", file=sys.stderr)
         return 2
-    options.out.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        fan_out.RenderJob(
-            source=str(path.resolve()),
-            output=str((options.out / f"{path.stem}.npz").resolve()),
-            sampling=options.sampling,
-            views=options.views,
-            size=options.size,
-            samples=options.samples,
-        )
-        for path in objects
-    ]
-    # Not resolved: a virtual environment's python is a link, and is found by the link's place.
-    command = [str(options.python.absolute()), "-m", "training.render.studio"]
-    with tqdm(total=len(jobs), unit="object") as bar:
-        bar.update(sum(Path(job.output).exists() for job in jobs))
-        seconds = options.views * SECONDS_PER_VIEW
-        failures = fan_out.run(jobs, command, options.out, options.processes, seconds, bar.update)
-    for failure in failures:
-        print(f"left out: {failure.name}: {failure.reason}", file=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        with ViewsFolder(options.out) as folder:
+            jobs = [_job(options, path) for path in objects]
+            _render(options, [job for job in jobs if job.name not in folder], len(jobs), folder)
+            for failure in folder.failures:
+                print(f"left out: {failure.name}: {failure.stage}: {failure.reason}", file=sys.stderr)
+    except LvsmError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted: run the same command again to go on.", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
+
+
+def _render(options: Options, jobs: Sequence[RenderJob], total: int, folder: ViewsFolder) -> None:
+    """Render what is left of `total` objects."""
+    if not jobs:
+        return
+    # Not resolved: a virtual environment's python is a link, and is found by the link's place.
+    command = (str(options.python.absolute()), "-m", "training.render.studio", "--device", options.device)
+    with ray_session(options.address, options.processes):
+        import ray
+
+        resources = ray.cluster_resources()
+        places = plan_places(options.processes, options.device, resources["CPU"], resources.get("GPU", 0))
+        with logging_redirect_tqdm(), tqdm(total=total, initial=total - len(jobs), unit="object") as bar:
+            render_all(jobs, Crew(command, places), folder, bar.update)
+
+
+def _job(options: Options, path: Path) -> RenderJob:
+    return RenderJob(
+        name=path.stem,
+        source=str(path.resolve()),
+        output=str((options.out / f"{path.stem}.npz").resolve()),
+        sampling=options.sampling,
+        views=options.views,
+        size=options.size,
+        samples=options.samples,
+        denoise=options.denoise,
+        seconds=options.seconds or time_limit(options.views, options.size, options.samples),
+    )
 
 
 if __name__ == "__main__":

@@ -29,17 +29,21 @@ class CameraSampling:
     distance: from the origin, at a field of view of 50 degrees; at another one the camera moves so that
     the object keeps its size in the image. elevation: above the horizon; directions are uniform over that part of
     the sphere. aim_jitter: how far from the origin the optical axis passes, standard deviation per axis.
+    roll_jitter: degrees that the camera is turned around its optical axis, standard deviation.
     """
 
     field_of_view: tuple[float, float]
     distance: tuple[float, float] = (1.5, 2.8)
     elevation: tuple[float, float] = (-30.0, 80.0)
     aim_jitter: float = 0.03
+    roll_jitter: float = 0.0
 
 
 SAMPLINGS = {
     "published": CameraSampling(field_of_view=(PUBLISHED_FIELD_OF_VIEW, PUBLISHED_FIELD_OF_VIEW)),
-    "varied": CameraSampling(field_of_view=(30.0, 60.0)),
+    "varied": CameraSampling(field_of_view=(30.0, 60.0)),  # Of procedural scenes.
+    # As people hold cameras: from a short telephoto lens to a wide one, not quite at the object, not quite level.
+    "robust": CameraSampling(field_of_view=(25.0, 70.0), aim_jitter=0.08, roll_jitter=10.0),
 }
 
 
@@ -55,6 +59,14 @@ def look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
     pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=-1)
     pose[:3, 3] = position
     return pose
+
+
+def rolled(camera_to_world: np.ndarray, degrees: float) -> np.ndarray:
+    """A pose (4, 4) turned around its optical axis, clockwise as the photographer sees it."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.eye(4)
+    turn[:2, :2] = [[cosine, -sine], [sine, cosine]]
+    return camera_to_world @ turn
 
 
 def on_sphere(elevation: float, azimuth: float, distance: float) -> np.ndarray:
@@ -80,7 +92,10 @@ def sample_cameras(generator: np.random.Generator, sampling: CameraSampling, vie
         distance /= _half_width(field_of_view)
         position = on_sphere(elevation, generator.uniform(0.0, 360.0), distance)
         target = generator.normal(scale=sampling.aim_jitter, size=3)
-        cameras.append(_square_camera(look_at(position, target), field_of_view, size))
+        pose = look_at(position, target)
+        if sampling.roll_jitter > 0:  # Drawn only where it is used: the other samplings keep their cameras.
+            pose = rolled(pose, generator.normal(scale=sampling.roll_jitter))
+        cameras.append(_square_camera(pose, field_of_view, size))
     return cameras
 
 

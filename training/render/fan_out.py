@@ -1,197 +1,240 @@
-"""Many objects over a few studio processes: time limits, retries, and a record of what failed.
+"""Many objects over many studios, by Ray: every object's views arrive exactly once, whatever dies.
 
-Knows nothing of Blender: a studio is any command that reads one job a line (JSON) on stdin and
-answers each with one line {"rejected": reason or null} on stdout. A job is done when its output file exists, and
-a studio gives it that name last, so that a run that was killed goes on where it stopped.
+Each worker (a Ray actor) owns one studio process. It gets a job with the bytes of the GLB and gives back the bytes of
+the .npz, so that a cluster needs no common disk; nodes need this package and the studio's Python at the same paths.
+A worker has one object in hand, no more: what is in flight is bounded by the number of workers, and a worker or node
+that dies costs one more run of that object. Only this process writes the results.
+
+Knows nothing of Blender. Ray must be initialised (ray_session).
 """
 
-import json
-import os
-import subprocess
-import tempfile
-import threading
-import time
+import logging
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import IO
+from typing import Any
+
+from lvsm_engine.errors import LvsmError
+
+from .job import RenderJob
+from .ray_session import Places
+from .rejection import RejectedError
+from .studio_process import StudioError, StudioProcess
+from .views_folder import Failure, ViewsFolder
 
 # Blender's memory creeps up with every imported object.
 OBJECTS_PER_PROCESS = 50
-FAILURES = "failures.json"
+MOST_TRIES = 2  # Studios that may fail at an object, the second a fresh one.
+MOST_LOSSES = 3  # Workers that may die with an object in hand: mostly not its fault, but memory may be.
+MOST_FAILED_STARTS = 3  # In a row; then a worker's place is given up.
+SECONDS_OF_PATIENCE = 60.0
+SECONDS_TO_CLOSE = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class FanOutError(LvsmError):
+    """No studio can be started, so that nothing can be rendered."""
 
 
 @dataclass(frozen=True, slots=True)
-class RenderJob:
-    """One object to render: a GLB file, the file to write, and what its views shall be.
+class Crew:
+    """Who renders. command: starts a studio, as studio_process asks for. objects_per_process: then it is renewed."""
 
-    sampling: a name that training.render.cameras.cameras_for knows. size: pixels a side. samples: of Cycles, a pixel.
-    """
-
-    source: str
-    output: str
-    sampling: str
-    views: int
-    size: int
-    samples: int
-
-    @property
-    def name(self) -> str:
-        return Path(self.source).stem
+    command: tuple[str, ...]
+    places: Places
+    objects_per_process: int = OBJECTS_PER_PROCESS
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """Why an object is left out: what the studio said, or how it ended."""
+class Outcome:
+    """What a worker says of an object: its views (an .npz), or why there are none and whether to try again."""
 
-    name: str
-    reason: str
+    views: bytes = b""
+    failure: Failure | None = None
+    is_final: bool = True
 
 
-def run(
-    jobs: Sequence[RenderJob],
-    command: Sequence[str],
-    folder: Path,
-    processes: int,
-    seconds_per_job: float,
-    on_done: Callable[[], object] = lambda: None,
-) -> list[Failure]:
-    """Do all jobs that have no output yet and are not in FOLDER/failures.json; return all failures of that file.
+class Worker:
+    """What runs on a node, as a Ray actor: one studio at a time."""
 
-    A job that kills its studio or exceeds its time is tried once more in a fresh process. A job that the studio
-    rejects (a blank render) is not. `on_done` is called after each job.
-    """
-    record = FailureRecord(folder / FAILURES)
-    queue: SimpleQueue[RenderJob] = SimpleQueue()
-    for job in jobs:
-        if not Path(job.output).exists() and job.name not in record.names():
-            queue.put(job)
-    with ThreadPoolExecutor(processes) as pool:
-        workers = [pool.submit(_work, queue, command, seconds_per_job, record, on_done) for _ in range(processes)]
+    def __init__(self, command: Sequence[str], objects_per_process: int) -> None:
+        self._command, self._objects_per_process = command, objects_per_process
+        self._studio: StudioProcess | None = None
+
+    def start(self) -> str:
+        """Start the studio, and return what it says of itself. Raises StudioStartError."""
+        if self._studio is None:
+            self._studio = StudioProcess(self._command)
+        return self._studio.description
+
+    def render(self, job: RenderJob, glb: bytes) -> Outcome:
+        """Render an object; after one that the studio died of, in a new studio. Raises StudioStartError."""
+        if self._studio is not None and self._studio.jobs >= self._objects_per_process:
+            self.close()
+        self.start()
+        assert self._studio is not None
         try:
-            for worker in workers:
-                worker.result()
-        except KeyboardInterrupt:
-            _drain(queue)  # The pool's exit waits for the objects in hand.
-            raise
-    return record.failures
-
-
-class FailureRecord:
-    """The file of failures, kept whole at every moment."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self.failures = [Failure(**entry) for entry in json.loads(path.read_text())] if path.exists() else []
-
-    def names(self) -> set[str]:
-        return {failure.name for failure in self.failures}
-
-    def add(self, failure: Failure) -> None:
-        with self._lock:
-            self.failures.append(failure)
-            partial = self._path.with_suffix(".partial")
-            partial.write_text(json.dumps([asdict(entry) for entry in self.failures], indent=1))
-            os.replace(partial, self._path)
-
-
-class Studio:
-    """One process that does jobs one after the other."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self.jobs = 0
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
-        # In a session of its own: Ctrl-C is for the fan-out, which lets the object in hand be finished.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            start_new_session=True,
-        )
-
-    def do(self, job: RenderJob, seconds: float) -> str | None:
-        """None when the job is done, else why it is rejected. Raises StudioError when the process dies or dawdles."""
-        self.jobs += 1
-        assert self._process.stdin is not None and self._process.stdout is not None
-        alarm = threading.Timer(seconds, self._process.kill)
-        started = time.monotonic()
-        alarm.start()
-        try:
-            self._process.stdin.write(json.dumps(asdict(job)) + "\n")
-            self._process.stdin.flush()
-            reply = self._process.stdout.readline()
-        except BrokenPipeError:
-            reply = ""
-        finally:
-            alarm.cancel()
-        if not reply:
-            status = self._process.wait()
-            if time.monotonic() - started >= seconds:
-                raise StudioError(f"took longer than {seconds:g} s")
-            raise StudioError(f"the studio ended with status {status}: {self._last_words()}")
-        return json.loads(reply)["rejected"]
+            return Outcome(views=self._studio.render(job, glb))
+        except RejectedError as error:
+            return Outcome(failure=Failure(job.name, self._studio.stage, str(error)))
+        except StudioError as error:
+            self.close()
+            return Outcome(failure=Failure(job.name, error.stage, error.reason, error.stderr), is_final=False)
 
     def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
-            self._process.stdin.close()
-            self._process.wait(timeout=10)
-        except (BrokenPipeError, subprocess.TimeoutExpired):
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
-        self._log.close()
-
-    def _last_words(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace").strip()[-500:]
+        """End the studio, if there is one."""
+        if self._studio is not None:
+            self._studio.close()
+            self._studio = None
 
 
-class StudioError(Exception):
-    """A studio process that died or had to be killed."""
+@dataclass(slots=True)
+class _Order:
+    """A job on its way, and what went wrong with it."""
+
+    job: RenderJob
+    tries: int = 0
+    losses: int = 0
 
 
-def _next(queue: SimpleQueue[RenderJob]) -> RenderJob | None:
-    try:
-        return queue.get_nowait()
-    except Empty:
-        return None
+@dataclass(slots=True)
+class _Place:
+    """Where a worker is: starting, at work on an order, or idle."""
+
+    actor: Any = None
+    order: _Order | None = None
+    failed_starts: int = 0
 
 
-def _drain(queue: SimpleQueue[RenderJob]) -> None:
-    while _next(queue):
-        pass
-
-
-def _work(
-    queue: SimpleQueue[RenderJob],
-    command: Sequence[str],
-    seconds: float,
-    record: FailureRecord,
-    on_done: Callable[[], object],
+def render_all(
+    jobs: Sequence[RenderJob], crew: Crew, folder: ViewsFolder, on_done: Callable[[], object] = lambda: None
 ) -> None:
-    studio = None
-    while job := _next(queue):
-        for attempt in (1, 2):
-            if studio is None:
-                studio = Studio(command)
+    """Render all objects that `folder` does not have yet; each ends there, as a file or in the list of failures.
+
+    An object that kills its studio or exceeds its time is tried once more in a fresh process, one that is rejected is
+    not. `on_done` is called after each object. Raises FanOutError where no studio can be started.
+    """
+    missing = [job for job in jobs if job.name not in folder]
+    if missing:
+        _FanOut(missing, crew, folder, on_done).run()
+
+
+class _FanOut:
+    def __init__(
+        self, jobs: Sequence[RenderJob], crew: Crew, folder: ViewsFolder, on_done: Callable[[], object]
+    ) -> None:
+        import ray  # Here, since ray_session sets what it reads at its import.
+
+        self._ray = ray
+        places = crew.places
+        self._actors = ray.remote(Worker).options(num_cpus=places.cpus, num_gpus=places.gpus, max_restarts=0)
+        self._crew, self._folder, self._on_done = crew, folder, on_done
+        self._queue = deque(_Order(job) for job in jobs)
+        self._left = len(jobs)
+        self._places = [_Place() for _ in range(min(places.studios, len(jobs)))]
+        self._idle: list[_Place] = []
+        self._pending: dict[Any, _Place] = {}  # What is awaited of whom.
+        self._described = False
+
+    def run(self) -> None:
+        try:
+            for place in self._places:
+                self._hire(place)
+            while self._left:
+                ready, _ = self._ray.wait(list(self._pending), num_returns=1, timeout=SECONDS_OF_PATIENCE)
+                for reference in ready:
+                    self._take(reference)
+                if not ready and not any(place.order for place in self._pending.values()):
+                    _log.warning("no studio has started for %g s: Ray has no free place for one.", SECONDS_OF_PATIENCE)
+            closed = [place.actor.close.remote() for place in self._idle]
+            self._ray.wait(closed, num_returns=len(closed), timeout=SECONDS_TO_CLOSE)
+        finally:
+            for place in self._places:
+                if place.actor is not None:
+                    self._ray.kill(place.actor)
+
+    def _hire(self, place: _Place) -> None:
+        place.actor = self._actors.remote(self._crew.command, self._crew.objects_per_process)
+        self._pending[place.actor.start.remote()] = place
+
+    def _take(self, reference: Any) -> None:
+        """Take what a worker gives back, and give it the next object before anything else."""
+        place = self._pending.pop(reference)
+        order, place.order = place.order, None
+        try:
+            answer = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._lose(place, order, error)
+            return
+        place.failed_starts = 0
+        if order is None:
+            self._introduce(answer)
+            self._occupy(place)
+        elif answer.failure is not None and not answer.is_final and order.tries + 1 < MOST_TRIES:
+            order.tries += 1
+            self._queue.appendleft(order)  # For this worker, whose studio is gone: the next one is fresh.
+            self._occupy(place)
+        else:
+            self._occupy(place)
+            self._finish(order, answer)
+
+    def _lose(self, place: _Place, order: _Order | None, error: Exception) -> None:
+        """A worker died, or has no studio: what it had in hand is done again, and another worker takes its place."""
+        self._ray.kill(place.actor)
+        place.actor = None
+        if order is None:
+            place.failed_starts += 1
+        else:
+            order.losses += 1
+            if order.losses > MOST_LOSSES:
+                self._finish(order, Outcome(failure=Failure(order.job.name, "worker", _first_line(error))))
+            else:
+                self._requeue(order)
+        if place.failed_starts < MOST_FAILED_STARTS:
+            self._hire(place)
+        elif not self._pending and not self._idle:
+            raise FanOutError(f"no studio can be started: {_cause_of(error)}")
+
+    def _requeue(self, order: _Order) -> None:
+        self._queue.appendleft(order)
+        if self._idle:
+            self._occupy(self._idle.pop())
+
+    def _occupy(self, place: _Place) -> None:
+        """Give a worker the next object, or nothing to do."""
+        while self._queue:
+            order = self._queue.popleft()
             try:
-                reason = studio.do(job, seconds)
-                break
-            except StudioError as error:
-                reason = f"{error} (attempt {attempt})"
-                studio.close()
-                studio = None
-        if reason is not None:
-            record.add(Failure(job.name, reason))
-        if studio is not None and studio.jobs >= OBJECTS_PER_PROCESS:
-            studio.close()
-            studio = None
-        on_done()
-    if studio is not None:
-        studio.close()
+                glb = Path(order.job.source).read_bytes()
+            except OSError as error:
+                self._finish(order, Outcome(failure=Failure(order.job.name, "read", str(error))))
+                continue
+            place.order = order
+            self._pending[place.actor.render.remote(order.job, glb)] = place
+            return
+        self._idle.append(place)
+
+    def _finish(self, order: _Order, outcome: Outcome) -> None:
+        if outcome.failure is not None:
+            self._folder.fail(outcome.failure)
+        else:
+            self._folder.deliver(order.job.name, outcome.views)
+        self._left -= 1
+        self._on_done()
+
+    def _introduce(self, description: str) -> None:
+        """Say once what the studios are and on what they render."""
+        if not self._described:
+            _log.info("%d studios: %s", len(self._places), description)
+            self._described = True
+
+
+def _cause_of(error: Exception) -> str:
+    """What a worker raised, without Ray's own words around it."""
+    return str(getattr(error, "cause", error))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,50 @@
+"""The folder that views arrive in, after crashes and beside other runs."""
+
+from pathlib import Path
+
+import pytest
+
+from training.render.views_folder import FAILURES, Failure, ViewsFolder, ViewsFolderError
+
+
+def test_what_was_delivered_or_failed_is_known_to_the_next_run(tmp_path: Path) -> None:
+    failure = Failure("lamp", "render", "took longer than 1 s", "last words")
+    with ViewsFolder(tmp_path / "new" / "views") as folder:
+        folder.deliver("chair", b"views")
+        folder.fail(failure)
+        assert "chair" in folder and "lamp" in folder and "table" not in folder
+    with ViewsFolder(tmp_path / "new" / "views") as folder:
+        assert "chair" in folder and "lamp" in folder and "table" not in folder
+        assert folder.failures == [failure]
+
+
+def test_a_half_written_file_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    (tmp_path / "chair.npz.partial").write_bytes(b"vie")
+    with ViewsFolder(tmp_path) as folder:
+        assert "chair" not in folder
+        folder.deliver("chair", b"views")
+    assert (tmp_path / "chair.npz").read_bytes() == b"views" and not list(tmp_path.glob("*.partial"))
+
+
+def test_a_failure_whose_line_was_cut_by_a_crash_is_forgotten(tmp_path: Path) -> None:
+    with ViewsFolder(tmp_path) as folder:
+        folder.fail(Failure("lamp", "render", "one"))
+        folder.fail(Failure("chair", "render", "two"))
+    torn = (tmp_path / FAILURES).read_bytes()[:-5]
+    (tmp_path / FAILURES).write_bytes(torn)
+    with ViewsFolder(tmp_path) as folder:
+        assert "lamp" in folder and "chair" not in folder
+        folder.fail(Failure("chair", "render", "three"))
+    assert [failure.reason for failure in ViewsFolder(tmp_path).failures] == ["one", "three"]
+
+
+def test_a_list_of_failures_that_is_none_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / FAILURES).write_text('{"name": "lamp", "stage": "render", "reason": "one", "stderr": ""}\nnonsense\n')
+    with pytest.raises(ViewsFolderError, match=r"failures\.jsonl, line 2 is no failure"):
+        ViewsFolder(tmp_path)
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with ViewsFolder(tmp_path), pytest.raises(ViewsFolderError, match="is being filled by another run"):
+        ViewsFolder(tmp_path)
+    ViewsFolder(tmp_path)

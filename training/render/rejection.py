@@ -1,0 +1,42 @@
+"""Which objects give no useful views. Knows pictures and colours, nothing of Blender."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# Shares of a view that the subject covers: outside of these it teaches nothing.
+SMALLEST_SUBJECT, LARGEST_SUBJECT = 0.02, 0.95
+# Of linear base colours: what differs by less looks alike.
+LEAST_HUE, LEAST_CONTRAST = 0.02, 0.1
+
+
+class RejectedError(Exception):
+    """An object that gives no useful views, and why."""
+
+
+def check_base_colours(colours: Sequence[tuple[float, float, float]]) -> None:
+    """Raise RejectedError for untextured materials, of these linear colours, that are all of one grey.
+
+    Asked of the materials, not of the pictures: light and shade make no texture, and nothing is rendered in vain.
+    """
+    rgb = np.array(colours)
+    if np.ptp(rgb, axis=1).max() < LEAST_HUE and np.ptp(rgb) < LEAST_CONTRAST:
+        raise RejectedError("the subject is untextured grey")
+
+
+def check_images(images: np.ndarray) -> None:
+    """Raise RejectedError for views (V, S, S, 4) uint8 in which there is nothing to see.
+
+    An object stays if one view shows it well: swords and poles cover little of most views, and are worth having.
+    """
+    subject = images[..., 3] > 127
+    shares = subject.mean(axis=(1, 2))
+    if shares.max() == 0:
+        raise RejectedError("the views are blank")
+    if shares.max() < SMALLEST_SUBJECT:
+        raise RejectedError(f"the subject covers {shares.max():.1%} of the frame at most")
+    if shares.min() > LARGEST_SUBJECT:
+        raise RejectedError(f"the subject covers {shares.min():.1%} of the frame at least")
+    colours = images[subject][:, :3].astype(np.float32)
+    if colours.std(axis=0).max() < 1:
+        raise RejectedError("the subject has a single colour")
