@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.views import Views, ViewsError, contact_sheet, load_validation, read_scenes, resample
+from training.scene_views import ViewsError, resample
+from training.views import Views, contact_sheet, load_validation, read_scenes
 
 
 def write_object(folder: Path, name: str, views: int = 6, size: int = 8) -> None:
