@@ -1,8 +1,8 @@
 """A record: one object's views and whose the object is, as one safetensors buffer.
 
 Each view is a lossless WebP under "image.0000" and so on, (N,) uint8, so that only the views that are asked for are
-decoded; camera_to_world is (V, 4, 4) and fxfycxcy (V, 4), float64; the metadata hold name, size and the Origin's fields.
-Nothing in it can be executed. Knows nothing of files.
+decoded; camera_to_world is (V, 4, 4) and fxfycxcy (V, 4), float64; the metadata's "about" is JSON: name, size and the
+Origin's fields. Nothing in it can be executed; the same scene gives the same bytes. Knows nothing of files.
 
 Lossless WebP takes 62 to 70 % of a PNG's bytes and half of its time to decode, 1.8 ms against 3.3 to 4.1 (512 px
 renders of 16 samples, one core of an AMD EPYC Zen 2, 2026-11-25).
@@ -55,8 +55,9 @@ def encode_record(scene: StoredViews, origin: Origin, pool: ThreadPoolExecutor) 
     tensors = {_image_key(view): np.frombuffer(picture, np.uint8) for view, picture in enumerate(pictures)}
     tensors["camera_to_world"] = np.ascontiguousarray(scene.camera_to_world, dtype=np.float64)
     tensors["fxfycxcy"] = np.ascontiguousarray(scene.fxfycxcy, dtype=np.float64)
-    about = {"name": scene.name, "size": str(scene.images.shape[-2]), **dataclasses.asdict(origin)}
-    return safetensors.numpy.save(tensors, metadata=about)
+    about = {"name": scene.name, "size": scene.images.shape[-2], **dataclasses.asdict(origin)}
+    # One text: safetensors writes several in any order.
+    return safetensors.numpy.save(tensors, metadata={"about": json.dumps(about)})
 
 
 def decode_record(record: bytes, views: Sequence[int] | np.ndarray | None = None) -> StoredViews:
@@ -79,7 +80,7 @@ def decode_header(record: bytes) -> Header:
     length = int.from_bytes(record[:8], "little")
     try:
         tensors: dict[str, Any] = json.loads(record[8 : 8 + length])
-        about = tensors.pop("__metadata__")
+        about = json.loads(tensors.pop("__metadata__")["about"])
         origin = Origin(**{one.name: about[one.name] for one in dataclasses.fields(Origin)})
         views = sum(key.startswith("image.") for key in tensors)
         return Header(about["name"], views, int(about["size"]), origin)
