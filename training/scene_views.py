@@ -5,6 +5,7 @@ Reads the .npz files that training.render and training.procedural write: images 
 straight alpha. Knows nothing of folders, batches and shards.
 """
 
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ import numpy as np
 
 from lvsm_engine.errors import LvsmError
 
-UNREADABLE = (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error)
-"""What numpy and zipfile raise for a damaged .npz."""
+UNREADABLE = (OSError, KeyError, ValueError, EOFError, RuntimeError, MemoryError, BadZipFile, struct.error, zlib.error)
+"""What numpy and zipfile raise for a damaged .npz (found by damaging them at random)."""
 
 _CODES = np.arange(256) / 255
 _LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4)
