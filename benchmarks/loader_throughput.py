@@ -75,7 +75,7 @@ def main(options: Options) -> None:
 def measure(options: Options, workers: int) -> Speed:
     """Batches from a stream, after it has warmed up."""
     views = Views([(options.shards, 1.0)], options.size, seed=0, memory=0)
-    stream = views.stream(0, 10**9, options.scenes, INPUTS + TARGETS, workers=workers)
+    stream = views.stream(range(10**9), options.scenes, INPUTS + TARGETS, workers=workers)
     for _ in range(3):
         next(stream)
     wall, core = time.monotonic(), core_seconds()

@@ -27,8 +27,8 @@ from .sources import SceneSource, ShardSource, all_views, memory_of, open_source
 
 # 490 objects of 24 views and 6000 scenes of 12 are 5.1 GiB at 128 px; a machine has this for each of a few processes.
 DEFAULT_MEMORY = 8 * 2**30
-# Batches that each loading process keeps ready.
-BATCHES_AHEAD = 2
+# Batches that loading processes keep ready. Where a training step takes many, it should be as many.
+BATCHES_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,20 +70,19 @@ class Views:
         return _posed(self._draw(number, scenes, views))
 
     def stream(
-        self, first: int, last: int, scenes: int, views: int, process: int = 0, processes: int = 1, workers: int = 0
+        self, numbers: range, scenes: int, views: int, workers: int = 0, ahead: int = BATCHES_AHEAD
     ) -> Iterator[PosedImages]:
-        """The batches of steps first to last - 1, for one of several training processes that share the steps.
+        """The batches with these numbers, in their order, each the same whatever the number of workers.
 
-        Step s of process p is batch s * processes + p, whatever the number of workers. workers: loading processes,
-        which share this object's memory, work ahead, and end with the iterator; 0 loads in this process. Raises
-        ViewsError before the first batch where a scene has fewer views than are asked for, or memory does not suffice.
+        workers: loading processes, which share this object's memory, keep `ahead` batches ready in all (at least one
+        each), and end with the iterator; 0 loads in this process. Raises ViewsError before the first batch where a
+        scene has fewer views than are asked for, or memory does not suffice.
         """
         self._check_view_counts(views)
-        numbers = range(first * processes + process, last * processes + process, processes)
         if workers == 0:
             return (self.batch(number, scenes, views) for number in numbers)
         self._share_memory(workers)
-        return _from_workers(_Draw(self, scenes, views), numbers, workers)
+        return _from_workers(_Draw(self, scenes, views), numbers, workers, -(-ahead // workers))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": False}
@@ -191,7 +190,7 @@ class _Draw:
         return self.source._draw(int(number), self.scenes, self.views)
 
 
-def _from_workers(draw: _Draw, numbers: range, workers: int) -> Iterator[PosedImages]:
+def _from_workers(draw: _Draw, numbers: range, workers: int, ahead_each: int) -> Iterator[PosedImages]:
     """The batches in the order of their numbers, drawn by processes of Grain's; they end when the iterator does."""
     import grain  # Here, since it takes a second to import, and nothing else needs it.
 
@@ -201,7 +200,7 @@ def _from_workers(draw: _Draw, numbers: range, workers: int) -> Iterator[PosedIm
     by_pipe = grain.experimental.WithOptionsIterDataset(
         here, grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
     )
-    processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=BATCHES_AHEAD)
+    processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead_each)
     dataset = by_pipe.mp_prefetch(processes, worker_init_fn=_start_worker)
     iterator = iter(dataset)
     try:

@@ -285,22 +285,20 @@ def test_a_real_capture_of_distorted_photos_is_read(tmp_path: Path) -> None:
 # --- Streams ---
 
 
-def test_a_stream_is_the_batches_of_its_steps_for_each_process(packed) -> None:
+def test_a_stream_is_the_batches_of_its_numbers(packed) -> None:
     views = Views([(packed[1], 1.0)], 4, seed=0)
-    for process in (0, 1):
-        streamed = list(views.stream(2, 5, 3, 4, process=process, processes=2))
-        assert len(streamed) == 3
-        for step, batch in zip((2, 3, 4), streamed, strict=True):
-            assert_same(batch, views.batch(2 * step + process, 3, 4))
+    numbers = range(5, 14, 3)
+    for number, batch in zip(numbers, views.stream(numbers, 3, 4), strict=True):
+        assert_same(batch, views.batch(number, 3, 4))
 
 
 def test_loading_processes_give_the_same_batches_resume_anywhere_and_end_with_the_stream(
     packed, tmp_path: Path
 ) -> None:
     mixture = [(packed[1], 2.0), (packed[0], 1.0), (write_capture(tmp_path / "corner", height=32, width=32), 1.0)]
-    here = list(Views(mixture, 8, seed=5).stream(3, 10, 4, 4, process=1, processes=2))
+    here = list(Views(mixture, 8, seed=5).stream(range(7, 21, 2), 4, 4))
     views = Views(mixture, 8, seed=5)
-    stream = views.stream(5, 1000, 4, 4, process=1, processes=2, workers=2)  # resumed at step 5
+    stream = views.stream(range(11, 2001, 2), 4, 4, workers=2)  # resumed two batches later
     for batch in here[2:]:
         assert_same(next(stream), batch)
     assert len(multiprocessing.active_children()) == 2
@@ -313,7 +311,7 @@ def test_a_loading_process_hands_on_what_is_wrong(packed) -> None:
     for shard in shard_files(packed[1]):
         shard.write_bytes(shard.read_bytes()[:1000])
     with pytest.raises(ViewsError, match="is damaged"):
-        next(views.stream(0, 1000, 2, 2, workers=1))
+        next(views.stream(range(1000), 2, 2, workers=1))
     assert multiprocessing.active_children() == []
 
 
@@ -323,7 +321,7 @@ def test_loading_processes_do_not_outlive_a_trainer_that_is_killed(packed, tmp_p
         "import multiprocessing, time\n"
         "from training.views import Views\n"
         "if __name__ == '__main__':\n"
-        f"    stream = Views([({str(packed[1])!r}, 1.0)], 4, seed=0).stream(0, 1000, 2, 2, workers=1)\n"
+        f"    stream = Views([({str(packed[1])!r}, 1.0)], 4, seed=0).stream(range(1000), 2, 2, workers=1)\n"
         "    next(stream)\n"
         "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
         "    time.sleep(600)\n"
@@ -345,14 +343,14 @@ def test_a_stream_refuses_a_scene_with_too_few_views_before_its_first_batch(pack
     write_noise(tmp_path / "few", "a", "b")
     write_noise(tmp_path / "few", "stool", views=3)
     with pytest.raises(ViewsError, match="stool has 3 views, 4 are asked for"):
-        Views([(packed[1], 1.0), (tmp_path / "few", 1.0)], 4, seed=0).stream(0, 10, 2, 4)
+        Views([(packed[1], 1.0), (tmp_path / "few", 1.0)], 4, seed=0).stream(range(10), 2, 4)
 
 
 def test_loading_processes_share_the_memory(packed) -> None:
     whole = 4 * 6 * 4 * 4 * 4
     with pytest.raises(ViewsError, match="pack them with training.shards"):
-        Views([(packed[0], 1.0)], 4, seed=0, memory=2 * whole - 1).stream(0, 10, 2, 4, workers=2)
+        Views([(packed[0], 1.0)], 4, seed=0, memory=2 * whole - 1).stream(range(10), 2, 4, workers=2)
     views = Views([(packed[1], 1.0)], 4, seed=0, memory=2 * whole - 1)
     assert [source.keep for source in views._sources if isinstance(source, ShardSource)] == [True]
-    views.stream(0, 10, 2, 4, workers=2)
+    views.stream(range(10), 2, 4, workers=2)
     assert [source.keep for source in views._sources if isinstance(source, ShardSource)] == [False]
