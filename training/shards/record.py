@@ -4,8 +4,7 @@ Each view is a lossless WebP under "image.0000" and so on, (N,) uint8, so that o
 decoded; camera_to_world is (V, 4, 4) and fxfycxcy (V, 4), float64; the metadata's "about" is JSON: name, size and the
 Origin's fields. Nothing in it can be executed; the same scene gives the same bytes. Knows nothing of files.
 
-Lossless WebP takes 62 to 70 % of a PNG's bytes and half of its time to decode, 1.8 ms against 3.3 to 4.1 (512 px
-renders of 16 samples, one core of an AMD EPYC Zen 2, 2026-11-25).
+Lossless WebP takes 60 to 71 % of a PNG's bytes and half of its time to decode (benchmarks/loader_throughput.md).
 """
 
 import dataclasses
