@@ -1,45 +1,34 @@
-"""Batches of posed views, from the folders that training.render and training.procedural write.
+"""Batches of posed views, drawn from weighted folders: .npz views, shards and posed captures (training/sources.py).
 
     python -m training.views data/views/train --sheet sheet.png         # look at what is in a folder
 
-A folder holds .npz files of one scene (images (V, S, S, 3 or 4), camera_to_world (V, 4, 4), fxfycxcy (V, 4)) or of
-many (one axis more). Images are uint8, sRGB-encoded, a fourth channel straight alpha. Knows nothing of the model.
+Batch `number` is a function of the folders, the seed and `number` alone, whichever process makes it: a run that is
+resumed at any step sees the same bytes. Knows nothing of the model.
 """
 
+import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import tyro
 from PIL import Image
 from torch import Tensor
 
-from lvsm_engine.errors import LvsmError
+from .scene_views import SceneViews, ViewsError
+from .sources import SceneSource, ShardSource, all_views, memory_of, open_source
 
-_CODES = np.arange(256) / 255
-_LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-class ViewsError(LvsmError):
-    """A folder of views cannot be used."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SceneViews:
-    """One scene at one image size, in memory.
-
-    images: (V, S, S, 3) uint8, sRGB-encoded, over white. alpha: (V, S, S) uint8, 255 where the subject is.
-    camera_to_world: (V, 4, 4) float64, OpenCV axes. fxfycxcy: (V, 4) float64, pixels of these images.
-    """
-
-    name: str
-    images: np.ndarray
-    alpha: np.ndarray
-    camera_to_world: np.ndarray
-    fxfycxcy: np.ndarray
+# 490 objects of 24 views and 6000 scenes of 12 are 5.1 GiB at 128 px; a machine has this for each of a few processes.
+DEFAULT_MEMORY = 8 * 2**30
+# Batches that loading processes keep ready. Where a training step takes many, it should be as many.
+BATCHES_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,117 +44,192 @@ class PosedImages:
 
 
 class Views:
-    """Random batches from weighted folders, all of them kept in memory at one image size.
+    """Random batches from weighted folders at one image size.
 
-    sources: (folder, weight) pairs; each scene of a batch comes from a folder with odds in proportion to its weight.
-    Raises ViewsError for an empty or unreadable folder, or one whose images are not a multiple of `size`.
+    sources: (path, weight) pairs; each scene of a batch comes from a path with odds in proportion to its weight.
+    memory: bytes of views that a process may keep. Views of .npz files and captures are kept; those of shards are if
+    all of them fit into what is left, else decoded whenever they are drawn.
+    Raises ViewsError for a path without views, one whose images are not a multiple of `size`, and for more .npz files
+    and photos than fit into memory.
     """
 
-    def __init__(self, sources: Sequence[tuple[str | Path, float]], size: int, seed: int) -> None:
+    def __init__(
+        self, sources: Sequence[tuple[str | Path, float]], size: int, seed: int, memory: int = DEFAULT_MEMORY
+    ) -> None:
         self.size = size
         self._seed = seed
-        self._folders = [list(read_scenes(Path(folder), size)) for folder, _ in sources]
+        self._sources = [open_source(Path(path), size) for path, _ in sources]
         weights = np.array([weight for _, weight in sources], dtype=np.float64)
         self._odds = weights / weights.sum()
+        self._memory = memory
+        self._share_memory(1)
+        self._loaded = False
 
     def batch(self, number: int, scenes: int, views: int) -> PosedImages:
-        """Batch `number`: scenes with different views each, a function of the seed and `number` alone."""
+        """Batch `number`: scenes with different views each. Raises ViewsError for a scene with too few of them."""
+        return _posed(self._draw(number, scenes, views))
+
+    def stream(
+        self, numbers: range, scenes: int, views: int, workers: int = 0, ahead: int = BATCHES_AHEAD
+    ) -> Iterator[PosedImages]:
+        """The batches with these numbers, in their order, each the same whatever the number of workers.
+
+        workers: loading processes, which share this object's memory, keep `ahead` batches ready in all (at least one
+        each), and end with the iterator; 0 loads in this process. Raises ViewsError before the first batch where a
+        scene has fewer views than are asked for, or memory does not suffice.
+        """
+        self._check_view_counts(views)
+        if workers == 0:
+            return (self.batch(number, scenes, views) for number in numbers)
+        self._share_memory(workers)
+        return _from_workers(_Draw(self, scenes, views), numbers, workers, -(-ahead // workers))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_loaded": False}
+
+    def _draw(self, number: int, scenes: int, views: int) -> dict[str, Any]:
+        """A batch before it is torch's: names, images (B, V, S, S, 3) and alpha (B, V, S, S) uint8, cameras."""
+        if not self._loaded:
+            for source in self._sources:
+                source.load()
+            self._loaded = True
         generator = np.random.default_rng((self._seed, number))
         chosen = []
-        for folder in generator.choice(len(self._folders), size=scenes, p=self._odds):
-            scene = self._folders[folder][generator.integers(len(self._folders[folder]))]
-            if views > len(scene.images):
-                raise ViewsError(f"{scene.name} has {len(scene.images)} views, {views} are asked for: ask for fewer.")
-            chosen.append((scene, generator.choice(len(scene.images), size=views, replace=False)))
-        return _batch_of(chosen)
+        for source_number in generator.choice(len(self._sources), size=scenes, p=self._odds):
+            source = self._sources[source_number]
+            scene = int(generator.integers(len(source.names)))
+            held = int(source.views[scene])
+            if views > held:
+                raise _too_few(source, scene, views)
+            chosen.append(source.read(scene, generator.choice(held, size=views, replace=False)))
+        return _stacked(chosen)
+
+    def _check_view_counts(self, views: int) -> None:
+        for source in self._sources:
+            fewest = int(source.views.argmin())
+            if source.views[fewest] < views:
+                raise _too_few(source, fewest, views)
+
+    def _share_memory(self, processes: int) -> None:
+        """Decide which shards are kept in memory, of which each of the processes has its share."""
+        left = self._memory // processes - sum(memory_of(one, self.size) for one in self._sources if one.needs_memory)
+        if left < 0:
+            raise ViewsError(
+                f"The views of {', '.join(one.names[0] for one in self._sources if one.needs_memory)} and others take"
+                f" {(self._memory // processes - left) / 2**30:.1f} GiB at {self.size} px and a process may keep"
+                f" {self._memory / processes / 2**30:.1f}: pack them with training.shards, or allow more memory."
+            )
+        of_shards = [one for one in self._sources if isinstance(one, ShardSource)]
+        fits = sum(memory_of(one, self.size) for one in of_shards) <= left
+        for source in of_shards:
+            source.keep = fits
 
 
-def load_validation(folder: str | Path, size: int) -> list[PosedImages]:
-    """All scenes of a folder, each as a batch of one with all its views in their order."""
-    return [_batch_of([(scene, np.arange(len(scene.images)))]) for scene in read_scenes(Path(folder), size)]
+def load_validation(path: str | Path, size: int) -> list[PosedImages]:
+    """All scenes of a folder or capture, each as a batch of one with all its views in their order."""
+    return [_posed(_stacked([scene])) for scene in read_scenes(Path(path), size)]
 
 
-def read_scenes(folder: Path, size: int) -> Iterator[SceneViews]:
-    """The scenes of a folder, in the order of their files' names, at size x size pixels."""
-    files = sorted(folder.glob("*.npz"))
-    if not files:
-        raise ViewsError(f"{folder} has no views: make them with training.render or training.procedural.")
-    for path in files:
-        yield from _read_file(path, size)
+def read_scenes(path: Path, size: int) -> Iterator[SceneViews]:
+    """The scenes of a folder or capture, in their order, at size x size pixels. Raises ViewsError."""
+    source = open_source(path, size)
+    return (all_views(source, scene) for scene in range(len(source.names)))
 
 
-def resample(images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Average areas in linear light with premultiplied alpha, then lay over white.
-
-    images: (V, S, S, 3 or 4) uint8, S a multiple of size.
-    Returns images (V, size, size, 3) and alpha (V, size, size), uint8.
-    """
-    stored, channels = images.shape[-2:]
-    if channels == 3 and stored == size:
-        return images, np.broadcast_to(np.uint8(255), images.shape[:3])
-    alpha = images[..., 3:] / np.float32(255) if channels == 4 else np.ones_like(images[..., :1], dtype=np.float32)
-    premultiplied = np.concatenate([_LINEAR[images[..., :3]] * alpha, alpha], axis=-1)
-    block = stored // size
-    # Strided sums: several times faster than a mean over reshaped axes.
-    means = sum(premultiplied[:, row::block, column::block] for row, column in np.ndindex(block, block)) / block**2
-    over_white = np.clip(means[..., :3] + (1 - means[..., 3:]), 0, 1)
-    return _srgb_codes(over_white), np.round(means[..., 3] * 255).astype(np.uint8)
-
-
-def contact_sheet(folder: Path, size: int, rows: int, columns: int) -> np.ndarray:
-    """The first views of evenly spread files, a row a scene: (rows * size, columns * size, 3) uint8."""
-    files = sorted(folder.glob("*.npz"))
-    if not files:
-        raise ViewsError(f"{folder} has no views: make them with training.render or training.procedural.")
-    spread = np.linspace(0, len(files) - 1, min(rows, len(files))).round().astype(int)
+def contact_sheet(path: Path, size: int, rows: int, columns: int) -> np.ndarray:
+    """The first views of evenly spread scenes, a row a scene: (rows * size, columns * size, 3) uint8."""
+    source = open_source(path, size)
     strips = []
-    for index in spread:
-        images = next(_read_file(files[index], size)).images[:columns]
+    for scene in np.linspace(0, len(source.names) - 1, min(rows, len(source.names))).round().astype(int):
+        images = source.read(int(scene), np.arange(min(columns, source.views[scene]))).images
         strip = np.full((size, columns * size, 3), 255, dtype=np.uint8)
         strip[:, : len(images) * size] = np.concatenate(list(images), axis=1)
         strips.append(strip)
     return np.concatenate(strips)
 
 
-def _read_file(path: Path, size: int) -> Iterator[SceneViews]:
-    try:
-        with np.load(path) as file:
-            images, poses, lenses = (file[key] for key in ("images", "camera_to_world", "fxfycxcy"))
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
-        raise ViewsError(f"{path} cannot be read ({error}): delete it and make it again.") from error
-    stored = images.shape[-2]
-    if stored % size:
-        raise ViewsError(f"{path} has images of {stored} pixels: {size} is not a divisor of that, choose one that is.")
-    if images.ndim == 4:
-        images, poses, lenses = images[None], poses[None], lenses[None]
-    for number, (scene_images, scene_poses, scene_lenses) in enumerate(zip(images, poses, lenses, strict=True)):
-        name = path.stem if len(images) == 1 else f"{path.stem}/{number}"
-        small, alpha = resample(scene_images, size)
-        yield SceneViews(name, small, alpha, scene_poses, scene_lenses * (size / stored))
-
-
-def _batch_of(chosen: Sequence[tuple[SceneViews, np.ndarray]]) -> PosedImages:
-    images = torch.from_numpy(np.stack([scene.images[views] for scene, views in chosen]))  # (B, V, S, S, 3)
-    alpha = torch.from_numpy(np.stack([scene.alpha[views] for scene, views in chosen]))
-    return PosedImages(
-        names=tuple(scene.name for scene, _ in chosen),
-        images=images.movedim(-1, 2).float() / 255,
-        alpha=alpha.float() / 255,
-        camera_to_world=np.stack([scene.camera_to_world[views] for scene, views in chosen]),
-        fxfycxcy=np.stack([scene.fxfycxcy[views] for scene, views in chosen]),
+def _too_few(source: SceneSource, scene: int, views: int) -> ViewsError:
+    return ViewsError(
+        f"{source.names[scene]} has {source.views[scene]} views, {views} are asked for: ask for fewer, or leave it out."
     )
 
 
-def _srgb_codes(linear: np.ndarray) -> np.ndarray:
-    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(encoded * 255).astype(np.uint8)
+def _stacked(scenes: Sequence[SceneViews]) -> dict[str, Any]:
+    return {
+        "names": tuple(scene.name for scene in scenes),
+        "images": np.stack([scene.images for scene in scenes]),
+        "alpha": np.stack([scene.alpha for scene in scenes]),
+        "camera_to_world": np.stack([scene.camera_to_world for scene in scenes]),
+        "fxfycxcy": np.stack([scene.fxfycxcy for scene in scenes]),
+    }
+
+
+def _posed(drawn: dict[str, Any]) -> PosedImages:
+    images = torch.from_numpy(drawn["images"])  # (B, V, S, S, 3)
+    return PosedImages(
+        names=drawn["names"],
+        images=images.movedim(-1, 2).float() / 255,
+        alpha=torch.from_numpy(drawn["alpha"]).float() / 255,
+        camera_to_world=drawn["camera_to_world"],
+        fxfycxcy=drawn["fxfycxcy"],
+    )
+
+
+# --- Loading processes ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """What a loading process does with a batch's number."""
+
+    source: Views
+    scenes: int
+    views: int
+
+    def __call__(self, number: int) -> dict[str, Any]:
+        return self.source._draw(int(number), self.scenes, self.views)
+
+
+def _from_workers(draw: _Draw, numbers: range, workers: int, ahead_each: int) -> Iterator[PosedImages]:
+    """The batches in the order of their numbers, drawn by processes of Grain's; they end when the iterator does."""
+    import grain  # Here, since it takes a second to import, and nothing else needs it.
+
+    batches = grain.MapDataset.range(numbers.start, numbers.stop, numbers.step).map(draw)
+    here = batches.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
+    # Through pipes: /dev/shm is 64 MB in many containers, and a training step takes longer than a batch's way.
+    by_pipe = grain.experimental.WithOptionsIterDataset(
+        here, grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+    )
+    processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=ahead_each)
+    dataset = by_pipe.mp_prefetch(processes, worker_init_fn=_start_worker)
+    iterator = iter(dataset)
+    try:
+        yield from map(_posed, iterator)
+    except RuntimeError as error:
+        raise ViewsError(f"A loading process ended ({error}): use fewer of them, or allow them less memory.") from error
+    finally:
+        iterator.close()
+
+
+def _start_worker(_number: int, _workers: int) -> None:
+    """One thread a process, and none that outlives a trainer that was killed."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def main(folder: tyro.conf.Positional[Path], sheet: Path, size: int = 64, rows: int = 24, columns: int = 14) -> None:
-    """Write a contact sheet of a folder of views.
+    """Write a contact sheet of a folder of views, of shards, or of a capture.
 
     Args:
-        folder: Folder of .npz files.
+        folder: Folder of .npz files or shards, or a posed capture.
         sheet: The picture to write.
         size: Pixels a side of each view; a divisor of the stored size.
         rows: Scenes, spread evenly over the folder.
