@@ -2,7 +2,7 @@
 
 Knows nothing of objects. The hub's address is HF_ENDPOINT, a token HF_TOKEN, the seconds without a byte after which a
 connection is taken for dead HF_HUB_DOWNLOAD_TIMEOUT (10): environment variables that huggingface_hub reads. A connection
-that breaks is taken up again where it broke; a process that dies starts its few unfinished files anew.
+that breaks is taken up again at the last 10 MB that came whole; a process that dies starts its unfinished files anew.
 Storage by Xet is huggingface_hub's own matter; HF_HUB_DISABLE_XET=1 switches to plain HTTP.
 """
 
@@ -29,6 +29,7 @@ PATHS_A_REQUEST = 200
 WAITS = (1.0, 4.0, 16.0)  # seconds between four tries; huggingface_hub has patience of its own inside each
 INCOMING = ".incoming-"
 PASSING_STATUS = (408, 425, 429)  # besides those from 500 on
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 # One bar for all files and one sentence for each that fails, instead of thousands of both.
 disable_progress_bars()
@@ -141,8 +142,8 @@ def sweep(folder: Path) -> None:
 
 def _raise_if_lasting(error: Exception, what: str) -> None:
     """Raises ObjectsError for what no second try can mend."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise ObjectsError(f"The disk is full while {what} arrives: free some space, then run again.") from error
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        raise ObjectsError(f"{what} cannot be written ({error}): make room on the disk, then run again.") from error
     cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) and error.__cause__ else error
     if isinstance(cause, EntryNotFoundError) and not isinstance(cause, LocalEntryNotFoundError):
         raise ObjectsError(f"{what} is not on the hub: another revision may have it.") from error
