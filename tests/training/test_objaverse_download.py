@@ -241,7 +241,7 @@ def test_a_disk_that_is_full_stops_the_run_with_a_sentence(server: FakeHub, tmp_
     limited = [
         "bash",
         "-c",
-        f'trap "" XFSZ; ulimit -f 100; exec "$@"',
+        'trap "" XFSZ; ulimit -f 100; exec "$@"',
         "limited",
         *command(selection, tmp_path / "out"),
     ]
