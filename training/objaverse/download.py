@@ -11,6 +11,7 @@ size on a small disk.
 
 import itertools
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Protocol
 import tyro
 from tqdm import tqdm
 
+from lvsm_engine.errors import Cancelled
 from training.manifest import (
     LEFT_OUT,
     MANIFEST,
@@ -85,11 +87,16 @@ class Arrivals:
 class Fetcher:
     """Fetches candidates into folders, and knows the content of all objects so far, so that none comes twice.
 
-    seen: names by sha256. Raises ObjectsError where the store refuses or the disk is full.
+    seen: names by sha256. Raises ObjectsError where the store refuses or the disk is full, Cancelled after stop().
     """
 
     def __init__(self, store: Store, workers: int, seen: dict[str, str]) -> None:
         self._store, self._workers, self._seen = store, workers, seen
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Begin no file any more."""
+        self._stopped.set()
 
     def facts(self, candidates: Sequence[Candidate]) -> Mapping[str, FileFacts]:
         """By location; a location that is not there has none. Raises HubUnreachable."""
@@ -134,6 +141,8 @@ class Fetcher:
         self, candidate: Candidate, facts: FileFacts, folder: Path
     ) -> ObjectRecord | WrongContent | HubUnreachable:
         target = folder / f"{candidate.name}.glb"
+        if self._stopped.is_set():
+            raise Cancelled
         try:
             if not (target.exists() and file_sha256(target) == facts.sha256):
                 self._store.fetch(candidate.location, facts, target)
