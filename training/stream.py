@@ -39,9 +39,10 @@ from training.manifest import (
     write_lines,
 )
 from training.objaverse.candidates import Candidate
-from training.objaverse.download import SPLITS, Arrivals, Fetcher, read_selection, store_of
+from training.objaverse.download import SPLITS, Arrivals, Fetcher, Store, read_selection, store_of
 from training.objaverse.hub import HubUnreachable
 
+GIVE_UP_AFTER = 20  # objects in a row that did not arrive: it is the hub, and not they
 PYTHON = shlex.quote(sys.executable)
 BPY_PYTHON = ".venv-bpy/5.0/bin/python"
 RENDER = f"{PYTHON} -m training.render --source {{objects}} --out {{views}} --python {BPY_PYTHON}"
@@ -126,6 +127,7 @@ class Supply:
         self._work = options.work or options.out / "work"
         self._views_bytes = options.views_mb * 1e6
         self.missing: dict[str, str] = {}
+        self._in_vain = 0
 
     def chunks(self, selection: Sequence[Candidate]) -> Iterator[tuple[Chunk, Arrivals]]:
         """All that is left of a selection. Raises HubUnreachable when nothing arrives any more."""
@@ -183,7 +185,8 @@ class Supply:
                 reason = f"{facts[one.location].bytes / 1e9:.2f} GB and its views are more than half of the disk cap"
                 arrivals.left_out.append(LeftOut(name=one.name, stage="stream", reason=reason))
         self.missing |= arrivals.missing
-        if arrivals.missing and len(arrivals.missing) == len(chunk.candidates):
+        self._in_vain = 0 if arrivals.records else self._in_vain + len(arrivals.missing)
+        if self._in_vain >= GIVE_UP_AFTER:
             raise HubUnreachable(next(iter(arrivals.missing.values())))
         return arrivals
 
@@ -243,17 +246,16 @@ class Stages:
             raise ObjectsError(f"{shlex.join(command)} ended with status {status}: see the end of {self._log_path}.")
 
 
-def stream(options: Options) -> dict[str, str]:
+def stream(options: Options, selection: Sequence[Candidate], store: Store) -> dict[str, str]:
     """Do all that is left of a selection; return why some objects did not arrive this time, by name.
 
     Raises ObjectsError where a command fails, the store refuses or is gone, or a list cannot be read.
     """
-    selection = read_selection(options.selection)
     options.out.mkdir(parents=True, exist_ok=True)
     with open(options.out / ".lock", "w") as lock, ThreadPoolExecutor(1) as ahead:
         _wait_for(lock, options.out)
         ledger = Ledger(options.out / "chunks")
-        fetcher = Fetcher(store_of(selection), options.workers, ledger.seen)
+        fetcher = Fetcher(store, options.workers, ledger.seen)
         supply, stages = Supply(options, ledger, fetcher), Stages(options, lock)
         chunks = supply.chunks(selection)
         done = sum(one.name in ledger.settled for one in selection)
@@ -292,7 +294,8 @@ def _end(number: int, *_: object) -> None:
 def main(options: Options) -> int:
     signal.signal(signal.SIGTERM, _end)  # so that the command at work is ended, too
     try:
-        missing = stream(options)
+        selection = read_selection(options.selection)
+        missing = stream(options, selection, store_of(selection))
     except ObjectsError as error:
         print(error, file=sys.stderr)
         return 2
