@@ -113,8 +113,8 @@ def write_lines(path: Path, values: Iterable) -> None:
 
 
 def as_lines(values: Iterable) -> str:
-    """Dataclass values as JSON lines."""
-    return "".join(json.dumps(asdict(value), ensure_ascii=False) + "\n" for value in values)
+    """Dataclass values as JSON lines, in ASCII: no author's name can end a line for any reader."""
+    return "".join(json.dumps(asdict(value)) + "\n" for value in values)
 
 
 def _value_of(line: str, kind: type[Line], place: str) -> Line:
