@@ -3,9 +3,9 @@
     python -m training.stream --selection data/selection.jsonl --out data/shards --cap-gb 100
 
 The next chunk of objects is fetched while one is rendered. Killed at any moment, the same command goes on: a chunk is
-done when OUT/chunks/SPLIT-NUMBER.jsonl exists, which is written last and lists the objects of it that are in the shards;
-those that are not are in SPLIT-NUMBER.left_out.jsonl, with the reason. Shards lie in OUT/train and OUT/val. What the
-commands say is in OUT/stream.log.
+done when OUT/chunks/SPLIT-NUMBER.jsonl exists, which is written last and lists the objects of it that are in the shards
+(OUT/train and OUT/val); those that are not are in OUT/left_out/SPLIT-NUMBER.jsonl, with the reason. What the commands
+say is in OUT/stream.log.
 
 Knows nothing of rendering and shards: both are commands that take files from one folder to another, skip what is done,
 and end with status 0. In them, these words stand for paths: {objects} a folder of NAME.glb, {views} where NAME.npz shall
@@ -88,32 +88,26 @@ class Chunk:
 
 
 class Ledger:
-    """OUT/chunks: which chunks are done, and what became of their objects."""
+    """OUT/chunks and OUT/left_out: which chunks are done, and what became of their objects."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, out: Path) -> None:
+        self._chunks, self._left_out = out / "chunks", out / "left_out"
         self.seen: dict[str, str] = {}  # names by sha256
         self.settled: set[str] = set()
-        for marker in self.markers():
-            records = read_manifest(marker)
+        for chunk in self.done():
+            records = read_manifest(self._chunks / f"{chunk}.jsonl")
             self.seen |= {record.sha256: record.name for record in records}
             self.settled |= {record.name for record in records}
-            self.settled |= {entry.name for entry in read_left_out(self._left_out(marker.stem))}
+            self.settled |= {entry.name for entry in read_left_out(self._left_out / f"{chunk}.jsonl")}
 
-    def markers(self) -> list[Path]:
-        return [path for path in sorted(self._folder.glob("*.jsonl")) if ".left_out" not in path.name]
-
-    def is_done(self, chunk: str) -> bool:
-        return (self._folder / f"{chunk}.jsonl").exists()
+    def done(self) -> list[str]:
+        """The names of the chunks that are done."""
+        return sorted(path.stem for path in self._chunks.glob("*.jsonl"))
 
     def close(self, chunk: str, records: Sequence[ObjectRecord], left_out: Sequence[LeftOut]) -> None:
         """The chunk is done: the marker is written last."""
-        write_lines(self._left_out(chunk), left_out)
-        write_lines(self._folder / f"{chunk}.jsonl", records)
-
-    def _left_out(self, chunk: str) -> Path:
-        return self._folder / f"{chunk}.left_out.jsonl"
+        write_lines(self._left_out / f"{chunk}.jsonl", left_out)
+        write_lines(self._chunks / f"{chunk}.jsonl", records)
 
 
 class Supply:
@@ -152,8 +146,9 @@ class Supply:
 
     def _begun(self) -> Iterator[Chunk]:
         """The chunks that a run before this one has left on their way; what it left behind otherwise is removed."""
+        done = set(self._ledger.done())
         for folder in sorted(self._work.glob("*-*")):
-            if self._ledger.is_done(folder.name) or not (folder / "selection.jsonl").exists():
+            if folder.name in done or not (folder / "selection.jsonl").exists():
                 shutil.rmtree(folder)
                 continue
             split: Split = "val" if folder.name.startswith("val-") else "train"
@@ -171,7 +166,7 @@ class Supply:
         return Chunk(folder.name, split, folder, list(some[:count]))
 
     def _free_name(self, split: Split) -> str:
-        names = [path.stem for path in self._ledger.markers()] + [path.name for path in self._work.glob("*-*")]
+        names = self._ledger.done() + [path.name for path in self._work.glob("*-*")]
         numbers = [int(name.removeprefix(f"{split}-")) for name in names if name.startswith(f"{split}-")]
         return f"{split}-{max(numbers, default=-1) + 1:06d}"
 
@@ -254,7 +249,7 @@ def stream(options: Options, selection: Sequence[Candidate], store: Store) -> di
     options.out.mkdir(parents=True, exist_ok=True)
     with open(options.out / ".lock", "w") as lock, ThreadPoolExecutor(1) as ahead:
         _wait_for(lock, options.out)
-        ledger = Ledger(options.out / "chunks")
+        ledger = Ledger(options.out)
         fetcher = Fetcher(store, options.workers, ledger.seen)
         supply, stages = Supply(options, ledger, fetcher), Stages(options, lock)
         chunks = supply.chunks(selection)
