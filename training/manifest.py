@@ -7,10 +7,10 @@ and `training.stream` write it, `training.shards` copies it into its records. Kn
 import hashlib
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar, get_args
+from typing import Any, BinaryIO, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from lvsm_engine.errors import LvsmError
 
@@ -85,8 +85,12 @@ def read_lines(path: Path, kind: type[Line]) -> list[Line]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [_value_of(line, kind, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    except UnicodeDecodeError as error:
+        raise ObjectsError(f"{path} is no text ({error}): make the file again.") from error
+    hints = get_type_hints(kind)
+    return [_value_of(line, kind, hints, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
 def append_lines(path: Path, values: Iterable[ObjectRecord | LeftOut]) -> None:
@@ -117,15 +121,20 @@ def as_lines(values: Iterable) -> str:
     return "".join(json.dumps(asdict(value)) + "\n" for value in values)
 
 
-def _value_of(line: str, kind: type[Line], place: str) -> Line:
+def _value_of(line: str, kind: type[Line], hints: Mapping[str, Any], place: str) -> Line:
     try:
         entry = json.loads(line)
-        value = kind(**{field.name: entry[field.name] for field in fields(kind)})  # type: ignore[arg-type]
-    except (ValueError, KeyError, TypeError) as error:
+        values = {name: entry[name] for name in hints}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ObjectsError(f"{place} is no {kind.__name__} ({error!r}): make the file again.") from error
-    if getattr(value, "split", "train") not in get_args(Split):
-        raise ObjectsError(f"{place}: split is {value.split!r}: it must be one of {', '.join(get_args(Split))}.")  # type: ignore[attr-defined]
-    return value
+    for name, value in values.items():
+        if not _is_of(value, hints[name]):
+            raise ObjectsError(f"{place} is no {kind.__name__} ({name} is {value!r}): make the file again.")
+    return kind(**values)
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    return value in get_args(hint) if get_origin(hint) is Literal else isinstance(value, hint)
 
 
 def _end_of_last_line(file: BinaryIO) -> int:

@@ -19,7 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from typing import IO
 import tyro
 from tqdm import tqdm
 
-from training.manifest import (
+from .manifest import (
     LeftOut,
     ObjectRecord,
     ObjectsError,
@@ -38,9 +38,9 @@ from training.manifest import (
     read_manifest,
     write_lines,
 )
-from training.objaverse.candidates import Candidate
-from training.objaverse.download import SPLITS, Arrivals, Fetcher, Store, read_selection, store_of
-from training.objaverse.hub import HubUnreachable
+from .objaverse.candidates import Candidate
+from .objaverse.download import SPLITS, Arrivals, Fetcher, Store, read_selection, store_of
+from .objaverse.hub import FileFacts, HubUnreachable
 
 GIVE_UP_AFTER = 20  # objects in a row that did not arrive: it is the hub, and not they
 PYTHON = shlex.quote(sys.executable)
@@ -127,14 +127,14 @@ class Supply:
         """All that is left of a selection. Raises HubUnreachable when nothing arrives any more."""
         begun = list(self._begun())
         for chunk in begun:
-            yield chunk, self._fetch(chunk)
+            yield chunk, self._fetch(chunk, self._fetcher.facts(chunk.candidates))
         taken = self._ledger.settled | {one.name for chunk in begun for one in chunk.candidates}
         for split in SPLITS:
             waiting = [one for one in selection if one.split == split and one.name not in taken]
             while waiting:
-                chunk = self._begin(split, waiting)
+                chunk, facts = self._begin(split, waiting)
                 waiting = waiting[len(chunk.candidates) :]
-                yield chunk, self._fetch(chunk)
+                yield chunk, self._fetch(chunk, facts)
 
     def learn(self, views_bytes: float) -> None:
         """What an object's views really take."""
@@ -154,8 +154,8 @@ class Supply:
             split: Split = "val" if folder.name.startswith("val-") else "train"
             yield Chunk(folder.name, split, folder, read_lines(folder / "selection.jsonl", Candidate))
 
-    def _begin(self, split: Split, waiting: Sequence[Candidate]) -> Chunk:
-        """As many of the first waiting objects as there is room for, one at least."""
+    def _begin(self, split: Split, waiting: Sequence[Candidate]) -> tuple[Chunk, Mapping[str, FileFacts]]:
+        """As many of the first waiting objects as there is room for, one at least; and their facts."""
         some = waiting[: self._options.chunk]
         facts = self._fetcher.facts(some)
         sizes = [facts[one.location].bytes if one.location in facts else 0 for one in some]
@@ -163,15 +163,14 @@ class Supply:
         count = max(1, sum(total <= self._room for total in totals))
         folder = self._work / self._free_name(split)
         write_lines(folder / "selection.jsonl", some[:count])
-        return Chunk(folder.name, split, folder, list(some[:count]))
+        return Chunk(folder.name, split, folder, list(some[:count])), facts
 
     def _free_name(self, split: Split) -> str:
         names = self._ledger.done() + [path.name for path in self._work.glob("*-*")]
         numbers = [int(name.removeprefix(f"{split}-")) for name in names if name.startswith(f"{split}-")]
         return f"{split}-{max(numbers, default=-1) + 1:06d}"
 
-    def _fetch(self, chunk: Chunk) -> Arrivals:
-        facts = dict(self._fetcher.facts(chunk.candidates))
+    def _fetch(self, chunk: Chunk, facts: Mapping[str, FileFacts]) -> Arrivals:
         small = [one for one in chunk.candidates if one.location not in facts or self._fits(facts[one.location].bytes)]
         chunk.objects.mkdir(exist_ok=True)
         arrivals = self._fetcher.fetch(small, facts, chunk.objects)
@@ -294,6 +293,9 @@ def main(options: Options) -> int:
     except ObjectsError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Interrupted: run the same command again to go on.", file=sys.stderr)
+        return 128 + signal.SIGINT
     for sentence in itertools.islice(missing.values(), 5):
         print(sentence, file=sys.stderr)
     if missing:

@@ -1,8 +1,11 @@
 """The file that the stages hand to each other."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from training.manifest import (
     LONGEST_LINE,
@@ -10,6 +13,7 @@ from training.manifest import (
     ObjectRecord,
     ObjectsError,
     append_lines,
+    as_lines,
     read_left_out,
     read_manifest,
     split_of,
@@ -65,7 +69,7 @@ def test_a_first_line_that_a_crash_cut_off_is_replaced(tmp_path: Path) -> None:
     assert read_manifest(path) == [record("a")]
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", "3", '{"name": "a"}', '{"name": "a", "file": 1}'])
+@pytest.mark.parametrize("line", ["", "{", "[]", "3", '{"name": "a"}', "[" * 100_000])
 def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "manifest.jsonl"
     append_lines(path, [record("a")])
@@ -75,12 +79,29 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> None:
         read_manifest(path)
 
 
-def test_a_split_that_does_not_exist_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong", "named"),
+    [('"train"', '"test"', "split is 'test'"), ("3,", '"3",', "bytes is '3'"), ('"a"', "null", "name is None")],
+)
+def test_a_field_of_the_wrong_kind_is_named(tmp_path: Path, right: str, wrong: str, named: str) -> None:
     path = tmp_path / "manifest.jsonl"
     append_lines(path, [record("a")])
-    path.write_text(path.read_text().replace('"train"', '"test"'))
-    with pytest.raises(ObjectsError, match="line 1: split is 'test': it must be one of train, val"):
+    path.write_text(path.read_text().replace(right, wrong, 1))
+    with pytest.raises(ObjectsError, match=f"line 1 is no ObjectRecord .{named}.: make the file again"):
         read_manifest(path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)), st.integers(0, 250), st.booleans())
+def test_whatever_a_file_holds_it_is_read_or_refused_with_a_sentence(junk: bytes, place: int, replaces: bool) -> None:
+    whole = as_lines([record("a")]).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.jsonl"
+        path.write_bytes(whole[:place] + junk + whole[place + len(junk) * replaces :])
+        try:
+            assert all(isinstance(one, ObjectRecord) for one in read_manifest(path))
+        except ObjectsError as error:
+            assert str(path) in str(error)
 
 
 def test_left_out_objects_are_read_from_any_list_that_names_stage_and_reason(tmp_path: Path) -> None:

@@ -167,8 +167,14 @@ def test_a_list_of_names_keeps_only_those(server: FakeHub, tmp_path: Path) -> No
     assert chosen(server, tmp_path, {OWL, CHAIR}, licences=("any",)) == ({OWL, CHAIR}, {"not in the list": 2})
 
 
+@pytest.mark.parametrize("name", ["", "..", "../outside", "a\\b"])
+def test_a_name_that_would_lead_out_of_its_folder_is_refused(name: str) -> None:
+    with pytest.raises(ObjectsError, match="cannot be an object's name"):
+        Candidate(name=name, location="x", licence="CC0-1.0", author="a", address="b")
+
+
 def many(count: int) -> list[Candidate]:
-    plain = Candidate(name="", location="x", licence="CC0-1.0", author="a", address="b")
+    plain = Candidate(name="object", location="x", licence="CC0-1.0", author="a", address="b")
     return [dataclasses.replace(plain, name=f"object{number}") for number in range(count)]
 
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from training.manifest import ObjectsError
-
+from ..manifest import ObjectsError
 from .hub import Hub
 
 UNKNOWN = "unknown"
@@ -50,6 +49,10 @@ class Candidate:
     animations: int | None = None
     category: str | None = None
     split: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name in ("", ".", "..") or "/" in self.name or "\\" in self.name:
+            raise ObjectsError(f"{self.name!r} cannot be an object's name, since files are named by it: mend its list.")
 
 
 def objaverse_candidates(hub: Hub, lists: Path, names: set[str] | None = None) -> Iterator[Candidate]:

@@ -5,11 +5,12 @@
 Run it again after any interruption, and as often as it says that some did not arrive: what is there is not fetched
 again. OUT/train and OUT/val hold an object a file; manifest.jsonl beside them lists what is there, left_out.jsonl what
 will not come, with the reason; delete a line of that to try an object again. HF_ENDPOINT chooses a mirror
-(training.objaverse.hub names more). All of Objaverse 1.0 is 8.9 TB: training.stream works through a selection of any
-size on a small disk.
+(training.objaverse.hub names more). All of Objaverse 1.0 is terabytes: training.stream works through a selection of
+any size on a small disk.
 """
 
 import itertools
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,8 @@ import tyro
 from tqdm import tqdm
 
 from lvsm_engine.errors import Cancelled
-from training.manifest import (
+
+from ..manifest import (
     LEFT_OUT,
     MANIFEST,
     LeftOut,
@@ -36,7 +38,6 @@ from training.manifest import (
     read_manifest,
     write_lines,
 )
-
 from .candidates import Candidate
 from .hub import PATHS_A_REQUEST, FileFacts, Hub, HubUnreachable, WrongContent, sweep
 
@@ -231,6 +232,9 @@ def main(options: Options) -> int:
     except ObjectsError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Interrupted: run the same command again to go on.", file=sys.stderr)
+        return 128 + signal.SIGINT
     for sentence in itertools.islice(missing.values(), 5):
         print(sentence, file=sys.stderr)
     if missing:

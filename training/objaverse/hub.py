@@ -22,7 +22,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntr
 from huggingface_hub.utils import disable_progress_bars
 from huggingface_hub.utils.logging import set_verbosity_error
 
-from training.manifest import ObjectsError, file_sha256
+from ..manifest import ObjectsError, file_sha256
 
 OBJAVERSE = "allenai/objaverse"
 PATHS_A_REQUEST = 200

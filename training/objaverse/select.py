@@ -4,9 +4,8 @@
     python -m training.objaverse.select --out data/selection.jsonl --lvis --max-faces 200000 --max-mb 50 --still
     python -m training.objaverse.select --out data/selection.jsonl --source FOLDER_OF_GLB_FILES --licences any
 
-Reads lists only, no object: about a gigabyte of them for all of Objaverse, kept in --lists for the next choice.
-HF_ENDPOINT chooses a mirror. The same options choose the same objects: the order, and so what a limit keeps, depends on
-the names alone.
+Reads lists only, no object, and keeps Objaverse's in --lists for the next choice. HF_ENDPOINT chooses a mirror.
+The same options choose the same objects: the order, and so what a limit keeps, depends on the names alone.
 """
 
 import hashlib
@@ -18,13 +17,12 @@ from pathlib import Path
 
 import tyro
 
-from training.manifest import ObjectsError, split_of, write_lines
-
+from ..manifest import ObjectsError, split_of, write_lines
 from .candidates import Candidate, folder_candidates, objaverse_candidates
 from .hub import Hub
 
 FREE_LICENCES = ("CC-BY-4.0", "CC-BY-3.0", "CC0-1.0", "MIT-0", "ISC")
-"""Nothing asked but the author's name; Objaverse's other tenth is non-commercial or share-alike."""
+"""Nothing is asked but the author's name; Objaverse also holds non-commercial and share-alike objects."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Options:
     out: Path  # The selection to write.
     source: Path | None = None  # A folder of .glb files, instead of Objaverse.
     licences: tuple[str, ...] = FREE_LICENCES  # SPDX names, or "any". A folder's files may be "unknown".
-    lvis: bool = False  # Only the objects that have a category of LVIS: 46 000 of good quality.
+    lvis: bool = False  # Only the objects that have a category of LVIS: fewer, and things with a name.
     still: bool = False  # Only objects without animations.
     min_faces: int | None = None  # A polygon count. Objects whose count is not known are left out by a bound.
     max_faces: int | None = None  # A polygon count.
