@@ -9,7 +9,8 @@ say is in OUT/stream.log.
 
 Knows nothing of rendering and shards: both are commands that take files from one folder to another, skip what is done,
 and end with status 0. In them, these words stand for paths: {objects} a folder of NAME.glb, {views} where NAME.npz shall
-come, {manifest} what is known of the objects, {shards} the folder of the shards, {split} train or val.
+come, or else a line with name, stage and reason in failures.jsonl; {manifest} what is known of the objects, {shards} the
+folder of the shards, {split} train or val.
 """
 
 import fcntl
@@ -40,9 +41,10 @@ from .manifest import (
 )
 from .objaverse.candidates import Candidate
 from .objaverse.download import SPLITS, Arrivals, Fetcher, Store, read_selection, store_of
-from .objaverse.hub import FileFacts, HubUnreachable
+from .objaverse.hub import FileFacts, HubUnreachable, sweep
 
 GIVE_UP_AFTER = 20  # objects in a row that did not arrive: it is the hub, and not they
+RENDER_FAILURES = "failures.jsonl"
 PYTHON = shlex.quote(sys.executable)
 BPY_PYTHON = ".venv-bpy/5.0/bin/python"
 RENDER = f"{PYTHON} -m training.render --source {{objects}} --out {{views}} --python {BPY_PYTHON}"
@@ -173,6 +175,7 @@ class Supply:
     def _fetch(self, chunk: Chunk, facts: Mapping[str, FileFacts]) -> Arrivals:
         small = [one for one in chunk.candidates if one.location not in facts or self._fits(facts[one.location].bytes)]
         chunk.objects.mkdir(exist_ok=True)
+        sweep(chunk.objects)
         arrivals = self._fetcher.fetch(small, facts, chunk.objects)
         for one in chunk.candidates:
             if one not in small:
@@ -200,18 +203,23 @@ class Stages:
             return [], []
         render = self._options.render_val if chunk.split == "val" else None
         self._run(render or self._options.render, chunk)
-        rendered = [record for record in records if (chunk.views / f"{record.name}.npz").exists()]
-        failures = {entry.name: entry for entry in read_left_out(chunk.views / "failures.jsonl")}
-        left_out = []
-        for record in records:
-            if record not in rendered:
-                if record.name not in failures:
-                    raise ObjectsError(f"{record.name} was neither rendered nor refused: see {self._log_path}.")
-                left_out.append(failures[record.name])
+        rendered, refused = self._sort(chunk, records)
         if rendered:
             write_lines(chunk.manifest, rendered)
             self._run(self._options.pack, chunk)
-        return rendered, left_out
+        return rendered, refused
+
+    def _sort(self, chunk: Chunk, records: Sequence[ObjectRecord]) -> tuple[list[ObjectRecord], list[LeftOut]]:
+        failures = {entry.name: entry for entry in read_left_out(chunk.views / RENDER_FAILURES)}
+        rendered, refused = [], []
+        for record in records:
+            if (chunk.views / f"{record.name}.npz").exists():
+                rendered.append(record)
+            elif record.name in failures:
+                refused.append(failures[record.name])
+            else:
+                raise ObjectsError(f"{record.name} was neither rendered nor refused: see {self._log_path}.")
+        return rendered, refused
 
     @property
     def _log_path(self) -> Path:
