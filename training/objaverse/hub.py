@@ -31,10 +31,6 @@ INCOMING = ".incoming-"
 PASSING_STATUS = (408, 425, 429)  # besides those from 500 on
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
-# One bar for all files and one sentence for each that fails, instead of thousands of both.
-disable_progress_bars()
-set_verbosity_error()
-
 Answer = TypeVar("Answer")
 
 
@@ -67,6 +63,9 @@ class Hub:
         endpoint: str | None = None,
         waits: Sequence[float] = WAITS,
     ) -> None:
+        # One bar for all files and one sentence for each that fails, instead of thousands of both.
+        disable_progress_bars()
+        set_verbosity_error()
         self._repository, self._revision, self._waits = repository, revision, waits
         self._api = HfApi(endpoint=endpoint)
 
