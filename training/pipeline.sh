@@ -2,7 +2,7 @@
 # From nothing to weights, in order. Each line also runs alone, and again without harm: what is done is not done again.
 #
 #     training/pipeline.sh                                          # Objaverse, a card, days: the published recipe
-#     LICENCES=any CAP_GB=2000 PROCESSES=8 training/pipeline.sh     # the paper's own choice of objects; eight cards
+#     LICENCES=any CAP_GB=2000 PROCESSES=8 training/pipeline.sh     # objects of every licence; eight cards
 #     SOURCE=../shared/objects OBJECTS=12 VALIDATION=2 VIEWS=12 SIZE=64 SAMPLES=4 PRESET=cpu training/pipeline.sh
 #                                                                   # a dozen GLB files, a CPU, minutes
 #

@@ -19,12 +19,14 @@ class FakeHub:
     """Serves `files` (path -> bytes). faults[path]: what happens at the next requests for that file's body, in turn:
     "503", "cut" (half of the body, then the connection ends), "stall" (half, then nothing), "wrong" (other bytes).
 
+    head_faults[path]: the same for its head: "503", "plain" (as a server answers that is no hub).
     bodies counts the requests for each body; ranges holds (path, first byte) of those for a part.
     """
 
     def __init__(self, files: dict[str, bytes], repository: str = "allenai/objaverse") -> None:
         self.files = files
         self.faults: dict[str, deque[str]] = defaultdict(deque)
+        self.head_faults: dict[str, deque[str]] = defaultdict(deque)
         self.bodies: Counter[str] = Counter()
         self.ranges: list[tuple[str, int]] = []
         self.list_faults: deque[str] = deque()  # at the next requests for facts: "503", "stall"
@@ -86,6 +88,9 @@ class FakeHub:
         path = urllib.parse.unquote(request.path.removeprefix(self._resolve))
         if path not in self.files:
             return _answer(request, 404, headers={"X-Repo-Commit": COMMIT, "X-Error-Code": "EntryNotFound"})
+        fault = self.head_faults[path].popleft() if self.head_faults[path] else None
+        if fault is not None:
+            return _answer(request, 503 if fault == "503" else 200)
         content = self.files[path]
         headers = {
             "X-Repo-Commit": COMMIT,

@@ -110,6 +110,17 @@ def test_a_busy_hub_is_asked_again(server: FakeHub, tmp_path: Path) -> None:
     assert server.bodies[path_of(NAMES[0])] == 3
 
 
+def test_a_busy_hub_is_asked_again_for_a_file_s_head_too(server: FakeHub, tmp_path: Path) -> None:
+    server.head_faults[path_of(NAMES[0])].append("503")
+    assert fetch(server, tmp_path, NAMES[:1]) == {}
+
+
+def test_an_address_that_is_no_hub_is_found_out(server: FakeHub, tmp_path: Path) -> None:
+    server.head_faults[path_of(NAMES[0])].extend(["plain"] * 3)
+    with pytest.raises(HubUnreachable, match=r"did not deliver .* \(Response from .* is missing the 'X-Repo-Commit'"):
+        fetch(server, tmp_path, NAMES[:1])
+
+
 def test_what_the_hub_does_not_deliver_today_is_fetched_by_another_run(server: FakeHub, tmp_path: Path) -> None:
     server.faults[path_of(NAMES[1])].extend(["503"] * 3)
     missing = fetch(server, tmp_path)
