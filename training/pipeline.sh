@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # From nothing to weights, in order. Each line also runs alone, and again without harm: what is done is not done again.
 #
-#     training/pipeline.sh                                          # Objaverse, a card, days: the published recipe
-#     LICENCES=any CAP_GB=2000 PROCESSES=8 training/pipeline.sh     # objects of every licence; eight cards
+#     training/pipeline.sh                                          # Objaverse, one card
+#     PRESET=decoder_only_256 CAP_GB=2000 PROCESSES=8 training/pipeline.sh           # the published model; eight cards
 #     SOURCE=../shared/objects OBJECTS=12 VALIDATION=2 VIEWS=12 SIZE=64 SAMPLES=4 PRESET=cpu training/pipeline.sh
-#                                                                   # a dozen GLB files, a CPU, minutes
+#                                                                   # a dozen GLB files, a CPU
 #
 # What each stage costs: training/README.md.
 set -euo pipefail
@@ -23,7 +23,7 @@ VIEWS=${VIEWS:-32}                                      # an object; size in pix
 SIZE=${SIZE:-512}
 SAMPLES=${SAMPLES:-16}
 
-PRESET=${PRESET:-decoder_only_256}                      # training/configs.py has them all
+PRESET=${PRESET:-one_gpu}                               # training/configs.py has them all
 PROCESSES=${PROCESSES:-1}                               # cards, or CPU cores
 
 DATA=${DATA:-data/$PRESET}                              # everything that is not weights
