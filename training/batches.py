@@ -1,8 +1,8 @@
 """A step's scenes as the model sees them: which scenes, how many inputs, cropped, framed, as rays.
 
-Scene i of step s is number s * batch + i of the data's stream, whatever the number of processes: process r takes the r-th
-part of a step's scenes, and its micro-batches are equal parts of that. So the sum of all gradients is the same for any
-split. All that is drawn is a function of the seed, the step and the scene's number alone.
+Scene i of step s is number s * batch + i of the data's stream, whatever the number of processes: of P processes, process r
+takes scenes r, r + P, r + 2 P ... of a step, and its micro-batches are equal parts of these. So the sum of all gradients is
+the same for any split. All that is drawn is a function of the seed, the step and the scene's number alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 
-from .augment import FrameJitter, crop, draw_image_size, draw_jitter, draw_windows
+from .augment import crop, draw_image_size, draw_jitter, draw_windows
 from .configs import TrainingConfig
 from .views import PosedImages
 
@@ -49,39 +49,53 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A process's share of each step: part `rank` of `processes`, in `accumulate` micro-batches."""
+    """A process's share of each step: every `processes`-th scene from `rank` on, in `accumulate` micro-batches."""
 
     rank: int = 0
     processes: int = 1
     accumulate: int = 1
 
+    def numbers(self, first_step: int, last_step: int, batch: int) -> range:
+        """The numbers of this process's scenes in steps first to last - 1, of `batch` scenes in all processes each."""
+        return range(first_step * batch + self.rank, last_step * batch, self.processes)
+
     def micro_batches(self, step: int, batch: int) -> list[range]:
-        """The numbers of this share's scenes in a step of `batch` scenes, a range a micro-batch."""
-        parts = self.processes * self.accumulate
-        size = batch // parts
-        first = step * batch + self.rank * self.accumulate * size
-        return [range(first + part * size, first + (part + 1) * size) for part in range(self.accumulate)]
+        """The numbers of this process's scenes in a step, a range a micro-batch."""
+        numbers = self.numbers(step, step + 1, batch)
+        size = len(numbers) // self.accumulate
+        return [numbers[part * size : (part + 1) * size] for part in range(self.accumulate)]
+
+
+def scenes_of_steps(
+    stream: SceneStream, share: Share, first_step: int, last_step: int, batch: int, views: int
+) -> Iterator[PosedImages]:
+    """A process's scenes of steps first to last - 1, one at a time, in the order of their numbers."""
+    for number in share.numbers(first_step, last_step, batch):
+        yield stream.batch(number, 1, views)
 
 
 def step_batches(
-    stream: SceneStream, config: TrainingConfig, step: int, share: Share, device: torch.device
+    scenes: Iterator[PosedImages], config: TrainingConfig, step: int, share: Share, device: torch.device
 ) -> Iterator[Batch]:
-    """A share's micro-batches of a step, one at a time."""
+    """A process's micro-batches of a step, one at a time; scenes: from which this step's are the next."""
     generator = np.random.default_rng((config.seed, step, OF_STEP))
     inputs = int(generator.choice(config.input_views))  # the same in all processes, so that none waits for another
     stage, _ = config.stage_at(step)
     image_size = draw_image_size(generator, config.crops, stage.size, config.model.patch_size)
     for numbers in share.micro_batches(step, config.batch):
-        drawn = joined([stream.batch(number, 1, config.views) for number in numbers])
+        drawn = joined([next(scenes) for _ in numbers])
         drawn = replace(drawn, images=drawn.images.to(device))
         if config.crops.is_on:
             drawn = cropped_scenes(drawn, config, numbers, image_size)
-        jitters = [
-            draw_jitter(np.random.default_rng((config.seed, n, OF_JITTER)), config.frame_jitter) for n in numbers
-        ]
-        yield to_batch(
-            drawn, inputs, config.scene_frame, device, jitters if config.frame_jitter != FrameJitter() else ()
-        )
+        jitters = jitters_of(config, numbers) if config.frame_jitter.is_on else ()
+        yield to_batch(drawn, inputs, config.scene_frame, device, jitters)
+
+
+def jitters_of(config: TrainingConfig, numbers: Sequence[int]) -> list[np.ndarray]:
+    """Each scene's jitter of its frame, (4, 4)."""
+    return [
+        draw_jitter(np.random.default_rng((config.seed, number, OF_JITTER)), config.frame_jitter) for number in numbers
+    ]
 
 
 def joined(batches: Sequence[PosedImages]) -> PosedImages:

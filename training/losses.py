@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lvsm_engine.errors import LvsmError
+
 from .configs import Perceptual
 
 # Convolutions of VGG19 between two levels, as (number in torchvision's `features`, channels in, channels out); None: a
@@ -34,7 +36,7 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 PUBLISHED_PREFIX = "loss_computer.perceptual_loss_module.vgg."
 
 
-class LossError(Exception):
+class LossError(LvsmError):
     """A perceptual network cannot be had: the sentence says why, and what to do."""
 
 

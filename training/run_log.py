@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 LOG_EVERY = 20
 PRINT_EVERY = 100
-# Validation scenes whose pictures are shown.
-SHOWN_SCENES = 4
+# Targets of a scene whose pictures are shown.
 SHOWN_TARGETS = 4
 
 

@@ -17,6 +17,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from lvsm_engine.errors import LvsmError
+
 from .configs import TrainingConfig
 
 LATEST = "latest.pt"
@@ -28,7 +30,7 @@ FREE_FIELDS = ("name", "steps", "save_every", "validate_every", "validation", "i
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
-class RunStateError(Exception):
+class RunStateError(LvsmError):
     """A run cannot be saved or resumed: the sentence says why, and what to do."""
 
 

@@ -15,7 +15,6 @@ gradients wait for each other once a step, two threads at every operation.
 """
 
 import contextlib
-import functools
 import math
 import signal
 import sys
@@ -34,10 +33,10 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import Model, build_model, load_checkpoint
 from lvsm_engine.synthesizer import choose_precision
 
-from .batches import Batch, Share, step_batches, to_batch
+from .batches import Batch, Share, scenes_of_steps, step_batches
 from .configs import PRESETS, TrainingConfig
 from .flops import TRAINING_FACTOR, forward_flops, peak_flops
-from .losses import LossError, load_perceptual, mean_squared_error
+from .losses import load_perceptual, mean_squared_error
 from .optimizers import build_optimizers, clip_gradients, learning_rate_factor, mend_gradients, set_learning_rates
 from .parallelize import (
     Kind,
@@ -49,7 +48,8 @@ from .parallelize import (
     mean_and_any,
     parallelize,
 )
-from .run_log import LOG_EVERY, SHOWN_SCENES, RunLog, StepReport, psnr_of, strip
+from .prediction import autocast, predict
+from .run_log import LOG_EVERY, RunLog, StepReport
 from .run_state import (
     BEFORE_DECAY,
     LATEST,
@@ -61,9 +61,9 @@ from .run_state import (
     save_state,
     write_config,
 )
-from .views import PosedImages, Views, load_validation
+from .validation import validate
+from .views import PosedImages, Views
 
-VALIDATION_INPUTS = 4
 # What a process says that ends by SIGTERM, as shells count: 128 + 15.
 TERMINATED = 143
 
@@ -110,7 +110,7 @@ def main(options: Options) -> None:
     try:
         run = prepare(options, processes)
         run.train()
-    except (RunStateError, LossError, LvsmError) as error:
+    except LvsmError as error:
         raise SystemExit(str(error)) from error
     except RuntimeError as error:
         if processes.count > 1 and is_loss_of_a_process(error):
@@ -203,18 +203,6 @@ def announce(
         print("LOSS: MSE ALONE, THE PERCEPTUAL TERM IS OFF (--perceptual.weight 0): pictures will be soft.", flush=True)
 
 
-def predict(model: nn.Module, batch: Batch, precision: torch.dtype) -> Tensor:
-    """The targets' images (B, T, 3, H, W) in float32; matrix products are computed in `precision`."""
-    V = batch.inputs
-    with autocast(batch.images.device, precision):
-        return model(batch.images[:, :V], batch.rays[:, :V], batch.rays[:, V:]).float()
-
-
-def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """Within it matrix products are computed in `precision`."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
-
-
 @contextlib.contextmanager
 def termination() -> Iterator[list[bool]]:
     """Within it SIGTERM only makes the list true, so that a step can be finished and saved."""
@@ -241,6 +229,10 @@ class Run:
     share: Share
     precision: torch.dtype
     progress: Progress
+    scenes: Iterator[PosedImages] | None = None
+    """Where the next step's scenes come from."""
+    next_step: int = -1
+    """The step whose scenes these are."""
 
     def train(self) -> None:
         """From the next step to the configuration's last. Raises RunStateError, and SystemExit(143) after SIGTERM."""
@@ -304,7 +296,7 @@ class Run:
         torch.manual_seed(int(np.random.SeedSequence((config.seed, step, self.share.rank)).generate_state(1)[0]))
         squared_error = perceptual = 0.0
         weight = config.perceptual_weight_at(step)
-        batches = step_batches(self.stream(config.stage_at(step)[0].size), config, step, self.share, self.device)
+        batches = step_batches(self.scenes_from(step), config, step, self.share, self.device)
         for number, batch in enumerate(batches, start=1):
             with gradients_stay(self.trained, apart=number < self.share.accumulate):
                 errors = self.losses(batch, weight)
@@ -344,18 +336,18 @@ class Run:
         """Where all is computed."""
         return self.processes.device
 
-    @functools.cached_property
-    def _streams(self) -> dict[int, Views]:
-        return {}
-
-    def stream(self, size: int) -> Views:
-        """The data at an image size (larger by what crops may zoom into); one size at a time is kept in memory."""
-        loaded = size * self.config.crops.oversample
-        if loaded not in self._streams:
-            self._streams.clear()
-            sources = [(source.folder, source.weight) for source in self.config.sources]
-            self._streams[loaded] = Views(sources, loaded, self.config.seed)
-        return self._streams[loaded]
+    def scenes_from(self, step: int) -> Iterator[PosedImages]:
+        """This process's scenes from a step on; the same iterator while steps follow each other in one stage."""
+        config = self.config
+        stage, first = config.stage_at(step)
+        if step != self.next_step or step == first or self.scenes is None:
+            sources = [(source.folder, source.weight) for source in config.sources]
+            self.scenes = None  # its data go before others come
+            views = Views(sources, stage.size * config.crops.oversample, config.seed)
+            last = config.steps if stage.until == 1 else round(stage.until * config.steps)
+            self.scenes = scenes_of_steps(views, self.share, step, last, config.batch, config.views)
+        self.next_step = step + 1
+        return self.scenes
 
     def tell_speed(self, log: RunLog, step: int, seconds_a_step: float) -> None:
         """Images a second, and model FLOPs utilisation, of the last steps (of their mean number of inputs)."""
@@ -371,42 +363,17 @@ class Run:
         """Write the state; called by all processes."""
         save_state(self.folder / name, self.progress, self.model, self.optimizers, self.processes.is_first)
 
-    @functools.cached_property
-    def _validation(self) -> dict[int, list[PosedImages]]:
-        return {}
-
-    def validation_scenes(self, size: int) -> list[PosedImages]:
-        """The validation scenes at an image size, read once."""
-        if size not in self._validation:
-            assert self.config.validation is not None
-            self._validation.clear()
-            self._validation[size] = load_validation(self.config.validation, size)
-        return self._validation[size]
-
-    @torch.no_grad()
     def validate(self, step: int, log: RunLog | None) -> None:
-        """PSNR of the validation targets from their 4 inputs; every process does its share of the scenes."""
-        if self.config.validation is None:
+        """Where there are validation scenes: their targets' PSNR and some pictures, into the log."""
+        config = self.config
+        if config.validation is None:
             return
-        self.model.eval()
-        size = self.config.stage_at(step - 1)[0].size
-        scenes = self.validation_scenes(size)
-        total = torch.zeros(2, dtype=torch.float64, device=self.device)
-        strips = []
-        # All make as many forward passes, since sharded weights are gathered in each: the last may be for nothing.
-        for turn in range(math.ceil(len(scenes) / self.processes.count)):
-            number = turn * self.processes.count + self.processes.rank
-            batch = to_batch(scenes[number % len(scenes)], VALIDATION_INPUTS, self.config.scene_frame, self.device)
-            answer = predict(self.model, batch, self.precision)
-            errors = (answer - batch.truth).square().mean(dim=(0, 2, 3, 4))
-            if number < len(scenes):
-                total += torch.tensor([sum(map(psnr_of, errors.tolist())), len(errors)], device=self.device)
-            if log is not None and turn < SHOWN_SCENES:
-                strips.append(strip(batch.images[0, : batch.inputs], batch.truth[0], answer[0]))
-        if self.processes.count > 1:
-            torch.distributed.all_reduce(total)
+        size = config.stage_at(step - 1)[0].size
+        psnr, pictures = validate(
+            self.model, config.validation, size, config.scene_frame, self.precision, self.processes
+        )
         if log is not None:
-            log.validation(step, float(total[0] / total[1]), size, torch.cat(strips, dim=1))
+            log.validation(step, psnr, size, pictures)
 
 
 if __name__ == "__main__":

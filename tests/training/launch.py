@@ -12,7 +12,7 @@ from pathlib import Path
 from training import train
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["training.train"])
+CONTEXT.set_forkserver_preload(["training.train", "torch._dynamo"])  # the second: what optimizers import, 4 s
 LIMIT = 120
 
 
