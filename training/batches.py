@@ -136,6 +136,10 @@ def to_batch(
         if jitters:
             similarity = jitters[scene] @ similarity
         poses.append(framed(similarity, scene_poses))
-    lenses = torch.from_numpy(np.asarray(posed.fxfycxcy, dtype=np.float64))
-    rays = plucker_rays(torch.from_numpy(np.stack(poses)), lenses, H, W)
-    return Batch(posed.images.to(device), rays.float().to(device), inputs)
+    return Batch(posed.images.to(device), _rays(np.stack(poses), posed.fxfycxcy, H, W, device), inputs)
+
+
+def _rays(poses: np.ndarray, fxfycxcy: np.ndarray, height: int, width: int, device: torch.device) -> Tensor:
+    """Rays (B, V, 6, H, W) float32, made on the device in float64 one scene at a time: they are larger than the images."""
+    scenes = zip(*(torch.from_numpy(np.float64(array)).to(device).split(1) for array in (poses, fxfycxcy)), strict=True)
+    return torch.cat([plucker_rays(pose, lens, height, width).float() for pose, lens in scenes])
