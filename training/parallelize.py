@@ -64,19 +64,25 @@ def leave_processes(processes: Processes) -> None:
 
 
 def parallelize(
-    model: nn.Module, kind: Kind, processes: Processes, checkpoint_blocks: bool = False, compile_blocks: bool = False
+    model: nn.Module,
+    kind: Kind,
+    processes: Processes,
+    checkpoint_blocks: bool = False,
+    compiler: str | None = None,
 ) -> nn.Module:
     """What to call instead of the model when training, with the same parameters' names in the model itself.
 
     checkpoint_blocks: keep a block's input alone and compute the rest again for the gradients.
-    compile_blocks: torch.compile, block by block, so that all blocks share what was compiled.
+    compiler: a back end of torch.compile ("inductor"), block by block, so that all blocks share what was compiled.
     """
     blocks = [module for module in model.modules() if isinstance(module, Block)]
     for block in blocks:
-        if checkpoint_blocks:
-            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
-        if compile_blocks:
-            block.compile()
+        forward = block.forward
+        if compiler is not None:
+            forward = torch.compile(forward, backend=compiler)
+        if checkpoint_blocks:  # around what is compiled: the compiler passes over a checkpoint without a word
+            forward = functools.partial(checkpoint, forward, use_reentrant=False)
+        block.forward = forward  # type: ignore[method-assign]
     if processes.count == 1:
         return model
     if kind == "ddp":

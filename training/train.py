@@ -135,7 +135,8 @@ def prepare(options: Options, processes: Processes) -> "Run":
     torch.manual_seed(config.seed)
     model = build_model(config.model) if state or config.init is None else load_initial(config)
     model = model.to(processes.device).requires_grad_(True)
-    trained = parallelize(model, options.parallel, processes, options.checkpoint_blocks, options.compile_blocks)
+    compiler = "inductor" if options.compile_blocks else None
+    trained = parallelize(model, options.parallel, processes, options.checkpoint_blocks, compiler)
     optimizers = build_optimizers(model, config, precision)
     progress = Progress() if state is None else restore(state, model, optimizers)
     perceptual = load_perceptual(config.perceptual)

@@ -24,7 +24,7 @@ from training import export, train
 from training.augment import Crops, FrameJitter
 from training.batches import Batch, Share, scenes_of_steps, step_batches
 from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
-from training.parallelize import Processes
+from training.parallelize import Processes, parallelize
 from training.prediction import predict
 from training.run_log import StepReport
 from training.run_state import BEFORE_DECAY, LATEST, Progress, RunStateError, load_state
@@ -294,6 +294,26 @@ def test_a_state_saved_in_shards_goes_on_in_one_process(parallel_config, one_pro
     assert furthest(run(whole, tmp_path / "two"), expected) < 1e-6
 
 
+@pytest.mark.parametrize("checkpoint_blocks", [False, True])
+def test_blocks_are_compiled_whole_also_under_checkpoints(checkpoint_blocks):
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(width=64, blocks=1))
+    generator = torch.Generator().manual_seed(0)
+    rays = torch.nn.functional.normalize(torch.randn(1, 3, 6, 16, 16, generator=generator), dim=2)
+    inputs = torch.rand(1, 2, 3, 16, 16, generator=generator), rays[:, :2], rays[:, 2:]
+    expected = model(*inputs)
+    torch._dynamo.reset()
+    compiled_before = torch._dynamo.utils.counters["frames"]["ok"]
+    trained = parallelize(model, "ddp", ALONE, checkpoint_blocks, compiler="eager")
+    answer = trained(*inputs)
+    answer.square().sum().backward()
+    torch.testing.assert_close(answer, expected)
+    assert torch._dynamo.utils.counters["frames"]["ok"] > compiled_before
+    assert not torch._dynamo.utils.counters["graph_break"]
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    torch._dynamo.reset()
+
+
 def test_shares_of_a_step_are_its_scenes_once_each():
     for processes, accumulate in ((1, 1), (2, 1), (2, 3), (4, 2)):
         shares = [Share(rank, processes, accumulate) for rank in range(processes)]
@@ -492,6 +512,8 @@ def test_the_command_line_changes_any_field_of_a_preset():
     assert config.stages == (Stage(until=0.5, size=32), Stage(until=1.0, size=64))
     assert (config.perceptual.weight, config.scene_frame.kind, config.init) == (0.5, "identity", "weights.safetensors")
     assert train.parse([]).config == PRESETS["default"]()
+    with pytest.raises(ValueError, match="must leave a target among 3 views"):
+        train.parse(["--views", "3"])
 
 
 @pytest.mark.parametrize(
