@@ -3,9 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import tyro
 
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.scene.frame import SceneFrame
+
+from .augment import Crops, FrameJitter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,6 +20,16 @@ class Source:
     folder: str
     weight: float = 1.0
 
+    @classmethod
+    def parsed(cls, words: list[str]) -> "Source":
+        """FOLDER or FOLDER=WEIGHT, as on the command line."""
+        folder, _, weight = words[0].partition("=")
+        return cls(folder=folder, weight=float(weight or 1))
+
+    def words(self) -> list[str]:
+        """The inverse of parsed."""
+        return [f"{self.folder}={self.weight:g}"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
@@ -23,21 +38,67 @@ class Stage:
     until: float
     size: int
 
+    @classmethod
+    def parsed(cls, words: list[str]) -> "Stage":
+        """SIZE or SIZE:UNTIL, as on the command line."""
+        size, _, until = words[0].partition(":")
+        return cls(until=float(until or 1), size=int(size))
+
+    def words(self) -> list[str]:
+        """The inverse of parsed."""
+        return [f"{self.size}:{self.until:g}"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Perceptual:
+    """A term beside the mean squared error: how far two pictures are apart in the features of a recognition network."""
+
+    kind: Literal["vgg19", "lpips_alex", "lpips_squeeze", "lpips_vgg"] = "vgg19"
+    """vgg19: as published (training/losses.py). lpips_*: the lpips package (Zhang 2018), for images of 64 px or more."""
+    weight: float = 0.0
+    """0 switches the term off."""
+    file: str | None = None
+    """The network's weights; without, torchvision fetches them."""
+    begins: float = 0.0
+    """The term joins after this fraction of the steps."""
+
+
+def _words(kind: type, metavar: str) -> tyro.constructors.PrimitiveConstructorSpec:
+    """How the command line reads and shows a Source or a Stage: as one word."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=kind.parsed,  # type: ignore[attr-defined]
+        is_instance=lambda value: isinstance(value, kind),
+        str_from_instance=lambda value: value.words(),
+    )
+
+
+Sources = tuple[Annotated[Source, _words(Source, "FOLDER[=WEIGHT]")], ...]
+Stages = tuple[Annotated[Stage, _words(Stage, "SIZE[:UNTIL]")], ...]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
-    """A whole run. Raises ValueError for one that cannot be run."""
+    """A whole run: all that decides its weights. Raises ValueError for one that cannot be run."""
 
-    name: str
+    name: tyro.conf.Suppress[str]
     model: ModelConfig
-    sources: tuple[Source, ...]
-    validation: str
+    sources: Annotated[Sources, tyro.conf.arg(name="data")]
+    """Where scenes come from."""
+    validation: str | None
     """Folder of views whose first 4 are the inputs and the others the targets."""
+    init: str | None = None
+    """A model's file to start from (same model options). A run that has a state goes on from that instead."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
-    stages: tuple[Stage, ...] = (Stage(until=1.0, size=64),)
+    frame_jitter: FrameJitter = field(default_factory=FrameJitter)
+    crops: Crops = field(default_factory=Crops)
+    stages: Stages = (Stage(until=1.0, size=64),)
+    """Image sizes, in pixels a side, each until a fraction of the steps."""
     steps: int = 7_000
-    scenes: int = 5
-    """Scenes a step and process."""
+    """Updates in all. A longer run goes on from before the decay, where it has begun."""
+    batch: int = 10
+    """Scenes of a step, in all processes together."""
     views: int = 12
     """Views of each scene: the inputs, and the others are the targets."""
     input_views: tuple[int, ...] = (1, 2, 3, 4, 4, 4, 4, 6, 8)
@@ -47,13 +108,20 @@ class TrainingConfig:
     muon_lr: float = 0.02
     """For the blocks' matrices; 0 trains them by AdamW."""
     weight_decay: float = 0.05
+    """Of all that is not one-dimensional."""
     warmup: int = 100
     """Steps of linear warm-up, at the start and at each change of image size."""
     decay: float = 0.3
     """The last part of the steps, in which the learning rate falls to 0; before it, it is constant."""
+    decay_shape: Literal["linear", "cosine"] = "linear"
+    """linear, or half a cosine (published, over all steps after the warm-up: --decay 1)."""
     clip: float = 1.0
+    """Gradients are scaled down to this norm."""
     skip_above: float = 5.0
     """A step whose gradient norm exceeds this is skipped."""
+    stop_after_skips: int = 100
+    """So many skipped steps in a row stop the run."""
+    perceptual: Perceptual = field(default_factory=Perceptual)
     seed: int = 0
     save_every: int = 250
     validate_every: int = 500
@@ -70,6 +138,12 @@ class TrainingConfig:
                 raise ValueError(
                     f"a stage's size {stage.size} must be a multiple of the patch size {self.model.patch_size}."
                 )
+            least = 16 if self.perceptual.kind == "vgg19" else 64
+            if self.perceptual.weight > 0 and stage.until > self.perceptual.begins and stage.size < least:
+                raise ValueError(
+                    f"the perceptual term {self.perceptual.kind} needs images of {least} px: let it begin after the"
+                    f" stage of {stage.size} px (--perceptual.begins {stage.until:g})."
+                )
 
     @property
     def resolution(self) -> int:
@@ -79,12 +153,25 @@ class TrainingConfig:
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage of a step, and the stage's first step."""
         first = 0
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             end = round(stage.until * self.steps)
             if step < end:
                 return stage, first
             first = end
         return self.stages[-1], first
+
+    @property
+    def decay_begins(self) -> int:
+        """The step from which the learning rate falls."""
+        return max(min(self.warmup, self.steps), round((1 - self.decay) * self.steps))
+
+    def perceptual_weight_at(self, step: int) -> float:
+        """The perceptual term's weight in a step."""
+        return self.perceptual.weight if step >= round(self.perceptual.begins * self.steps) else 0.0
+
+
+OBJECTS = (Source(folder="data/views/train", weight=3.0), Source(folder="data/views/procedural", weight=1.0))
+VALIDATION = "data/views/val"
 
 
 def default_weights() -> TrainingConfig:
@@ -94,9 +181,27 @@ def default_weights() -> TrainingConfig:
         model=ModelConfig(
             width=256, blocks=6, patch_size=8, inputs_first=True, camera_encoding="proxy_point", predicted_depth=True
         ),
-        sources=(Source(folder="data/views/train", weight=3.0), Source(folder="data/views/procedural", weight=1.0)),
-        validation="data/views/val",
+        sources=OBJECTS,
+        validation=VALIDATION,
         stages=(Stage(until=0.1, size=32), Stage(until=1.0, size=64)),
+    )
+
+
+def cpu() -> TrainingConfig:
+    """Learns visibly in two minutes on two CPU cores: the default's recipe, narrow and at 32 px."""
+    config = default_weights()
+    return dataclasses.replace(
+        config,
+        name="cpu",
+        model=dataclasses.replace(config.model, width=128, blocks=4),
+        stages=(Stage(until=1.0, size=32),),
+        steps=600,
+        batch=8,
+        views=10,
+        input_views=(2, 3, 4, 4, 4, 6),
+        warmup=30,
+        save_every=200,
+        validate_every=200,
     )
 
 
@@ -109,7 +214,7 @@ def smoke() -> TrainingConfig:
         model=dataclasses.replace(config.model, width=64, blocks=2),
         stages=(Stage(until=0.5, size=16), Stage(until=1.0, size=32)),
         steps=20,
-        scenes=2,
+        batch=2,
         views=5,
         input_views=(1, 2, 3),
         warmup=2,
@@ -118,4 +223,119 @@ def smoke() -> TrainingConfig:
     )
 
 
-PRESETS: dict[str, Callable[[], TrainingConfig]] = {"default": default_weights, "smoke": smoke}
+def decoder_only_256() -> TrainingConfig:
+    """The published object-level recipe (paper, section 4): 24 blocks, 4 inputs and 8 targets, 80 000 steps of 512 scenes.
+
+    Needs a cluster: 64 A100 for days (training_facts: 1e21 FLOP).
+    """
+    return TrainingConfig(
+        name="decoder_only_256",
+        model=ModelConfig(),
+        sources=OBJECTS[:1],
+        validation=VALIDATION,
+        scene_frame=SceneFrame("identity"),
+        stages=(Stage(until=1.0, size=256),),
+        steps=80_000,
+        batch=512,
+        views=12,
+        input_views=(4,),
+        adamw_lr=4e-4,
+        muon_lr=0.0,
+        warmup=2500,
+        decay=1.0,
+        decay_shape="cosine",
+        perceptual=Perceptual(weight=1.0),
+        save_every=1000,
+        validate_every=5000,
+    )
+
+
+def encoder_decoder_256() -> TrainingConfig:
+    """The published encoder-decoder: 12 + 12 blocks and 3072 latents, else as decoder_only_256."""
+    return dataclasses.replace(
+        decoder_only_256(),
+        name="encoder_decoder_256",
+        model=ModelConfig(architecture="encoder_decoder", blocks=12, encoder_blocks=12, latents=3072),
+    )
+
+
+def _finetuned_at_512(config: TrainingConfig, name: str) -> TrainingConfig:
+    """The published second stage: 10 000 steps of 256 scenes at a tenth of the learning rate, from the first's export."""
+    return dataclasses.replace(
+        config,
+        name=name,
+        init=f"runs/{config.name}/model.safetensors",
+        stages=(Stage(until=1.0, size=512),),
+        steps=10_000,
+        batch=256,
+        adamw_lr=4e-5,
+    )
+
+
+def decoder_only_512() -> TrainingConfig:
+    """decoder_only_256, fine-tuned at 512 px."""
+    return _finetuned_at_512(decoder_only_256(), "decoder_only_512")
+
+
+def encoder_decoder_512() -> TrainingConfig:
+    """encoder_decoder_256, fine-tuned at 512 px."""
+    return _finetuned_at_512(encoder_decoder_256(), "encoder_decoder_512")
+
+
+def one_gpu() -> TrainingConfig:
+    """The paper's small budget, on one card: 6 blocks. The batch of 64 is ours, and fits 80 GB with --accumulate."""
+    config = decoder_only_256()
+    return dataclasses.replace(
+        config, name="one_gpu", model=dataclasses.replace(config.model, blocks=6), batch=64, validate_every=2000
+    )
+
+
+def two_gpus() -> TrainingConfig:
+    """A budget between: 12 blocks and 128 scenes, which the published code names for small compute."""
+    config = decoder_only_256()
+    return dataclasses.replace(
+        config, name="two_gpus", model=dataclasses.replace(config.model, blocks=12), batch=128, validate_every=2000
+    )
+
+
+def inputs_first_prope() -> TrainingConfig:
+    """Encode once, many targets: the mask "inputs first" with PRoPE (arXiv 2507.10496) in every block, 1 to 8 inputs.
+
+    Fewer scenes and more targets than published, since targets share their inputs' encoding (arXiv 2602.21341);
+    cameras, shapes and scene frames are varied, so that photos of any camera may come.
+    """
+    config = decoder_only_256()
+    return dataclasses.replace(
+        config,
+        name="inputs_first_prope",
+        model=dataclasses.replace(config.model, inputs_first=True, camera_encoding="prope"),
+        scene_frame=SceneFrame(),
+        frame_jitter=FrameJitter(turn=180.0, tilt=10.0, scale=1.1, shift=0.1),
+        crops=Crops(zoom=(1.0, 2.0), aspect=(0.66, 1.5), offset=0.2, oversample=2),
+        batch=256,
+        views=24,
+        input_views=(1, 2, 3, 4, 5, 6, 7, 8),
+    )
+
+
+def without_rays() -> TrainingConfig:
+    """Ablation of inputs_first_prope: no Pluecker rays in the tokens, so that PRoPE alone tells where cameras are."""
+    config = inputs_first_prope()
+    return dataclasses.replace(
+        config, name="without_rays", model=dataclasses.replace(config.model, rays_in_tokens=False)
+    )
+
+
+PRESETS: dict[str, Callable[[], TrainingConfig]] = {
+    "default": default_weights,
+    "cpu": cpu,
+    "smoke": smoke,
+    "one_gpu": one_gpu,
+    "two_gpus": two_gpus,
+    "decoder_only_256": decoder_only_256,
+    "decoder_only_512": decoder_only_512,
+    "encoder_decoder_256": encoder_decoder_256,
+    "encoder_decoder_512": encoder_decoder_512,
+    "inputs_first_prope": inputs_first_prope,
+    "without_rays": without_rays,
+}

@@ -4,54 +4,166 @@ import dataclasses
 import json
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+
+from lvsm_engine.errors import LvsmError
 
 from .configs import TrainingConfig
 
 LATEST = "latest.pt"
 BEFORE_DECAY = "before_decay.pt"
 """The state when the learning rate began to fall: from here a longer run can go on."""
+CONFIG = "config.json"
+# What may differ when a run is resumed: none of it changes what the steps compute, but for `steps`, which prolongs the run.
+FREE_FIELDS = ("name", "steps", "save_every", "validate_every", "validation", "init", "stop_after_skips")
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+class RunStateError(LvsmError):
+    """A run cannot be saved or resumed: the sentence says why, and what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    step: int = 0
+    """The step that comes next."""
+    seconds: float = 0.0
+    """Of training so far, wall clock."""
+    skipped: int = 0
+    """Steps whose update was left out."""
+    skipped_in_a_row: int = 0
+    """Of those, the last ones without a good step between."""
+    decay_begins: int | None = None
+    """From which step the learning rate falls, in the run that got this far (None: written by an older version)."""
 
 
 def save_state(
-    path: Path, step: int, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], seconds: float
+    path: Path,
+    progress: Progress,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    is_writer: bool = True,
 ) -> None:
-    """Write what resumes the run before `step`; seconds: of training so far, wall clock."""
+    """Write what resumes the run. Called by all processes alike; one of them is the writer.
+
+    Raises RunStateError where it cannot be written; the former state stays then.
+    """
     state = {
-        "step": step,
-        "model": model.state_dict(),
-        "optimizers": get_optimizer_state_dict(model, optimizers),  # by parameters' names, not their order
-        "seconds": seconds,
+        **dataclasses.asdict(progress),
+        "model": get_model_state_dict(model, options=WHOLE),
+        "optimizers": get_optimizer_state_dict(model, optimizers, options=WHOLE),  # by parameters' names
     }
+    if is_writer:
+        _write_whole(path, state)
+
+
+def _write_whole(path: Path, state: dict) -> None:
     part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with open(part, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's writer turns what the disk says into the latter
+        part.unlink(missing_ok=True)
+        raise RunStateError(
+            f"{path}: the run's state cannot be written ({_reason(error)}); the former one stays. Free space on that disk,"
+            " then give the same command again."
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, where torch's writer hides it behind its own words."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    return str(error).splitlines()[0]
 
 
 def load_state(path: Path) -> dict:
-    """The state that save_state wrote. Raises SystemExit with a sentence where it cannot be read: never a fresh start."""
+    """The state that save_state wrote. Raises RunStateError where it cannot be read: never a fresh start."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise SystemExit(
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or not {"step", "model", "optimizers", "seconds"} <= set(state):
+            raise ValueError("it holds something else")
+        return state
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise RunStateError(
             f"{path}: the run's state cannot be read ({error}). Restore the file, or give another --out to start anew."
         ) from error
 
 
-def restore(state: dict, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    """Put a loaded state into a model and its optimizers."""
-    model.load_state_dict(state["model"])
-    set_optimizer_state_dict(model, optimizers, state["optimizers"])
+def find_state(folder: Path, config: TrainingConfig) -> dict | None:
+    """The state to go on from, None for a new run. Raises RunStateError.
+
+    A run that is to be longer than the one that decayed goes on from before its decay.
+    """
+    if not (folder / LATEST).exists():
+        return None
+    state = load_state(folder / LATEST)
+    if not (folder / BEFORE_DECAY).exists():
+        return state
+    before_decay = load_state(folder / BEFORE_DECAY)
+    began = state.get("decay_begins") or before_decay["step"]
+    has_decayed = state["step"] > began
+    return before_decay if has_decayed and began < config.decay_begins else state
+
+
+def restore(state: dict, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> Progress:
+    """Put a loaded state into a model and its optimizers, whole or in shards."""
+    set_model_state_dict(model, state["model"], options=WHOLE)
+    set_optimizer_state_dict(model, optimizers, state["optimizers"], options=WHOLE)
+    return Progress(**{field.name: state[field.name] for field in dataclasses.fields(Progress) if field.name in state})
+
+
+def check_config(folder: Path, config: TrainingConfig) -> None:
+    """Raises RunStateError where the folder's run was started with another configuration, and names the field.
+
+    Fields that the run's file does not have, written by an older version, are not compared.
+    """
+    path = folder / CONFIG
+    try:
+        started = dict(_flat(json.loads(path.read_text())))
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunStateError(
+            f"{path}: the configuration of the run cannot be read ({error}). Restore the file, or give another --out."
+        ) from error
+    asked = dict(_flat(json.loads(json.dumps(dataclasses.asdict(config)))))
+    for name in sorted(started.keys() & asked.keys()):
+        if name not in FREE_FIELDS and started[name] != asked[name]:
+            raise RunStateError(
+                f"{path}: the run was started with {name} {started[name]}, and {asked[name]} is asked for. Give the former,"
+                " or another --out (with --init to start from this run's export)."
+            )
 
 
 def write_config(folder: Path, config: TrainingConfig) -> None:
     """The resolved configuration, beside the run."""
-    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    part = folder / (CONFIG + ".part")
+    part.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    part.replace(folder / CONFIG)
+
+
+def _flat(entry: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Nested fields by dotted names; a list is one value."""
+    for name, value in entry.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

@@ -1,297 +1,385 @@
 """Train a model.
 
-    python -m training.train --preset smoke --out runs/smoke                 # seconds, one process
-    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train --preset default    # two CPU cores
-    torchrun --nproc-per-node 8 -m training.train --preset default                     # one node's GPUs
+    python -m training.train --preset cpu --out runs/cpu                                 # minutes, one process
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train --preset default     # two CPU cores
+    torchrun --nproc-per-node 8 -m training.train --preset decoder_only_256              # one node's GPUs
+    torchrun --nnodes 8 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 -m training.train ...
+    python -m training.train --preset one_gpu --accumulate 8 --checkpoint-blocks --compile-blocks
+    python -m training.train --preset default --data my/views=3 other/views --model.width 384 --steps 20000
+    python -m training.train --preset decoder_only_512 --init runs/decoder_only_256/model.safetensors
 
-The same command again resumes where the run was stopped. A CPU does best with one thread a process: two processes
-that average their gradients wait for each other once a step, two threads at every operation.
+The same command again resumes where the run was stopped, by SIGTERM (which saves first), a crash or the end of power.
+Any field of the preset can be given; the resolved configuration is written beside the run. A step's scenes do not depend
+on the number of processes or micro-batches. A CPU does best with one thread a process: two processes that average their
+gradients wait for each other once a step, two threads at every operation.
 """
 
-import dataclasses
+import contextlib
 import math
-import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import tyro
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.utils.tensorboard import SummaryWriter
 
-from lvsm_engine.model.checkpoint import Model, build_model
-from lvsm_engine.model.rays import plucker_rays
-from lvsm_engine.scene.camera import camera_of
-from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
+from lvsm_engine.errors import LvsmError
+from lvsm_engine.model.checkpoint import Model, build_model, load_checkpoint
 from lvsm_engine.synthesizer import choose_precision
 
+from .batches import Batch, Share, scenes_of_steps, step_batches
 from .configs import PRESETS, TrainingConfig
-from .muon import Muon
-from .run_state import BEFORE_DECAY, LATEST, load_state, restore, save_state, write_config
-from .views import Views, load_validation
+from .flops import TRAINING_FACTOR, forward_flops, peak_flops
+from .losses import load_perceptual, mean_squared_error
+from .optimizers import build_optimizers, clip_gradients, learning_rate_factor, mend_gradients, set_learning_rates
+from .parallelize import (
+    Kind,
+    Processes,
+    gradients_stay,
+    is_loss_of_a_process,
+    join_processes,
+    leave_processes,
+    mean_and_any,
+    parallelize,
+)
+from .prediction import autocast, predict
+from .run_log import LOG_EVERY, RunLog, StepReport
+from .run_state import (
+    BEFORE_DECAY,
+    LATEST,
+    Progress,
+    RunStateError,
+    check_config,
+    find_state,
+    restore,
+    save_state,
+    write_config,
+)
+from .validation import validate
+from .views import PosedImages, Views
 
-VALIDATION_INPUTS = 4
+# What a process says that ends by SIGTERM, as shells count: 128 + 15.
+TERMINATED = 143
 
 
 @dataclass
 class Options:
-    """Train a model."""
+    """Train a model. The same command again resumes a run that was stopped.
 
-    preset: str = "default"
+    All that is shown below preset and out can be changed; what is shown as default is the chosen preset's.
+    """
+
+    config: Annotated[TrainingConfig, tyro.conf.arg(name="")]
+    preset: Literal[tuple(PRESETS)] = "default"  # type: ignore[valid-type]
     """The run's name in training/configs.py."""
-    out: Path = Path("runs/default")
-    """The run's folder: state, log, configuration."""
-    steps: int | None = None
-    """Another number of steps than the preset's. A longer run goes on from before the decay, where it has begun."""
+    out: Path | None = None
+    """The run's folder: state, log, configuration. runs/PRESET where it is not given."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the matrix products; weights and rays are always float32. auto: bfloat16 where the device multiplies it."""
+    parallel: Kind = "ddp"
+    """How several processes share the model: ddp (a copy each), or fsdp (a part each; AdamW only)."""
+    accumulate: int = 1
+    """Micro-batches that a process makes of its share of a step: less memory, the same gradient."""
+    checkpoint_blocks: bool = False
+    """Compute each block again for its gradients: a third more time, far less memory."""
+    compile_blocks: bool = False
+    """torch.compile the blocks."""
+
+
+def parse(arguments: list[str]) -> Options:
+    """The options of a command line: the preset first, since it gives the other fields their defaults."""
+
+    @dataclass
+    class Preset:
+        preset: Literal[tuple(PRESETS)] = "default"  # type: ignore[valid-type]
+
+    chosen, _ = tyro.cli(Preset, args=arguments, return_unknown_args=True, add_help=False)
+    defaults = Options(config=PRESETS[chosen.preset](), preset=chosen.preset)
+    return tyro.cli(Options, args=arguments, default=defaults)
 
 
 def main(options: Options) -> None:
-    config = PRESETS[options.preset]()
-    if options.steps is not None:
-        config = dataclasses.replace(config, steps=options.steps)
-    rank, processes, device = join_processes()
-    precision = choose_precision(device, options.precision)
+    """Train as the options say. Raises SystemExit with a sentence where that cannot be done."""
+    processes = join_processes()
+    try:
+        run = prepare(options, processes)
+        run.train()
+    except LvsmError as error:
+        raise SystemExit(str(error)) from error
+    except RuntimeError as error:
+        if processes.count > 1 and is_loss_of_a_process(error):
+            raise SystemExit(
+                f"rank {processes.rank}: another process of this run was lost, so all end ({error})."
+                " The same command goes on from the last saved state."
+            ) from error
+        raise
+    leave_processes(processes)
+
+
+def prepare(options: Options, processes: Processes) -> "Run":
+    """Everything in place: model, optimizers, the state that the folder holds. Raises what main turns into sentences."""
+    config = options.config
+    check_shares(options, processes)
+    folder = options.out or Path("runs") / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    precision = choose_precision(processes.device, options.precision)
+    state = find_state(folder, config)
+    if state is not None:
+        check_config(folder, config)
     torch.manual_seed(config.seed)
-    model = build_model(config.model).to(device)
-    trained = DistributedDataParallel(model) if processes > 1 else model
+    model = build_model(config.model) if state or config.init is None else load_initial(config)
+    model = model.to(processes.device).requires_grad_(True)
+    compiler = "inductor" if options.compile_blocks else None
+    trained = parallelize(model, options.parallel, processes, options.checkpoint_blocks, compiler)
     optimizers = build_optimizers(model, config, precision)
-    options.out.mkdir(parents=True, exist_ok=True)
-    step, seconds = resume(options.out, config, model, optimizers)
-    if rank == 0:
-        write_config(options.out, config)
-        count = sum(parameter.numel() for parameter in model.parameters())
-        print(
-            f"{config.name}: {count / 1e6:.2f} M parameters, {processes} x {device} in"
-            f" {str(precision).removeprefix('torch.')}, from step {step} to {config.steps}",
-            flush=True,
+    progress = Progress() if state is None else restore(state, model, optimizers)
+    perceptual = load_perceptual(config.perceptual)
+    if perceptual is not None:
+        perceptual = perceptual.to(processes.device)
+    share = Share(processes.rank, processes.count, options.accumulate)
+    if processes.is_first:
+        write_config(folder, config)
+        announce(config, model, processes, precision, progress, options)
+    return Run(config, folder, model, trained, optimizers, perceptual, processes, share, precision, progress)
+
+
+def check_shares(options: Options, processes: Processes) -> None:
+    """Raises RunStateError for a split of the work that cannot be."""
+    config, parts = options.config, processes.count * options.accumulate
+    if options.accumulate < 1 or config.batch % parts:
+        raise RunStateError(
+            f"a step's {config.batch} scenes cannot be shared by {processes.count} processes in {options.accumulate}"
+            f" micro-batches each: give a --batch that is a multiple of {max(1, parts)}."
         )
-    Run(config, options.out, model, trained, optimizers, rank, processes, device, precision).train(step, seconds)
-    if processes > 1:
-        torch.distributed.destroy_process_group()
+    if options.parallel == "fsdp" and processes.count > 1 and config.muon_lr > 0:
+        raise RunStateError(
+            "Muon needs whole matrices, and --parallel fsdp keeps them in parts: give --muon-lr 0 --adamw-lr 4e-4, or"
+            " --parallel ddp."
+        )
 
 
-def join_processes() -> tuple[int, int, torch.device]:
-    """This process's rank, their number (torchrun's, or 1), and its device."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
-    if processes > 1:
-        torch.distributed.init_process_group("nccl" if cuda else "gloo")
-    return rank, processes, device
+def load_initial(config: TrainingConfig) -> Model:
+    """The model of the configuration's `init` file. Raises CheckpointError, and RunStateError for another architecture."""
+    assert config.init is not None
+    model, _ = load_checkpoint(config.init)
+    for name in config.model.__dataclass_fields__:
+        have, want = getattr(model.config, name), getattr(config.model, name)
+        if have != want:
+            raise RunStateError(
+                f"{config.init}: its model has {name} {have}, and the run's has {want}. Give --model.{name.replace('_', '-')}"
+                f" {have}, or another --init."
+            )
+    return model.train()
 
 
-def build_optimizers(
-    model: Model, config: TrainingConfig, precision: torch.dtype = torch.float32
-) -> list[torch.optim.Optimizer]:
-    """Muon for the blocks' matrices (where muon_lr is set), AdamW for the rest; norm weights do not decay."""
-    matrices: list[Tensor] = []
-    stacked: list[Tensor] = []
-    others: list[Tensor] = []
-    vectors: list[Tensor] = []
-    for name, parameter in model.named_parameters():
-        in_block = name.startswith(("blocks.", "encoder.", "decoder."))
-        if parameter.dim() < 2:
-            vectors.append(parameter)
-        elif not in_block or config.muon_lr == 0 or "to_depth" in name:
-            others.append(parameter)
-        else:
-            (stacked if "to_qkv" in name else matrices).append(parameter)
-    groups = [{"params": others, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.adamw_lr, betas=(0.9, 0.95))]
-    if matrices:
-        by_kind: list[dict] = [{"params": matrices}, {"params": stacked, "stacked": 3}]  # queries, keys, values
-        # Its decay is multiplied by a ten times larger learning rate than AdamW's.
-        optimizers.append(Muon(by_kind, config.muon_lr, config.weight_decay / 10, precision=precision))
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["full_lr"] = group["lr"]
-    return optimizers
-
-
-def resume(
-    folder: Path, config: TrainingConfig, model: Model, optimizers: list[torch.optim.Optimizer]
-) -> tuple[int, float]:
-    """Load the folder's state, if it has one; returns the next step and the seconds trained so far."""
-    path = folder / LATEST
-    if not path.exists():
-        return 0, 0.0
-    state = load_state(path)
-    decay_begins = round((1 - config.decay) * config.steps)
-    before_decay = folder / BEFORE_DECAY
-    if before_decay.exists():
-        earlier = load_state(before_decay)
-        if earlier["step"] < decay_begins:  # a longer run than the one that decayed
-            state = earlier
-    restore(state, model, optimizers)
-    return state["step"], state["seconds"]
-
-
-def learning_rate_factor(config: TrainingConfig, step: int) -> float:
-    """Linear warm-up in each stage, constant, then linear decay to 0 over the last part."""
-    _, first = config.stage_at(step)
-    warmup = min(1.0, (step - first + 1) / config.warmup)
-    decay = min(1.0, (config.steps - step) / max(1.0, config.decay * config.steps))
-    return min(warmup, decay)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Scenes in a model's coordinates: images (B, V + T, 3, H, W) in [0, 1], rays (B, V + T, 6, H, W), V inputs first."""
-
-    images: Tensor
-    rays: Tensor
-    inputs: int
-
-
-def to_batch(
-    images: Tensor,
-    camera_to_world: np.ndarray,
-    fxfycxcy: np.ndarray,
-    inputs: int,
-    frame: SceneFrame,
-    device: torch.device,
-) -> Batch:
-    """Images (B, V + T, 3, H, W), poses (B, V + T, 4, 4) and intrinsics (B, V + T, 4) in the frame of the first V views."""
-    H, W = images.shape[-2:]
-    poses = []
-    for scene_poses, scene_intrinsics in zip(camera_to_world, fxfycxcy, strict=True):
-        cameras = [camera_of(*one, W, H) for one in zip(scene_poses[:inputs], scene_intrinsics, strict=False)]
-        similarity, _ = world_to_model(frame, cameras)
-        poses.append(framed(similarity, scene_poses))
-    rays = plucker_rays(
-        torch.from_numpy(np.stack(poses)), torch.from_numpy(np.asarray(fxfycxcy, dtype=np.float64)), H, W
+def announce(
+    config: TrainingConfig,
+    model: Model,
+    processes: Processes,
+    precision: torch.dtype,
+    progress: Progress,
+    options: Options,
+) -> None:
+    """What is decided once, at the start."""
+    count = sum(parameter.numel() for parameter in model.parameters())
+    shared = f" by {options.parallel}" if processes.count > 1 else ""
+    print(
+        f"{config.name}: {count / 1e6:.2f} M parameters, {processes.count} x {processes.device.type}{shared} in"
+        f" {str(precision).removeprefix('torch.')}, from step {progress.step} to {config.steps}",
+        flush=True,
     )
-    return Batch(images.to(device), rays.float().to(device), inputs)
+    if progress.step == 0 and config.init is not None:
+        print(f"Starts from the weights in {config.init}.", flush=True)
+    term = config.perceptual
+    if term.weight > 0:
+        begins = round(term.begins * config.steps)
+        print(f"Loss: MSE + {term.weight:g} x {term.kind} from step {begins} on.", flush=True)
+    else:
+        print("LOSS: MSE ALONE, THE PERCEPTUAL TERM IS OFF (--perceptual.weight 0): pictures will be soft.", flush=True)
 
 
-def predict(model: nn.Module, batch: Batch, precision: torch.dtype) -> Tensor:
-    """The targets' images (B, T, 3, H, W) in float32; matrix products are computed in `precision`."""
-    V = batch.inputs
-    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
-        return model(batch.images[:, :V], batch.rays[:, :V], batch.rays[:, V:]).float()
+@contextlib.contextmanager
+def termination() -> Iterator[list[bool]]:
+    """Within it SIGTERM only makes the list true, so that a step can be finished and saved."""
+    asked: list[bool] = []
+    former = signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
-def psnr_of(mean_squared_error: float) -> float:
-    return -10 * math.log10(max(mean_squared_error, 1e-10))
-
-
+@dataclass
 class Run:
-    """A run under way: steps, its log, its state on disk."""
+    """A run under way: its steps, its log, its state on disk."""
 
-    def __init__(
-        self,
-        config: TrainingConfig,
-        folder: Path,
-        model: Model,
-        trained: nn.Module,
-        optimizers: list[torch.optim.Optimizer],
-        rank: int,
-        processes: int,
-        device: torch.device,
-        precision: torch.dtype,
-    ) -> None:
-        self.config, self.folder, self.device, self.precision = config, folder, device, precision
-        self.model, self.trained, self.optimizers = model, trained, optimizers
-        self.rank, self.processes = rank, processes
-        self.log = SummaryWriter(str(folder)) if rank == 0 else None
+    config: TrainingConfig
+    folder: Path
+    model: Model
+    trained: nn.Module
+    """What is called in the model's place when training: see parallelize."""
+    optimizers: list[torch.optim.Optimizer]
+    perceptual: nn.Module | None
+    processes: Processes
+    share: Share
+    precision: torch.dtype
+    progress: Progress
+    scenes: Iterator[PosedImages] | None = None
+    """Where the next step's scenes come from."""
+    next_step: int = -1
+    """The step whose scenes these are."""
 
-    def train(self, first_step: int, seconds: float) -> None:
-        """From first_step to the configuration's last; seconds: of training before this."""
-        config = self.config
-        started = time.monotonic() - seconds
-        decay_begins = round((1 - config.decay) * config.steps)
-        for step, batch in self.batches(first_step):
-            if step == decay_begins:
-                self.save(BEFORE_DECAY, step, time.monotonic() - started)
-            loss, norm = self.step(step, batch)
-            if self.log and (step % 20 == 0 or step == config.steps - 1):
-                self.report(step, loss, norm, time.monotonic() - started)
-            if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-                self.save(LATEST, step + 1, time.monotonic() - started)
-            if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
-                self.validate(step + 1)
+    def train(self) -> None:
+        """From the next step to the configuration's last. Raises RunStateError, and SystemExit(143) after SIGTERM."""
+        before = self.progress.seconds
+        started = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            terminated = stack.enter_context(termination())
+            first = self.progress.step
+            log = None
+            if self.processes.is_first:
+                log = stack.enter_context(RunLog(self.folder, first, self.config.steps))
+            since = time.monotonic()
+            for step in range(first, self.config.steps):
+                if step == self.config.decay_begins and self.config.decay < 1:
+                    self.save(BEFORE_DECAY)
+                report, is_terminated = self.step(step, bool(terminated))
+                seconds = before + time.monotonic() - started
+                self.advance(step, report, seconds)
+                if log is not None:
+                    rate = self.optimizers[0].param_groups[0]["lr"]
+                    log.step(step, report, rate, self.progress.skipped, seconds)
+                    if (step + 1) % LOG_EVERY == 0:
+                        self.tell_speed(log, step, (time.monotonic() - since) / LOG_EVERY)
+                if (step + 1) % LOG_EVERY == 0:
+                    since = time.monotonic()
+                self.finish_step(step + 1, is_terminated, log)
 
-    def batches(self, first_step: int) -> Iterator[tuple[int, Batch]]:
-        """Each step's batch: a function of the seed, the step and the rank alone."""
-        config = self.config
-        views: Views | None = None
-        for step in range(first_step, config.steps):
-            stage, _ = config.stage_at(step)
-            if views is None or views.size != stage.size:
-                views = Views([(source.folder, source.weight) for source in config.sources], stage.size, config.seed)
-            # All processes take the same number of inputs, so that none waits for another.
-            inputs = int(np.random.default_rng((config.seed, step)).choice(config.input_views))
-            drawn = views.batch(step * self.processes + self.rank, config.scenes, config.views)
-            yield (
-                step,
-                to_batch(drawn.images, drawn.camera_to_world, drawn.fxfycxcy, inputs, config.scene_frame, self.device),
+    def finish_step(self, done: int, is_terminated: bool, log: RunLog | None) -> None:
+        """Save, validate or end, where it is time; done: steps made in all."""
+        is_last = done == self.config.steps
+        if done % self.config.save_every == 0 or is_last or is_terminated:
+            self.save(LATEST)
+        if is_terminated and not is_last:
+            if log is not None:
+                log.say(f"Terminated: saved before step {done}; the same command goes on from there.")
+            leave_processes(self.processes)
+            raise SystemExit(TERMINATED)
+        if done % self.config.validate_every == 0 or is_last:
+            self.validate(done, log)
+
+    def advance(self, step: int, report: StepReport, seconds: float) -> None:
+        """Count the step. Raises RunStateError after too many skipped ones in a row."""
+        in_a_row = self.progress.skipped_in_a_row + 1 if report.skipped else 0
+        skipped = self.progress.skipped + report.skipped
+        self.progress = Progress(step + 1, seconds, skipped, in_a_row, self.config.decay_begins)
+        if in_a_row >= self.config.stop_after_skips:
+            raise RunStateError(
+                f"{self.folder}: {in_a_row} steps in a row were skipped (the last loss {report.loss:g}, gradient norm"
+                f" {report.gradient_norm:g}), so the run stops at step {step}; the last saved state stays. Lower the"
+                " learning rate or look at the data, and start from that state's export."
             )
 
-    def step(self, step: int, batch: Batch) -> tuple[float, float]:
-        """One update; returns the loss and the gradient's norm. A wild or broken step is skipped by all alike."""
-        factor = learning_rate_factor(self.config, step)
+    def step(self, step: int, is_terminated: bool = False) -> tuple[StepReport, bool]:
+        """One update, and whether any process was told to end. A wild or broken step is skipped by all alike."""
+        config = self.config
+        set_learning_rates(self.optimizers, learning_rate_factor(config, step))
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = factor * group["full_lr"]
             optimizer.zero_grad(set_to_none=True)
         self.trained.train()
-        loss = (predict(self.trained, batch, self.precision) - batch.images[:, batch.inputs :]).square().mean()
-        loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip))
-        if math.isfinite(norm) and norm <= self.config.skip_above:  # averaged gradients: the same on every rank
-            for optimizer in self.optimizers:
-                optimizer.step()
-        return float(loss.detach()), norm
+        # Whatever draws from torch's own generator is a function of the step, too.
+        torch.manual_seed(int(np.random.SeedSequence((config.seed, step, self.share.rank)).generate_state(1)[0]))
+        squared_error = perceptual = 0.0
+        weight = config.perceptual_weight_at(step)
+        batches = step_batches(self.scenes_from(step), config, step, self.share, self.device)
+        for number, batch in enumerate(batches, start=1):
+            with gradients_stay(self.trained, apart=number < self.share.accumulate):
+                errors = self.losses(batch, weight)
+                ((errors[0] + weight * errors[1]) / self.share.accumulate).backward()
+            squared_error += float(errors[0].detach()) / self.share.accumulate
+            perceptual += float(errors[1].detach()) / self.share.accumulate
+        squared_error, is_terminated = mean_and_any(squared_error, is_terminated, self.processes)
+        perceptual, _ = mean_and_any(perceptual, False, self.processes) if weight else (0.0, False)
+        loss = squared_error + weight * perceptual
+        norm, is_taken = self.update(loss)
+        return StepReport(loss, squared_error, perceptual, norm, not is_taken), is_terminated
 
-    def report(self, step: int, loss: float, norm: float, seconds: float) -> None:
-        assert self.log
-        self.log.add_scalar("train/psnr", psnr_of(loss), step)
-        self.log.add_scalar("train/gradient_norm", norm, step)
-        self.log.add_scalar("train/learning_rate_factor", learning_rate_factor(self.config, step), step)
-        if step % 100 == 0:
-            print(f"step {step}: psnr {psnr_of(loss):.2f}, gradient {norm:.2f}, {seconds:.0f} s", flush=True)
+    def losses(self, batch: Batch, weight: float) -> tuple[Tensor, Tensor]:
+        """Mean squared error and perceptual distance of a batch's answers; the latter 0 where its weight is."""
+        answer = predict(self.trained, batch, self.precision)
+        error = mean_squared_error(answer, batch.truth)
+        if self.perceptual is None or weight == 0:
+            return error, error.new_zeros(())
+        with autocast(self.device, self.precision):
+            return error, self.perceptual(answer.flatten(0, 1), batch.truth.flatten(0, 1))
 
-    def save(self, name: str, step: int, seconds: float) -> None:
-        if self.rank == 0:
-            save_state(self.folder / name, step, self.model, self.optimizers, seconds)
+    def update(self, loss: float) -> tuple[float, bool]:
+        """Let the optimizers act on the gradients; returns their norm and whether that was done."""
+        if not math.isfinite(loss):  # the mean over all processes: all see the same
+            return math.nan, False
+        parameters = list(self.model.parameters())
+        mend_gradients(parameters)
+        norm = clip_gradients(parameters, self.config.clip)
+        if norm > self.config.skip_above:
+            return norm, False
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return norm, True
 
-    @torch.no_grad()
-    def validate(self, step: int) -> None:
-        """PSNR of the validation targets from their 4 inputs; every process does its share of the scenes."""
-        self.model.eval()
-        stage, _ = self.config.stage_at(step - 1)
-        scenes = load_validation(self.config.validation, stage.size)[self.rank :: self.processes]
-        total = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for scene in scenes:
-            batch = to_batch(
-                scene.images,
-                scene.camera_to_world,
-                scene.fxfycxcy,
-                VALIDATION_INPUTS,
-                self.config.scene_frame,
-                self.device,
-            )
-            errors = (
-                (predict(self.model, batch, self.precision) - batch.images[:, batch.inputs :])
-                .square()
-                .mean(dim=(0, 2, 3, 4))
-            )
-            total += torch.tensor([sum(map(psnr_of, errors.tolist())), len(errors)], device=self.device)
-        if self.processes > 1:
-            torch.distributed.all_reduce(total)
-        if self.log:
-            psnr = float(total[0] / total[1])
-            self.log.add_scalar(f"validation/psnr_{stage.size}", psnr, step)
-            print(f"step {step}: validation psnr {psnr:.2f} at {stage.size} px", flush=True)
+    @property
+    def device(self) -> torch.device:
+        """Where all is computed."""
+        return self.processes.device
+
+    def scenes_from(self, step: int) -> Iterator[PosedImages]:
+        """This process's scenes from a step on; the same iterator while steps follow each other in one stage."""
+        config = self.config
+        stage, first = config.stage_at(step)
+        if step != self.next_step or step == first or self.scenes is None:
+            sources = [(source.folder, source.weight) for source in config.sources]
+            self.scenes = None  # its data go before others come
+            views = Views(sources, stage.size * config.crops.oversample, config.seed)
+            last = config.steps if stage.until == 1 else round(stage.until * config.steps)
+            self.scenes = scenes_of_steps(views, self.share, step, last, config.batch, config.views)
+        self.next_step = step + 1
+        return self.scenes
+
+    def tell_speed(self, log: RunLog, step: int, seconds_a_step: float) -> None:
+        """Images a second, and model FLOPs utilisation, of the last steps (of their mean number of inputs)."""
+        config = self.config
+        log_images = config.batch * config.views / seconds_a_step
+        tokens = (config.stage_at(step)[0].size // config.model.patch_size) ** 2
+        flops = np.mean([forward_flops(config.model, v, config.views - v, tokens) for v in config.input_views])
+        peak = peak_flops(self.device)
+        achieved = TRAINING_FACTOR * config.batch * float(flops) / seconds_a_step / self.processes.count
+        log.speed(step, log_images, None if peak is None else achieved / peak)
+
+    def save(self, name: str) -> None:
+        """Write the state; called by all processes."""
+        save_state(self.folder / name, self.progress, self.model, self.optimizers, self.processes.is_first)
+
+    def validate(self, step: int, log: RunLog | None) -> None:
+        """Where there are validation scenes: their targets' PSNR and some pictures, into the log."""
+        config = self.config
+        if config.validation is None:
+            return
+        size = config.stage_at(step - 1)[0].size
+        psnr, pictures = validate(
+            self.model, config.validation, size, config.scene_frame, self.precision, self.processes
+        )
+        if log is not None:
+            log.validation(step, psnr, size, pictures)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    try:
+        options = parse(sys.argv[1:])
+    except ValueError as error:
+        raise SystemExit(f"The run's configuration cannot be: {error}") from error
+    main(options)

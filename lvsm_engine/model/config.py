@@ -37,6 +37,8 @@ class ModelConfig:
     """How attention knows where two tokens stand to each other: none (published), prope (arXiv 2507.10496), proxy_point."""
     predicted_depth: bool = False
     """Each block moves its tokens' proxy points along their rays (proxy_point only)."""
+    rays_in_tokens: bool = True
+    """Tokens hold their Pluecker rays (published). Without, the camera encoding alone tells where a token looks."""
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
@@ -61,6 +63,8 @@ class ModelConfig:
             raise ValueError(f"camera_encoding {self.camera_encoding} needs head_width 64, not {self.head_width}.")
         if self.predicted_depth and self.camera_encoding != "proxy_point":
             raise ValueError("predicted_depth needs camera_encoding proxy_point.")
+        if not self.rays_in_tokens and self.camera_encoding == "none":
+            raise ValueError("without rays_in_tokens a camera_encoding is needed: nothing else tells where cameras are.")
 
     @property
     def heads(self) -> int:

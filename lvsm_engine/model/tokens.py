@@ -50,12 +50,16 @@ class ViewTransformer(nn.Module):
 
     def input_tokens(self, images: Tensor, rays: Tensor) -> Tensor:
         """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel."""
-        posed = torch.cat([2 * images - 1, rays], dim=2)
+        posed = torch.cat([2 * images - 1, self._shown(rays)], dim=2)
         return self.tokenize_inputs(to_patches(posed, self.config.patch_size)).flatten(1, 2)
 
     def target_tokens(self, rays: Tensor) -> Tensor:
         """(B, T, n, D): patches of rays, 6 channels a pixel."""
-        return self.tokenize_targets(to_patches(rays, self.config.patch_size))
+        return self.tokenize_targets(to_patches(self._shown(rays), self.config.patch_size))
+
+    def _shown(self, rays: Tensor) -> Tensor:
+        """What tokens hold of their rays; where that is nothing, ones, so that the tokenizer's sum is a learned token."""
+        return rays if self.config.rays_in_tokens else torch.ones_like(rays)
 
     def pixels(self, tokens: Tensor, rays: Tensor) -> Tensor:
         """The head: (B, T, n, D) -> (B, T, 3, H, W) in [0, 1], of the rays' height and width."""

@@ -1,25 +1,37 @@
-"""The training loop on tiny data: it learns, resumes exactly, and never starts anew in silence."""
+"""The training loop on tiny data: it learns, resumes exactly, splits exactly, and never starts anew in silence."""
 
 import dataclasses
 import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lvsm_engine.model.checkpoint import build_model, load_checkpoint
 from lvsm_engine.model.config import ModelConfig
-from training import train
-from training.configs import PRESETS, Source, Stage, TrainingConfig
-from training.run_state import BEFORE_DECAY, LATEST, load_state
+from tests.shared_data import shared
+from tests.training.launch import launch, launch_ranks
+from training import export, train
+from training.augment import Crops, FrameJitter
+from training.batches import Batch, Share, scenes_of_steps, step_batches
+from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
+from training.parallelize import Processes, parallelize
+from training.prediction import predict
+from training.run_log import StepReport
+from training.run_state import BEFORE_DECAY, LATEST, Progress, RunStateError, load_state
+from training.views import Views
 
 ROOT = Path(__file__).resolve().parents[2]
+ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 def write_scenes(folder, count, views=6, size=16, seed=0):
@@ -41,121 +53,467 @@ def write_scenes(folder, count, views=6, size=16, seed=0):
     return folder
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_scenes(folder / "train", 8)
+    write_scenes(folder / "val", 2, seed=1)
+    return folder
+
+
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    tiny = TrainingConfig(
+def config(data):
+    return TrainingConfig(
         name="tiny",
         model=ModelConfig(width=64, blocks=1, inputs_first=True, camera_encoding="proxy_point", predicted_depth=True),
-        sources=(Source(folder=str(write_scenes(tmp_path / "train", 8))),),
-        validation=str(write_scenes(tmp_path / "val", 2, seed=1)),
+        sources=(Source(folder=str(data / "train")),),
+        validation=str(data / "val"),
         stages=(Stage(until=0.5, size=8), Stage(until=1.0, size=16)),
         steps=30,
-        scenes=4,
+        batch=4,
         views=4,
         input_views=(1, 2),
         warmup=2,
         save_every=10,
         validate_every=30,
     )
-    monkeypatch.setitem(PRESETS, "tiny", lambda: tiny)
-    return tiny
 
 
-def run(folder, steps=None):
-    train.main(train.Options(preset="tiny", out=folder, steps=steps))
+def options(config, folder, **others):
+    return train.Options(config=config, out=folder, precision="float32", **others)
+
+
+def run(config, folder, **others):
+    train.main(options(config, folder, **others))
     return load_state(folder / LATEST)
 
 
+def same_bits(first, second):
+    """Whether two states hold the same weights."""
+    assert first["model"].keys() == second["model"].keys()
+    return all(torch.equal(first["model"][name], tensor) for name, tensor in second["model"].items())
+
+
+def furthest(first, second):
+    """The largest relative difference of a tensor of two states, by norms."""
+    return max(
+        float((first["model"][name] - tensor).double().norm() / tensor.double().norm())
+        for name, tensor in second["model"].items()
+        if tensor.any()
+    )
+
+
 def test_a_short_run_learns(config, tmp_path, capsys):
-    run(tmp_path / "run")
+    run(config, tmp_path / "run")
     first, *_, validation = (float(value) for value in re.findall(r"psnr ([\d.]+)", capsys.readouterr().out))
     assert validation > first + 3
     written = json.loads((tmp_path / "run" / "config.json").read_text())
     assert written["model"]["camera_encoding"] == "proxy_point"
 
 
-def test_a_run_that_was_stopped_ends_with_the_same_weights_bit_for_bit(config, tmp_path, monkeypatch):
-    whole = run(tmp_path / "whole")
-    saved = train.Run.save
+def test_the_log_holds_what_is_watched_and_a_strip_of_pictures(config, tmp_path):
+    run(config, tmp_path / "run")
+    log = EventAccumulator(str(tmp_path / "run"), size_guidance={"scalars": 0, "images": 0}).Reload()
+    watched = ("loss", "squared_error", "perceptual", "psnr", "gradient_norm", "learning_rate", "skipped_steps")
+    assert {f"train/{name}" for name in watched} <= set(log.Tags()["scalars"])
+    (speed,) = log.Scalars("speed/images_per_second")
+    assert speed.value > 0
+    assert "speed/model_flops_utilisation" not in log.Tags()["scalars"]  # this device's peak is not known
+    (strip,) = log.Images("validation/inputs_truth_and_answer")
+    assert (strip.width, strip.height) == ((4 + 2) * 16, 2 * 2 * 16)  # 4 inputs, 2 targets; 2 scenes, truth over answer
 
-    class PowerCut(Exception):
-        pass
 
-    def save_then_stop(self, name, step, seconds):
-        saved(self, name, step, seconds)
-        if name == LATEST and step == 20:
-            raise PowerCut
+# --- Resuming ---------------------------------------------------------------------------------------------------------
 
-    with monkeypatch.context() as patch:
-        patch.setattr(train.Run, "save", save_then_stop)
-        with pytest.raises(PowerCut):
-            run(tmp_path / "cut")
-    resumed = run(tmp_path / "cut")
+
+def test_a_run_that_was_killed_ends_with_the_same_weights_bit_for_bit(config, tmp_path):
+    config = dataclasses.replace(config, steps=40, save_every=1, frame_jitter=FrameJitter(turn=90))
+    whole = run(config, tmp_path / "whole")
+    for part in np.random.default_rng().uniform(0, 0.3, 2):
+        killed = launch(options(config, tmp_path / "killed"), tmp_path / "killed.txt")
+        killed.signal_when(tmp_path / "killed" / LATEST, signal.SIGKILL, part * whole["seconds"])
+        assert killed.ended() == -signal.SIGKILL, "it ended before it was killed"
+    step = load_state(tmp_path / "killed" / LATEST)["step"]
+    assert 0 < step < config.steps
+    resumed = run(config, tmp_path / "killed")
     assert resumed["step"] == whole["step"] == config.steps
-    for name, tensor in whole["model"].items():
-        assert torch.equal(resumed["model"][name], tensor), name
+    assert same_bits(resumed, whole), f"killed at step {step}"
+
+
+def test_a_run_that_is_terminated_saves_first_and_says_so(config, tmp_path):
+    config = dataclasses.replace(config, steps=5000, save_every=5000, validate_every=5000, decay=0.9999)
+    ended = launch(options(config, tmp_path / "run"), tmp_path / "ended.txt")
+    ended.signal_when(tmp_path / "run" / BEFORE_DECAY, signal.SIGTERM, 0.2)
+    assert ended.ended() == 143
+    step = load_state(tmp_path / "run" / LATEST)["step"]
+    assert f"Terminated: saved before step {step}; the same command goes on from there." in ended.says()
+    assert 2 < step < 5000
+
+
+def test_what_torch_draws_in_a_step_does_not_depend_on_what_was_drawn_before(config, tmp_path, monkeypatch):
+    """Weights stay the same when a run is resumed, even where the model draws: here a noise on the loss's truth."""
+    drawn = {}
+
+    class Noisy(torch.nn.Module):
+        def forward(self, images, truth):
+            noise = torch.rand(3)
+            drawn.setdefault(len(drawn), noise)
+            return (images.mean() - noise.mean()) ** 2
+
+    def with_noise(folder, state):
+        one = train.prepare(options(config, folder), ALONE)
+        one.perceptual = Noisy()
+        one.config = dataclasses.replace(config, perceptual=Perceptual(weight=0.1))
+        torch.rand(state)
+        one.step(7)
+        return list(drawn.values())[-1]
+
+    config = dataclasses.replace(config, stages=(Stage(until=1.0, size=16),))
+    assert torch.equal(with_noise(tmp_path / "a", 1), with_noise(tmp_path / "b", 5))
 
 
 def test_a_longer_run_goes_on_from_before_the_decay(config, tmp_path, capsys):
-    run(tmp_path / "run")
+    run(config, tmp_path / "run")
     assert load_state(tmp_path / "run" / BEFORE_DECAY)["step"] == 21
     capsys.readouterr()
-    assert run(tmp_path / "run", steps=40)["step"] == 40
+    longer = dataclasses.replace(config, steps=40)
+    assert run(longer, tmp_path / "run")["step"] == 40
     assert "from step 21 to 40" in capsys.readouterr().out
 
 
-def test_a_state_that_cannot_be_read_stops_the_run(config, tmp_path):
-    run(tmp_path / "run")
+def test_a_longer_run_that_was_stopped_goes_on_from_where_it_was_stopped(config, tmp_path, capsys):
+    run(config, tmp_path / "run")
+    longer = dataclasses.replace(config, steps=50, save_every=1)
+    one = train.prepare(options(longer, tmp_path / "run"), ALONE)
+    for step in range(21, 25):
+        report, _ = one.step(step)
+        one.advance(step, report, 0.0)
+    one.save(LATEST)
+    capsys.readouterr()
+    train.prepare(options(longer, tmp_path / "run"), ALONE)
+    assert "from step 25 to 50" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:1000], lambda _: b"", lambda _: b"not a state"])
+def test_a_state_that_cannot_be_read_stops_the_run(config, tmp_path, damage):
+    run(dataclasses.replace(config, steps=2), tmp_path / "run")
     state = tmp_path / "run" / LATEST
-    state.write_bytes(state.read_bytes()[:1000])
+    state.write_bytes(damage(state.read_bytes()))
     with pytest.raises(SystemExit, match="latest.pt: the run's state cannot be read"):
-        run(tmp_path / "run")
+        run(config, tmp_path / "run")
 
 
-def test_a_wild_step_is_skipped(config, tmp_path):
-    model = build_model(config.model)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    strict = dataclasses.replace(config, skip_above=0.0)
-    one = train.Run(
-        strict, tmp_path, model, model, train.build_optimizers(model, strict), 1, 1, torch.device("cpu"), torch.float32
+def test_a_state_without_its_configuration_stops_the_run(config, tmp_path):
+    run(dataclasses.replace(config, steps=2), tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()
+    with pytest.raises(SystemExit, match="config.json: the configuration of the run cannot be read"):
+        run(config, tmp_path / "run")
+
+
+def test_a_run_is_resumed_with_its_own_configuration_alone(config, tmp_path):
+    run(dataclasses.replace(config, steps=2), tmp_path / "run")
+    wider = dataclasses.replace(config, model=dataclasses.replace(config.model, width=128))
+    with pytest.raises(SystemExit, match="was started with model.width 64, and 128 is asked for"):
+        run(wider, tmp_path / "run")
+    run(dataclasses.replace(config, steps=3, save_every=1, validation=None), tmp_path / "run")
+
+
+def test_a_full_disk_is_told_and_the_former_state_stays(config, tmp_path):
+    run(dataclasses.replace(config, steps=2), tmp_path / "run")
+    before = (tmp_path / "run" / LATEST).read_bytes()
+    (tmp_path / "run" / (LATEST + ".part")).symlink_to("/dev/full")
+    with pytest.raises(SystemExit, match=r"latest.pt: the run's state cannot be written \(No space left on device\)"):
+        run(config, tmp_path / "run")
+    assert (tmp_path / "run" / LATEST).read_bytes() == before
+
+
+# --- Splitting the work -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def parallel_config(data):
+    """Without Muon: its orthogonalisation makes rounding errors of small singular values large (see below)."""
+    return TrainingConfig(
+        name="parallel",
+        model=ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="prope"),
+        sources=(Source(folder=str(data / "train")),),
+        validation=None,
+        stages=(Stage(until=1.0, size=16),),
+        steps=6,
+        batch=4,
+        views=4,
+        input_views=(1, 2),
+        adamw_lr=4e-4,
+        muon_lr=0.0,
+        warmup=2,
+        frame_jitter=FrameJitter(turn=30, scale=1.2),
+        crops=Crops(zoom=(1.0, 1.3), aspect=(0.5, 2.0), offset=0.3),
     )
-    _, batch = next(one.batches(0))
-    loss, norm = one.step(0, batch)
-    assert math.isfinite(loss)
-    assert norm > 0
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_the_learning_rate_warms_up_in_each_stage_and_falls_to_zero(config):
-    factors = [train.learning_rate_factor(config, step) for step in range(config.steps)]
-    assert factors[:3] == [0.5, 1.0, 1.0]
-    assert factors[15:17] == [0.5, 1.0]
-    assert factors[21] == 1.0
-    assert all(a > b for a, b in zip(factors[21:], factors[22:], strict=False))
-    assert 0 < factors[-1] < 0.15
+@pytest.fixture(scope="module")
+def one_process(parallel_config, tmp_path_factory):
+    return run(parallel_config, tmp_path_factory.mktemp("one") / "run")
 
 
-def test_two_processes_end_with_the_same_weights(config, tmp_path):
-    """torchrun over two gloo ranks: the state is one, and both ranks' batches differ from a single process's."""
-    script = tmp_path / "two.py"
-    script.write_text(
-        "import sys\n"
-        "from training import configs, train\n"
-        "from training.configs import *\n"
-        "from lvsm_engine.model.config import ModelConfig\n"
-        "from lvsm_engine.scene.frame import SceneFrame\n"
-        f"configs.PRESETS['tiny'] = lambda: {config!r}\n"
-        "train.PRESETS = configs.PRESETS\n"
-        f"train.main(train.Options(preset='tiny', out=train.Path({str(tmp_path / 'two')!r}), steps=12))\n"
-    )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"accumulate": 2}, {"parallel": "fsdp"}, {"parallel": "fsdp", "accumulate": 2, "checkpoint_blocks": True}],
+    ids=["ddp", "ddp, accumulated", "fsdp", "fsdp, accumulated and checkpointed"],
+)
+def test_two_ranks_end_with_the_weights_of_one_process_with_the_double_batch(
+    parallel_config, one_process, tmp_path, how
+):
+    ranks = launch_ranks(options(parallel_config, tmp_path / "two", **how), tmp_path / "two.txt", 2)
+    assert [rank.ended() for rank in ranks] == [0, 0], ranks[0].says()[-3000:]
+    assert "2 x cpu" in ranks[0].says()
+    two = load_state(tmp_path / "two" / LATEST)
+    assert two["step"] == 6
+    assert furthest(two, one_process) < 1e-6
+
+
+@pytest.mark.parametrize("how", [{"accumulate": 4}, {"checkpoint_blocks": True}])
+def test_one_process_ends_with_the_same_weights_in_micro_batches_and_with_checkpoints(
+    parallel_config, one_process, tmp_path, how
+):
+    assert furthest(run(parallel_config, tmp_path / "run", **how), one_process) < 1e-6
+
+
+def test_muon_splits_to_its_own_rounding(parallel_config, tmp_path):
+    config = dataclasses.replace(parallel_config, muon_lr=0.02)
+    whole, split = run(config, tmp_path / "whole"), run(config, tmp_path / "split", accumulate=2)
+    assert furthest(split, whole) < 1e-4
+
+
+def test_a_state_saved_in_shards_goes_on_in_one_process(parallel_config, one_process, tmp_path):
+    half = dataclasses.replace(parallel_config, steps=3, decay=0.0)
+    whole = dataclasses.replace(parallel_config, decay=0.0)
+    expected = run(whole, tmp_path / "one")
+    ranks = launch_ranks(options(half, tmp_path / "two", parallel="fsdp"), tmp_path / "two.txt", 2)
+    assert [rank.ended() for rank in ranks] == [0, 0], ranks[0].says()[-3000:]
+    assert furthest(run(whole, tmp_path / "two"), expected) < 1e-6
+
+
+@pytest.mark.parametrize("checkpoint_blocks", [False, True])
+def test_blocks_are_compiled_whole_also_under_checkpoints(checkpoint_blocks):
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(width=64, blocks=1))
+    generator = torch.Generator().manual_seed(0)
+    rays = torch.nn.functional.normalize(torch.randn(1, 3, 6, 16, 16, generator=generator), dim=2)
+    inputs = torch.rand(1, 2, 3, 16, 16, generator=generator), rays[:, :2], rays[:, 2:]
+    expected = model(*inputs)
+    torch._dynamo.reset()
+    compiled_before = torch._dynamo.utils.counters["frames"]["ok"]
+    trained = parallelize(model, "ddp", ALONE, checkpoint_blocks, compiler="eager")
+    answer = trained(*inputs)
+    answer.square().sum().backward()
+    torch.testing.assert_close(answer, expected)
+    assert torch._dynamo.utils.counters["frames"]["ok"] > compiled_before
+    assert not torch._dynamo.utils.counters["graph_break"]
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    torch._dynamo.reset()
+
+
+def test_shares_of_a_step_are_its_scenes_once_each():
+    for processes, accumulate in ((1, 1), (2, 1), (2, 3), (4, 2)):
+        shares = [Share(rank, processes, accumulate) for rank in range(processes)]
+        numbers = [n for share in shares for part in share.micro_batches(5, 24) for n in part]
+        assert sorted(numbers) == list(range(5 * 24, 6 * 24))
+        for share in shares:
+            of_two_steps = [n for step in (5, 6) for part in share.micro_batches(step, 24) for n in part]
+            assert of_two_steps == list(share.numbers(5, 7, 24))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"accumulate": 3}, "4 scenes cannot be shared by 1 processes in 3 micro-batches each"),
+        ({"accumulate": 0}, "cannot be shared"),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused(config, tmp_path, how, words):
+    with pytest.raises(SystemExit, match=words):
+        run(config, tmp_path / "run", **how)
+
+
+def test_muon_in_shards_is_refused(config, tmp_path):
+    with pytest.raises(RunStateError, match="Muon needs whole matrices"):
+        train.check_shares(options(config, tmp_path, parallel="fsdp"), Processes(0, 2, torch.device("cpu")))
+
+
+def test_when_a_rank_is_lost_all_end_and_say_so(config, tmp_path, data):
+    """By torchrun, as a user starts it."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "training.train", "--preset", "smoke", "--out", str(tmp_path / "run"), "--validation", "None"]
+    command += ["--data", str(data / "train"), "--stages", "8:0.5", "16", "--views", "4", "--input-views", "1", "2"]
+    command += ["--steps", "100000", "--save-every", "3"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "2 x cpu" in done.stdout
-    two, one = load_state(tmp_path / "two" / LATEST), run(tmp_path / "one", steps=12)
-    assert two["step"] == one["step"] == 12
-    assert any(not torch.equal(two["model"][name], tensor) for name, tensor in one["model"].items())
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as torchrun:
+        until = time.monotonic() + 100
+        while not (tmp_path / "run" / LATEST).exists():
+            assert torchrun.poll() is None and time.monotonic() < until
+            time.sleep(0.05)
+        children = Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children").read_text().split()
+        ranks = [child for child in children if "training.train" in Path(f"/proc/{child}/cmdline").read_text()]
+        os.kill(int(ranks[-1]), signal.SIGKILL)
+        _, errors = torchrun.communicate(timeout=100)
+    assert torchrun.returncode != 0
+    assert "rank 0: another process of this run was lost, so all end" in errors
+    assert load_state(tmp_path / "run" / LATEST)["step"] >= 3
+
+
+# --- A step -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cause", ["wild", "not finite"])
+def test_a_wild_or_broken_step_is_skipped_and_counted(config, tmp_path, cause):
+    config = dataclasses.replace(config, skip_above=0.0 if cause == "wild" else 5.0, stop_after_skips=3)
+    one = train.prepare(options(config, tmp_path), ALONE)
+    if cause == "not finite":
+        with torch.no_grad():
+            one.model.to_pixels[1].weight[0, 0] = math.nan
+    before = {name: tensor.clone().nan_to_num(7) for name, tensor in one.model.state_dict().items()}
+    for step in range(2):
+        report, _ = one.step(step)
+        assert report.skipped and math.isfinite(report.loss) == (cause == "wild")
+        one.advance(step, report, 0.0)
+    after = {name: tensor.nan_to_num(7) for name, tensor in one.model.state_dict().items()}
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert (one.progress.step, one.progress.skipped, one.progress.skipped_in_a_row) == (2, 2, 2)
+    with pytest.raises(RunStateError, match="3 steps in a row were skipped"):
+        one.advance(2, one.step(2)[0], 0.0)
+
+
+def test_a_run_whose_loss_stays_not_finite_ends_with_a_sentence(config, tmp_path):
+    broken = dataclasses.replace(config, adamw_lr=math.inf, stop_after_skips=4)
+    with pytest.raises(SystemExit, match="4 steps in a row were skipped"):
+        run(broken, tmp_path / "run")
+
+
+def test_a_good_step_ends_the_row_of_skipped_ones(config, tmp_path):
+    one = train.prepare(options(config, tmp_path), ALONE)
+    good = StepReport(0.1, 0.1, 0.0, 0.5, skipped=False)
+    one.progress = Progress(skipped=2, skipped_in_a_row=2)
+    one.advance(4, good, 1.0)
+    assert (one.progress.skipped, one.progress.skipped_in_a_row) == (2, 0)
+
+
+def test_the_perceptual_term_joins_late_and_moves_the_weights(config, tmp_path, capsys):
+    backbone = shared("perceptual", "squeezenet1_1_features.safetensors")
+    term = Perceptual(kind="lpips_squeeze", weight=0.5, file=str(backbone), begins=0.5)
+    data = write_scenes(tmp_path / "large", 2, size=64)
+    config = dataclasses.replace(
+        config, sources=(Source(folder=str(data)),), validation=None, batch=1, stages=(Stage(until=1.0, size=64),)
+    )
+    with_term = train.prepare(options(dataclasses.replace(config, perceptual=term, steps=2), tmp_path / "a"), ALONE)
+    assert "Loss: MSE + 0.5 x lpips_squeeze from step 1 on." in capsys.readouterr().out
+    first, second = with_term.step(0)[0], with_term.step(1)[0]
+    assert first.perceptual == 0 and first.loss == first.squared_error
+    assert second.perceptual > 0.01
+    assert second.loss == pytest.approx(second.squared_error + 0.5 * second.perceptual)
+    without = train.prepare(options(dataclasses.replace(config, steps=2), tmp_path / "b"), ALONE)
+    assert "THE PERCEPTUAL TERM IS OFF" in capsys.readouterr().out
+    without.step(0)
+    without.step(1)
+    assert furthest({"model": with_term.model.state_dict()}, {"model": without.model.state_dict()}) > 1e-4
+
+
+def test_products_are_computed_in_the_chosen_precision_and_images_are_float32(config):
+    model = build_model(config.model)
+    torch.nn.init.normal_(model.to_pixels[1].weight)
+    generator = torch.Generator().manual_seed(0)
+    rays = torch.nn.functional.normalize(torch.randn(1, 3, 6, 16, 16, generator=generator), dim=2)
+    batch = Batch(torch.rand(1, 3, 3, 16, 16, generator=generator), rays, 2)
+    exact = predict(model, batch, torch.float32)
+    coarse = predict(model, batch, torch.bfloat16)
+    assert exact.dtype == coarse.dtype == torch.float32
+    assert torch.equal(exact, model(batch.images[:, :2], rays[:, :2], rays[:, 2:]))
+    assert 1e-5 < (exact - coarse).abs().max() < 0.1
+
+
+def test_a_batch_is_cropped_to_one_shape_for_all_and_its_frame_is_jittered(config):
+    various = dataclasses.replace(
+        config,
+        stages=(Stage(until=1.0, size=16),),
+        crops=Crops(aspect=(0.4, 0.5)),
+        frame_jitter=FrameJitter(scale=2.0),
+    )
+    views = Views([(config.sources[0].folder, 1.0)], 16, config.seed)
+
+    def first_batch(config):
+        scenes = scenes_of_steps(views, Share(), 0, 1, config.batch, config.views)
+        return next(step_batches(scenes, config, 0, Share(), ALONE.device))
+
+    batch = first_batch(various)
+    assert batch.images.shape == (4, 4, 3, 24, 8)
+    plain = first_batch(dataclasses.replace(various, frame_jitter=FrameJitter()))
+    assert torch.equal(batch.images, plain.images)
+    moments, plain_moments = (one.rays[:, 0, :3, 0, 0].norm(dim=-1) for one in (batch, plain))
+    assert plain_moments.std() < 1e-5  # all inputs stand 2 away and look at the middle
+    assert moments.std() > 0.1
+
+
+# --- Starting from weights --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exported(config, tmp_path):
+    state = run(dataclasses.replace(config, steps=3), tmp_path / "first")
+    out = tmp_path / "model.safetensors"
+    export.main(export.Options(run=tmp_path / "first", out=out, name="Tiny"))
+    return out, state
+
+
+def test_an_exported_run_is_a_model_of_the_engine(exported, config):
+    out, state = exported
+    model, card = load_checkpoint(out)
+    assert card.resolution == 16
+    assert card.input_views == (1, 2)
+    assert card.scene_frame == config.scene_frame
+    assert "Step 3 of 3" in card.text
+    assert same_bits({"model": model.state_dict()}, state)
+
+
+def test_a_run_starts_from_given_weights_and_then_from_its_own_state(exported, config, tmp_path, capsys):
+    out, state = exported
+    chained = dataclasses.replace(config, init=str(out), steps=5)
+    one = train.prepare(options(chained, tmp_path / "second"), ALONE)
+    assert same_bits({"model": one.model.state_dict()}, state)
+    assert f"Starts from the weights in {out}" in capsys.readouterr().out
+    first = run(chained, tmp_path / "second")
+    assert not same_bits(first, state)
+    out.unlink()  # no longer needed: the run has a state
+    run(dataclasses.replace(chained, steps=6), tmp_path / "second")
+
+
+def test_weights_of_another_architecture_are_refused(exported, config, tmp_path):
+    out, _ = exported
+    wider = dataclasses.replace(config, init=str(out), model=dataclasses.replace(config.model, width=128))
+    with pytest.raises(SystemExit, match=r"model.safetensors: its model has width 64, and the run's has 128"):
+        run(wider, tmp_path / "second")
+
+
+def test_weights_that_are_not_there_are_refused(config, tmp_path):
+    with pytest.raises(SystemExit, match=r"gone.safetensors: the model cannot be read"):
+        run(dataclasses.replace(config, init=str(tmp_path / "gone.safetensors")), tmp_path / "run")
+
+
+# --- Command line and presets -----------------------------------------------------------------------------------------
+
+
+def test_the_command_line_changes_any_field_of_a_preset():
+    words = "--preset cpu --data a b=2.5 --model.width 64 --stages 32:0.5 64 --steps 7 --perceptual.weight 0.5"
+    parsed = train.parse([*words.split(), "--scene-frame.kind", "identity", "--init", "weights.safetensors"])
+    config = parsed.config
+    assert config.sources == (Source(folder="a", weight=1.0), Source(folder="b", weight=2.5))
+    assert (config.name, config.model.width, config.model.blocks, config.steps) == ("cpu", 64, 4, 7)
+    assert config.stages == (Stage(until=0.5, size=32), Stage(until=1.0, size=64))
+    assert (config.perceptual.weight, config.scene_frame.kind, config.init) == (0.5, "identity", "weights.safetensors")
+    assert train.parse([]).config == PRESETS["default"]()
+    with pytest.raises(ValueError, match="must leave a target among 3 views"):
+        train.parse(["--views", "3"])
 
 
 @pytest.mark.parametrize(
@@ -171,35 +529,20 @@ def test_a_configuration_that_cannot_run_is_refused(config, change, words):
         dataclasses.replace(config, **change)
 
 
-def test_every_preset_is_whole():
-    for make in PRESETS.values():
-        config = make()
-        assert config.resolution % config.model.patch_size == 0
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_whole(name):
+    config = PRESETS[name]()
+    assert config.name == name
+    assert config.resolution % config.model.patch_size == 0
+    with torch.device("meta"):
+        build_model(config.model)
 
 
-def test_an_exported_run_is_a_model_of_the_engine(config, tmp_path):
-    from training import export
-
-    state = run(tmp_path / "run")
-    out = tmp_path / "model.safetensors"
-    export.main(export.Options(run=tmp_path / "run", out=out, name="Tiny"))
-    model, card = load_checkpoint(out)
-    assert card.resolution == 16
-    assert card.input_views == (1, 2)
-    assert card.scene_frame == config.scene_frame
-    assert "Step 30 of 30" in card.text
-    for name, tensor in state["model"].items():
-        assert torch.equal(model.state_dict()[name], tensor), name
-
-
-def test_products_are_computed_in_the_chosen_precision_and_images_are_float32(config):
-    model = build_model(config.model)
-    torch.nn.init.normal_(model.to_pixels[1].weight)
-    generator = torch.Generator().manual_seed(0)
-    rays = torch.nn.functional.normalize(torch.randn(1, 3, 6, 16, 16, generator=generator), dim=2)
-    batch = train.Batch(torch.rand(1, 3, 3, 16, 16, generator=generator), rays, 2)
-    exact = train.predict(model, batch, torch.float32)
-    coarse = train.predict(model, batch, torch.bfloat16)
-    assert exact.dtype == coarse.dtype == torch.float32
-    assert torch.equal(exact, model(batch.images[:, :2], rays[:, :2], rays[:, 2:]))
-    assert 1e-5 < (exact - coarse).abs().max() < 0.1
+def test_the_published_presets_are_the_published_models():
+    with torch.device("meta"):
+        counts = {
+            name: sum(parameter.numel() for parameter in build_model(PRESETS[name]().model).parameters())
+            for name in ("decoder_only_256", "decoder_only_512", "encoder_decoder_256", "encoder_decoder_512")
+        }
+    assert set(counts.values()) == {170_795_520, 173_154_816}
+    assert PRESETS["decoder_only_512"]().adamw_lr == 4e-5

@@ -141,10 +141,7 @@ def test_the_check_is_called_between_blocks_and_stops_the_work(name):
 
 
 def test_prope_alone_sees_only_where_cameras_stand_to_each_other():
-    model = small_model(inputs_first=True, camera_encoding="prope")
-    with torch.no_grad():  # blind to the rays themselves: only the encoding tells of cameras
-        model.tokenize_targets.weight.zero_()
-        model.tokenize_inputs.weight.unflatten(1, (-1, 9))[..., 3:] = 0
+    model = small_model(inputs_first=True, camera_encoding="prope", rays_in_tokens=False)
     images, input_rays, target_rays, poses, fxfycxcy = sample()
     turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5)))[0]
     turn = turn * torch.linalg.det(turn)
@@ -205,6 +202,7 @@ def test_sizes_that_are_no_multiple_of_the_patch_are_refused():
         ({"architecture": "nerf"}, "must be one of decoder_only"),
         ({"predicted_depth": True}, "needs camera_encoding proxy_point"),
         ({"camera_encoding": "prope", "head_width": 32}, "needs head_width 64"),
+        ({"rays_in_tokens": False}, "without rays_in_tokens a camera_encoding is needed"),
     ],
 )
 def test_a_configuration_that_is_no_model_is_refused(options, words):

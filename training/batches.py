@@ -1,0 +1,145 @@
+"""A step's scenes as the model sees them: which scenes, how many inputs, cropped, framed, as rays.
+
+Scene i of step s is number s * batch + i of the data's stream, whatever the number of processes: of P processes, process r
+takes scenes r, r + P, r + 2 P ... of a step, and its micro-batches are equal parts of these. So the sum of all gradients is
+the same for any split. All that is drawn is a function of the seed, the step and the scene's number alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lvsm_engine.model.rays import plucker_rays
+from lvsm_engine.scene.camera import camera_of
+from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
+
+from .augment import crop, draw_image_size, draw_jitter, draw_windows
+from .configs import TrainingConfig
+from .views import PosedImages
+
+# What a generator draws for: no two draw from the same numbers.
+OF_STEP, OF_CROP, OF_JITTER = 1, 2, 3
+
+
+class SceneStream(Protocol):
+    """Where scenes come from: training.views.Views, or what stands in for it."""
+
+    def batch(self, number: int, scenes: int, views: int) -> PosedImages:
+        """Batch `number`, a function of `number` alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Scenes in a model's coordinates: images (B, V + T, 3, H, W) in [0, 1], rays (B, V + T, 6, H, W), V inputs first."""
+
+    images: Tensor
+    rays: Tensor
+    inputs: int
+
+    @property
+    def truth(self) -> Tensor:
+        """The targets' images (B, T, 3, H, W)."""
+        return self.images[:, self.inputs :]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A process's share of each step: every `processes`-th scene from `rank` on, in `accumulate` micro-batches."""
+
+    rank: int = 0
+    processes: int = 1
+    accumulate: int = 1
+
+    def numbers(self, first_step: int, last_step: int, batch: int) -> range:
+        """The numbers of this process's scenes in steps first to last - 1, of `batch` scenes in all processes each."""
+        return range(first_step * batch + self.rank, last_step * batch, self.processes)
+
+    def micro_batches(self, step: int, batch: int) -> list[range]:
+        """The numbers of this process's scenes in a step, a range a micro-batch."""
+        numbers = self.numbers(step, step + 1, batch)
+        size = len(numbers) // self.accumulate
+        return [numbers[part * size : (part + 1) * size] for part in range(self.accumulate)]
+
+
+def scenes_of_steps(
+    stream: SceneStream, share: Share, first_step: int, last_step: int, batch: int, views: int
+) -> Iterator[PosedImages]:
+    """A process's scenes of steps first to last - 1, one at a time, in the order of their numbers."""
+    for number in share.numbers(first_step, last_step, batch):
+        yield stream.batch(number, 1, views)
+
+
+def step_batches(
+    scenes: Iterator[PosedImages], config: TrainingConfig, step: int, share: Share, device: torch.device
+) -> Iterator[Batch]:
+    """A process's micro-batches of a step, one at a time; scenes: from which this step's are the next."""
+    generator = np.random.default_rng((config.seed, step, OF_STEP))
+    inputs = int(generator.choice(config.input_views))  # the same in all processes, so that none waits for another
+    stage, _ = config.stage_at(step)
+    image_size = draw_image_size(generator, config.crops, stage.size, config.model.patch_size)
+    for numbers in share.micro_batches(step, config.batch):
+        drawn = joined([next(scenes) for _ in numbers])
+        drawn = replace(drawn, images=drawn.images.to(device))
+        if config.crops.is_on:
+            drawn = cropped_scenes(drawn, config, numbers, image_size)
+        jitters = jitters_of(config, numbers) if config.frame_jitter.is_on else ()
+        yield to_batch(drawn, inputs, config.scene_frame, device, jitters)
+
+
+def jitters_of(config: TrainingConfig, numbers: Sequence[int]) -> list[np.ndarray]:
+    """Each scene's jitter of its frame, (4, 4)."""
+    return [
+        draw_jitter(np.random.default_rng((config.seed, number, OF_JITTER)), config.frame_jitter) for number in numbers
+    ]
+
+
+def joined(batches: Sequence[PosedImages]) -> PosedImages:
+    """Batches of the same number of views as one."""
+    return PosedImages(
+        names=tuple(name for batch in batches for name in batch.names),
+        images=torch.cat([batch.images for batch in batches]),
+        alpha=torch.cat([batch.alpha for batch in batches]),
+        camera_to_world=np.concatenate([batch.camera_to_world for batch in batches]),
+        fxfycxcy=np.concatenate([batch.fxfycxcy for batch in batches]),
+    )
+
+
+def cropped_scenes(
+    drawn: PosedImages, config: TrainingConfig, numbers: Sequence[int], image_size: tuple[int, int]
+) -> PosedImages:
+    """Scenes with windows of their views, at image_size (width, height). Their alpha is left as it was."""
+    V, _, H, W = drawn.images.shape[1:]
+    images, lenses = [], []
+    for scene, number in enumerate(numbers):
+        generator = np.random.default_rng((config.seed, number, OF_CROP))
+        windows = draw_windows(generator, config.crops, V, (W, H), *image_size)
+        cut, lens = crop(drawn.images[scene], drawn.fxfycxcy[scene], windows, *image_size)
+        images.append(cut)
+        lenses.append(lens)
+    return replace(drawn, images=torch.stack(images), fxfycxcy=np.stack(lenses))
+
+
+def to_batch(
+    posed: PosedImages, inputs: int, frame: SceneFrame, device: torch.device, jitters: Sequence[np.ndarray] = ()
+) -> Batch:
+    """Scenes in the frame of their first `inputs` views, each moved by its jitter (4, 4) where there are any."""
+    H, W = posed.images.shape[-2:]
+    poses = []
+    for scene, (scene_poses, lenses) in enumerate(zip(posed.camera_to_world, posed.fxfycxcy, strict=True)):
+        cameras = [camera_of(*one, W, H) for one in zip(scene_poses[:inputs], lenses, strict=False)]
+        similarity, _ = world_to_model(frame, cameras)
+        if jitters:
+            similarity = jitters[scene] @ similarity
+        poses.append(framed(similarity, scene_poses))
+    return Batch(posed.images.to(device), _rays(np.stack(poses), posed.fxfycxcy, H, W, device), inputs)
+
+
+def _rays(poses: np.ndarray, fxfycxcy: np.ndarray, height: int, width: int, device: torch.device) -> Tensor:
+    """Rays (B, V, 6, H, W) float32, made on the device in float64 one scene at a time: they are larger than the images."""
+    scenes = zip(*(torch.from_numpy(np.float64(array)).to(device).split(1) for array in (poses, fxfycxcy)), strict=True)
+    return torch.cat([plucker_rays(pose, lens, height, width).float() for pose, lens in scenes])

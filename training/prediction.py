@@ -1,0 +1,18 @@
+"""The one call of a model in training: a batch in, the targets' images out, in the run's precision."""
+
+import torch
+from torch import Tensor, nn
+
+from .batches import Batch
+
+
+def predict(model: nn.Module, batch: Batch, precision: torch.dtype) -> Tensor:
+    """The targets' images (B, T, 3, H, W) in float32; matrix products are computed in `precision`."""
+    V = batch.inputs
+    with autocast(batch.images.device, precision):
+        return model(batch.images[:, :V], batch.rays[:, :V], batch.rays[:, V:]).float()
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Within it matrix products are computed in `precision`."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)

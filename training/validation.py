@@ -1,0 +1,55 @@
+"""How a model in training does on scenes that it never sees: PSNR at the stage's size, and pictures to look at.
+
+Scores worth quoting come from training.evaluate, through the engine; these are for the learning curve.
+"""
+
+import functools
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lvsm_engine.scene.frame import SceneFrame
+
+from .batches import to_batch
+from .parallelize import Processes
+from .prediction import predict
+from .run_log import psnr_of, strip
+from .views import PosedImages, load_validation
+
+INPUTS = 4
+# Scenes of the first process whose pictures are shown.
+SHOWN_SCENES = 4
+
+
+@torch.no_grad()
+def validate(
+    model: nn.Module, folder: str, size: int, frame: SceneFrame, precision: torch.dtype, processes: Processes
+) -> tuple[float, Tensor]:
+    """Mean PSNR of the targets in a folder's scenes from their first 4 views, the same in all processes, and a picture.
+
+    Every process does its share of the scenes. The picture (3, H, W) shows some: inputs, the truth above the answer.
+    """
+    model.eval()
+    scenes = _scenes(folder, size)
+    total = torch.zeros(2, dtype=torch.float64, device=processes.device)
+    strips = []
+    # All make as many forward passes, since sharded weights are gathered in each: the last may be for nothing.
+    for turn in range(math.ceil(len(scenes) / processes.count)):
+        number = turn * processes.count + processes.rank
+        batch = to_batch(scenes[number % len(scenes)], INPUTS, frame, processes.device)
+        answer = predict(model, batch, precision)
+        errors = (answer - batch.truth).square().mean(dim=(0, 2, 3, 4))
+        if number < len(scenes):
+            total += torch.tensor([sum(map(psnr_of, errors.tolist())), len(errors)], device=processes.device)
+        if turn < SHOWN_SCENES:
+            strips.append(strip(batch.images[0, : batch.inputs], batch.truth[0], answer[0]))
+    if processes.count > 1:
+        torch.distributed.all_reduce(total)
+    return float(total[0] / total[1]), torch.cat(strips, dim=1)
+
+
+@functools.lru_cache(maxsize=1)
+def _scenes(folder: str, size: int) -> list[PosedImages]:
+    """The scenes at one size: read once a stage."""
+    return load_validation(folder, size)
