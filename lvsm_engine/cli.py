@@ -17,6 +17,7 @@ import tyro
 
 from . import __version__
 from .errors import CaptureError, LvsmError, OutputError
+from .whole_files import write_bytes
 
 # What the engine needs, by the names that are imported.
 PACKAGES = ("torch", "numpy", "safetensors", "PIL", "cv2", "pycolmap", "skimage", "lpips", "tyro", "tqdm")
@@ -319,15 +320,7 @@ def make_folder(path: Path) -> None:
 
 def write_json(path: Path, content: dict) -> None:
     """Write whole, by a temporary name. Raises OutputError."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}): free space or choose another folder."
-        ) from error
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace"))
 
 
 def _on_bar(bar):

@@ -7,12 +7,11 @@ pickle, read with weights_only, whose configuration is inferred from names and s
 import dataclasses
 import json
 import math
-import os
 import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import CHOOSE_MODEL, CheckpointError
+from ..errors import CHOOSE_MODEL, CheckpointError, OutputError
 from ..scene.frame import SceneFrame
+from ..whole_files import write_whole
 from .config import ModelConfig
 from .decoder_only import DecoderOnly
 from .encoder_decoder import EncoderDecoder
@@ -110,7 +110,7 @@ def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torc
     """Write our safetensors: whole, or not at all. Raises CheckpointError."""
     metadata = {"format": FORMAT_VERSION, "config": dataclasses.asdict(model.config), "card": dataclasses.asdict(card)}
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in model.state_dict().items()}
-    _write_whole(Path(path), lambda part: save_file(tensors, part, metadata={"lvsm": json.dumps(metadata)}))
+    _write(path, lambda part: save_file(tensors, part, metadata={"lvsm": json.dumps(metadata)}))
 
 
 def export_published(path: str | Path, model: Model) -> None:
@@ -120,7 +120,7 @@ def export_published(path: str | Path, model: Model) -> None:
             f"{path}: a model with the mask 'inputs first' or a camera encoding has no published form. Convert another model."
         )
     tensors = {published_name(name, model.config): tensor for name, tensor in model.state_dict().items()}
-    _write_whole(Path(path), lambda part: torch.save({"model": tensors}, part))
+    _write(path, lambda part: torch.save({"model": tensors}, part))
 
 
 def published_card(name: str) -> ModelCard:
@@ -307,15 +307,16 @@ def _open_safetensors(path: Path) -> safe_open:
         raise _refusal(path, f"it is cut short or damaged ({error})") from error
 
 
-def _write_whole(path: Path, write) -> None:
-    part = path.with_name(path.name + ".part")
+def _write(path: str | Path, save: Callable[[Path], object]) -> None:
     try:
-        write(part)
-        os.replace(part, path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
+        write_whole(path, save)
+    except (
+        OutputError,
+        SafetensorError,
+        RuntimeError,
+    ) as error:  # the libraries have words of their own for a full disk
         raise CheckpointError(
-            f"{path}: the model cannot be written ({error}). Free space or choose another folder."
+            f"{path}: the model cannot be written ({error.__cause__ or error}). Free space or choose another folder."
         ) from error
 
 

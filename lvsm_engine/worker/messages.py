@@ -164,7 +164,7 @@ def camera_from_fields(fields: dict[str, Any]) -> Camera:
 
 
 def views_to_fields(views: Sequence[View]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Views as JSON and arrays: photos that are files go by path, others by their pixels."""
+    """Views as JSON and arrays: photos that are files go by path, others by their bytes or pixels."""
     listed: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     for number, view in enumerate(views):

@@ -52,6 +52,16 @@ def test_frames_without_a_photo_keep_their_place_and_are_named(load):
     assert "gone" in capture.warnings[0]
 
 
+@pytest.mark.parametrize("name", ["transforms.json", "opencv_cameras.json"])
+def test_paths_written_on_windows_are_found(load, tmp_path, name):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "c.png").touch()
+    frame = {"transforms.json": LENS | FRAME, "opencv_cameras.json": OPENCV_FRAME}[name]
+    views = load({"frames": [frame | {"file_path": "images\\c.png"}, frame | {"file_path": "a.png"}]}, name).views
+    assert [view.photo for view in views] == [tmp_path / "images" / "c.png", tmp_path / "a.png"]
+    assert views[0].name == "c.png"
+
+
 def test_fisheye_and_brown_lenses_keep_opencv_s_order(load):
     numbers = {"k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4}
     brown = load({**LENS, **numbers, "camera_model": "OPENCV", "frames": [FRAME]}).views[0].distortion
