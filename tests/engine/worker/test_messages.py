@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from lvsm_engine.errors import CHOOSE_PYTHON, KINDS, LvsmError, WorkerError
+from lvsm_engine.errors import CHOOSE_PYTHON, KINDS, RESTART_ENGINE, LvsmError, WorkerError
 from lvsm_engine.scene.camera import Camera, Distortion, View
 from lvsm_engine.worker import messages
 from lvsm_engine.worker.messages import Message
@@ -88,8 +88,9 @@ def test_a_message_with_one_changed_byte_is_read_or_refused(data):
 @pytest.mark.parametrize("kept", [1, 7, 8, 20, -1])
 def test_a_message_cut_short_is_refused(kept):
     whole = to_bytes(Message("x", 1, {}, {"a": np.zeros(5, np.float32)}))
-    with pytest.raises(WorkerError, match="an end after"):
+    with pytest.raises(WorkerError, match=r"an end after .*Restart the engine") as caught:
         messages.read(io.BytesIO(whole[:kept]))
+    assert caught.value.remedy == RESTART_ENGINE
 
 
 def array_entry(dtype="F32", shape=(4,), offsets=(0, 16)):
