@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lvsm_engine.errors import CameraError, CaptureError
+from lvsm_engine.errors import CameraError, CaptureError, OutputError
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, Distortion, View
 from lvsm_engine.scene.captures import Capture, load_capture, write_transforms
+from tests.full_disk import no_file_larger_than
 
 POSE = np.eye(4).tolist()
 FRAME = {"file_path": "a", "transform_matrix": POSE}
@@ -154,6 +155,20 @@ def test_a_written_capture_reads_back_the_same(tmp_path):
         assert np.array_equal(read.camera.fxfycxcy, camera.fxfycxcy)
         assert read.distortion == lens
         assert read.photo == tmp_path / "a.png"
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_capture_alone(tmp_path):
+    view = View(Camera(np.eye(4), 50, 50, 20, 15, 40, 30), tmp_path / "a.png", "a.png")
+    path = tmp_path / "transforms.json"
+    write_transforms(Capture("x", (view,)), path)
+    before = path.read_bytes()
+    with (
+        no_file_larger_than(1000),
+        pytest.raises(OutputError, match=r"transforms\.json cannot be written \(File too large"),
+    ):
+        write_transforms(Capture("x", (view,) * 20), path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["transforms.json"]
 
 
 def test_a_truncated_colmap_model_is_told_by_its_folder(tmp_path):
