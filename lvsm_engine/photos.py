@@ -213,7 +213,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], p
     """Write rows of pictures (any sizes), a label above each row. Raises OutputError."""
     strips = []
     for row, label in zip(rows, labels, strict=True):
-        cells = [_cell(image) for image in row]
+        cells = [sheet_cell(image) for image in row]
         width = sum(cell.shape[1] + SHEET_GAP for cell in cells) + SHEET_GAP
         strip = Image.new("RGB", (width, SHEET_ROW_HEIGHT + SHEET_LABEL_HEIGHT + SHEET_GAP), "white")
         ImageDraw.Draw(strip).text((SHEET_GAP, 2), label, fill="black", font=ImageFont.load_default(12))
@@ -230,8 +230,8 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], p
     save_image(path, np.asarray(sheet))
 
 
-def _cell(image: np.ndarray) -> np.ndarray:
-    """A picture at the sheet's row height; small ones enlarged without smoothing, so that their pixels can be judged."""
+def sheet_cell(image: np.ndarray) -> np.ndarray:
+    """A picture at the contact sheet's row height, uint8; small ones enlarged without smoothing, to judge their pixels."""
     height, width = image.shape[:2]
     size = (max(1, round(width * SHEET_ROW_HEIGHT / height)), SHEET_ROW_HEIGHT)
     method = Image.Resampling.NEAREST if height < SHEET_ROW_HEIGHT else Image.Resampling.LANCZOS
