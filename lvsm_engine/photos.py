@@ -4,7 +4,7 @@ Decoding by Pillow, undistortion and resampling by OpenCV. In memory pictures ar
 sRGB-encoded.
 """
 
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +12,16 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-from .errors import LOCATE_PHOTOS, CaptureError, OutputError
+from .errors import LOCATE_PHOTOS, CaptureError
 from .scene.camera import Camera, Distortion, View, cropped, resized, square_pixels
+from .whole_files import write_whole
 
 # A photo may differ from its camera's shape by a pixel: solvers shrink and round.
 SHAPE_TOLERANCE = 1.0
 # Larger photos are refused before they are decoded: no lens resolves as much, and memory is finite.
 MAX_PIXELS = 300_000_000
+# OpenCV's remap counts in 16 bits.
+MOST_REMAPPED = 32766
 
 SHEET_ROW_HEIGHT = 160
 SHEET_GAP = 4
@@ -30,41 +33,85 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 def load_photo(view: View, background: tuple[float, float, float]) -> tuple[np.ndarray, Camera]:
     """A view's photo (H, W, 3) without lens distortion, with square pixels, and the camera of that picture.
 
-    background: sRGB-encoded; RGBA photos are laid over it in linear light. A photo smaller or larger than its camera
-    says, but of the same shape, keeps its pixels and gets the camera scaled.
+    background: sRGB-encoded; RGBA photos, and what a mask leaves out, are laid over it in linear light. A photo smaller
+    or larger than its camera says, but of the same shape, keeps its pixels and gets the camera scaled.
     Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera.
     """
-    pixels = _decode(view)
+    pixels = _masked(_decode(view), view)
     camera = _camera_of_size(view, pixels.shape[1], pixels.shape[0])
     image = _over_background(pixels, background) if pixels.shape[2] == 4 else pixels.astype(np.float32) / 255
     straight = square_pixels(camera)
     if view.distortion is None and straight is camera:
         return image, camera
+    if max(*image.shape[:2], straight.height) > MOST_REMAPPED:
+        raise CaptureError(
+            f"{view.name}: a photo of {camera.width}x{camera.height} pixels is too large for its lens to be straightened:"
+            f" shrink it to at most {MOST_REMAPPED} pixels a side."
+        )
     return _undistorted(image, camera, view.distortion, straight), straight
 
 
 def _decode(view: View) -> np.ndarray:
     """(H, W, 3 or 4) uint8."""
-    if isinstance(view.photo, np.ndarray):
-        if view.photo.ndim != 3 or view.photo.shape[2] not in (3, 4) or view.photo.dtype != np.uint8:
-            raise CaptureError(
-                f"{view.name}: the photo is an array {view.photo.shape} of {view.photo.dtype}: give (H, W, 3 or 4) uint8."
-            )
-        return view.photo
     if view.photo is None:
         raise CaptureError(f"{view.name} has no photo: give it one, or leave it out.", LOCATE_PHOTOS)
+    if not isinstance(view.photo, np.ndarray) or view.photo.ndim == 1:
+        return _decode_file(view.photo, view, "photo")
+    if view.photo.ndim != 3 or view.photo.shape[2] not in (3, 4) or view.photo.dtype != np.uint8:
+        raise CaptureError(
+            f"{view.name}: the photo is an array {view.photo.shape} of {view.photo.dtype}: give (H, W, 3 or 4) uint8."
+        )
+    return view.photo
+
+
+def _masked(pixels: np.ndarray, view: View) -> np.ndarray:
+    """The photo (H, W, 3 or 4) uint8, transparent where its mask leaves it out: (H, W, 4) where there is a mask."""
+    if view.mask is None:
+        return pixels
+    is_file = not isinstance(view.mask, np.ndarray) or view.mask.ndim == 1
+    mask = _decode_file(view.mask, view, "mask")[..., 0] if is_file else np.asarray(view.mask)
+    height, width = pixels.shape[:2]
+    if mask.ndim != 2 or mask.dtype != np.uint8 or not _is_of_shape((width, height), mask.shape[::-1]):
+        raise CaptureError(
+            f"{view.name}: the mask is {mask.shape} of {mask.dtype} and its photo ({height}, {width}): use the photo's own,"
+            " (H, W) uint8."
+        )
+    mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
+    alpha = mask if pixels.shape[2] == 3 else np.rint(mask * (pixels[..., 3] / 255)).astype(np.uint8)
+    return np.dstack([pixels[..., :3], alpha])
+
+
+def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray:
+    """An image file, or its bytes (N,), as (H, W, 3 or 4) uint8. role: "photo" or "mask", for messages."""
+    what = f"the {role} of {view.name}"
+    stored: Path | io.BytesIO
+    if isinstance(source, np.ndarray):
+        stored = io.BytesIO(source.tobytes())
+    else:
+        stored, what = source, f"{source}: {what}"
     try:
-        with Image.open(view.photo) as file:
+        with Image.open(stored) as file:
             has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
             upright = ImageOps.exif_transpose(file) if _is_turned(file, view.camera) else file
-            return np.asarray(upright.convert("RGBA" if has_alpha else "RGB"))
+            return np.asarray(_in_8_bits(upright, file.format).convert("RGBA" if has_alpha else "RGB"))
     except FileNotFoundError as error:
-        raise CaptureError(f"{view.photo}: the photo of {view.name} is missing: locate it.", LOCATE_PHOTOS) from error
+        raise CaptureError(f"{what} is missing: locate it.", LOCATE_PHOTOS) from error
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise CaptureError(
-            f"{view.photo}: the photo of {view.name} cannot be read ({error}): replace it or leave the view out.",
-            LOCATE_PHOTOS,
+            f"{what} cannot be read ({error}): replace it or leave the view out.", LOCATE_PHOTOS
         ) from error
+
+
+def _in_8_bits(picture: Image.Image, file_format: str | None) -> Image.Image:
+    """A grey picture of 16 bits scaled to 8, which Pillow would clip; others as they are. Raises ValueError.
+
+    A PNG has at most 16 bits, also where Pillow gives it 32.
+    """
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and file_format == "PNG"):
+        return Image.fromarray(np.rint(np.asarray(picture, np.float32) / 257).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise ValueError("its pixels are 32-bit numbers, not colours of 8 or 16 bits")
+    return picture
 
 
 def _is_turned(file: Image.Image, camera: Camera) -> bool:
@@ -77,13 +124,19 @@ def _camera_of_size(view: View, width: int, height: int) -> Camera:
     camera = view.camera
     if (camera.width, camera.height) == (width, height):
         return camera
-    scale = width / camera.width
-    if abs(camera.height * scale - height) > SHAPE_TOLERANCE * max(1.0, scale):
+    if not _is_of_shape((width, height), (camera.width, camera.height)):
         raise CaptureError(
             f"{view.name}: the photo has {width}x{height} pixels and its camera {camera.width}x{camera.height}:"
-            " use the photo that the camera was solved with."
+            " use the photo that the camera was solved with.",
+            LOCATE_PHOTOS,
         )
     return resized(camera, width, height)
+
+
+def _is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes (width, height) are one picture's, scaled."""
+    scale = size[0] / other[0]
+    return abs(other[1] * scale - size[1]) <= SHAPE_TOLERANCE * max(1.0, scale)
 
 
 def _over_background(pixels: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
@@ -152,25 +205,15 @@ def save_image(path: Path, image: np.ndarray) -> None:
     Raises OutputError.
     """
     path = Path(path)
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
-        with open(part, "wb") as file:
-            Image.fromarray(to_bytes(image)).save(file, format=Image.registered_extensions()[path.suffix.lower()])
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}): free space or choose another folder."
-        ) from error
+    picture, file_format = Image.fromarray(to_bytes(image)), Image.registered_extensions()[path.suffix.lower()]
+    write_whole(path, lambda part: picture.save(part, format=file_format))
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], path: Path) -> None:
     """Write rows of pictures (any sizes), a label above each row. Raises OutputError."""
     strips = []
     for row, label in zip(rows, labels, strict=True):
-        cells = [_cell(image) for image in row]
+        cells = [sheet_cell(image) for image in row]
         width = sum(cell.shape[1] + SHEET_GAP for cell in cells) + SHEET_GAP
         strip = Image.new("RGB", (width, SHEET_ROW_HEIGHT + SHEET_LABEL_HEIGHT + SHEET_GAP), "white")
         ImageDraw.Draw(strip).text((SHEET_GAP, 2), label, fill="black", font=ImageFont.load_default(12))
@@ -187,8 +230,8 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], p
     save_image(path, np.asarray(sheet))
 
 
-def _cell(image: np.ndarray) -> np.ndarray:
-    """A picture at the sheet's row height; small ones enlarged without smoothing, so that their pixels can be judged."""
+def sheet_cell(image: np.ndarray) -> np.ndarray:
+    """A picture at the contact sheet's row height, uint8; small ones enlarged without smoothing, to judge their pixels."""
     height, width = image.shape[:2]
     size = (max(1, round(width * SHEET_ROW_HEIGHT / height)), SHEET_ROW_HEIGHT)
     method = Image.Resampling.NEAREST if height < SHEET_ROW_HEIGHT else Image.Resampling.LANCZOS

@@ -7,7 +7,6 @@ images = scene.render(cameras)                  # (T, H, W, 3) float32 in [0, 1]
 
 import contextlib
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,16 +15,18 @@ import torch
 from torch import Tensor
 
 from .errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, CaptureError, DeviceError
+from .free_memory import free_bytes
 from .model.checkpoint import Model, ModelCard, load_checkpoint
 from .model.config import ModelConfig
 from .model.rays import plucker_rays
+from .model.transformer import MOST_LOGITS
 from .photos import fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
-from .scene.camera import Camera, View, resized
+from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import framed, world_to_model
 
 WHITE = (1.0, 1.0, 1.0)
-# Where the system does not tell how much memory is free (Windows, macOS).
+# Where the system does not tell how much memory is free.
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.
 USABLE_SHARE = 0.6
@@ -95,37 +96,46 @@ class Synthesizer:
         """Take in the input views once. Raises CaptureError, CameraError, DeviceError, Cancelled."""
         if not views:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
-        images, cameras = self._load_photos(views, on_progress, cancel)
+        width, height = self._size_of_inputs(views)
+        need = bytes_of_inputs(self.config, width * height // self.config.patch_size**2, len(views))
+        free = free_bytes(self.device)
+        shortage = _shortage(f"{len(views)} input views of {width}x{height} pixels need", need, free, self.device)
+        if free is not None and need > free:
+            raise shortage
+        images, cameras = self._load_photos(views, width, height, on_progress, cancel)
         similarity, warning = world_to_model(self.card.scene_frame, cameras)
         tracker = Tracker("Reading the photos", _blocks(self.config, encoding=True), on_progress, cancel)
         try:
             with self.computing():
                 encoding = self.model.encode(images, self.rays(cameras, similarity), check=tracker.step)
         except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"{len(views)} input views do not fit into the memory of {self.device}: use fewer.", USE_FEWER_VIEWS
-            ) from error
+            raise shortage from error
         fewest, most = self.card.input_views
         warnings = [warning] if warning else []
         if not fewest <= len(views) <= most:
             warnings.append(f"{self.card.name} was trained with {fewest} to {most} input views, and gets {len(views)}.")
         return Scene(self, encoding, similarity, len(views), tuple(warnings))
 
+    def _size_of_inputs(self, views: Sequence[View]) -> tuple[int, int]:
+        """The one size (width, height) at which the model takes these photos, whose shapes their cameras tell."""
+        cameras = [square_pixels(view.camera) for view in views]
+        aspect = float(np.median([camera.width / camera.height for camera in cameras]))
+        return model_size(self.card.resolution, self.config.patch_size, aspect)
+
     def _load_photos(
-        self, views: Sequence[View], on_progress: OnProgress | None, cancel: Cancel | None
+        self, views: Sequence[View], width: int, height: int, on_progress: OnProgress | None, cancel: Cancel | None
     ) -> tuple[Tensor, list[Camera]]:
-        """Images (1, V, 3, H, W) of one size that the model can take, and their cameras."""
+        """Images (1, V, 3, H, W) and their cameras; one photo at a time is held at its full size."""
         tracker = Tracker("Loading photos", len(views), on_progress, cancel)
         background = self.card.background or WHITE
-        photos = []
+        images, cameras = [], []
         for view in views:
-            photos.append(load_photo(view, background))
+            image, camera = fit_photo(*load_photo(view, background), width, height)
+            images.append(torch.from_numpy(image))
+            cameras.append(camera)
             tracker.step()
-        aspect = float(np.median([camera.width / camera.height for _, camera in photos]))
-        width, height = model_size(self.card.resolution, self.config.patch_size, aspect)
-        fitted = [fit_photo(image, camera, width, height) for image, camera in photos]
-        images = torch.from_numpy(np.stack([image for image, _ in fitted])).permute(0, 3, 1, 2)[None]
-        return images.float().contiguous().to(self.device), [camera for _, camera in fitted]
+        stacked = torch.stack(images).permute(0, 3, 1, 2)[None]
+        return stacked.float().contiguous().to(self.device), cameras
 
     def rays(self, cameras: Sequence[Camera], similarity: np.ndarray) -> Tensor:
         """Rays (1, V, 6, H, W) float32 of cameras of one size, in the model's coordinates."""
@@ -149,13 +159,17 @@ class Synthesizer:
 
 
 class Scene:
-    """Encoded input views, ready to be seen from anywhere. Made by Synthesizer.encode."""
+    """Encoded input views, ready to be seen from anywhere. Made by Synthesizer.encode.
+
+    warnings: sentences about the input views and about the last render.
+    """
 
     def __init__(
         self, synthesizer: Synthesizer, encoding, similarity: np.ndarray, views: int, warnings: tuple[str, ...]
     ) -> None:
         self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
-        self._views, self.warnings = views, warnings
+        self._views, self._warnings_of_inputs = views, warnings
+        self.warnings = warnings
 
     def render(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None = None, cancel: Cancel | None = None
@@ -175,14 +189,12 @@ class Scene:
         aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
         own = model_size(card.resolution, config.patch_size, aspect)
         images = self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
+        self.warnings = self._warnings_of_inputs
         if own != (width, height):
-            self._warn(f"{card.name} renders {own[0]}x{own[1]} pixels; the picture is resized to {width}x{height}.")
+            resizing = f"{card.name} renders {own[0]}x{own[1]} pixels; the picture is resized to {width}x{height}."
+            self.warnings = (*self.warnings, resizing)
             images = np.stack([resize_image(image, width, height) for image in images])
         return images
-
-    def _warn(self, sentence: str) -> None:
-        if sentence not in self.warnings:
-            self.warnings = (*self.warnings, sentence)
 
     def _render_own_size(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None
@@ -190,7 +202,12 @@ class Scene:
         synthesizer = self._synthesizer
         tokens = cameras[0].width * cameras[0].height // synthesizer.config.patch_size**2
         need = bytes_a_target(synthesizer.config, tokens, self._views)
-        fit = int(USABLE_SHARE * free_bytes(synthesizer.device) // need)
+        free = free_bytes(synthesizer.device)
+        picture = f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {self._views} input views needs"
+        shortage = _shortage(picture, need, free, synthesizer.device)
+        if free is not None and need > free:
+            raise shortage
+        fit = int(USABLE_SHARE * (ASSUMED_FREE_BYTES if free is None else free) // need)
         soon = MOST_TOKENS_A_BATCH[synthesizer.device.type] // tokens_a_target(synthesizer.config, tokens, self._views)
         batch = max(1, min(len(cameras), fit, soon))
         try:
@@ -200,12 +217,7 @@ class Scene:
         try:
             return self._render_batches(cameras, max(1, batch // 2), on_progress, cancel)
         except torch.OutOfMemoryError as error:
-            free = free_bytes(synthesizer.device) / 1e9
-            raise DeviceError(
-                f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {self._views} input views needs about"
-                f" {need / 1e9:.1f} GB, and {free:.1f} GB are free on {synthesizer.device}: use fewer input views.",
-                USE_FEWER_VIEWS,
-            ) from error
+            raise shortage from error
 
     def _render_batches(
         self, cameras: Sequence[Camera], batch: int, on_progress: OnProgress | None, cancel: Cancel | None
@@ -233,6 +245,14 @@ def model_size(resolution: int, patch_size: int, aspect: float) -> tuple[int, in
     return across * patch_size, down * patch_size
 
 
+def _shortage(what: str, need: int, free: int | None, device: torch.device) -> DeviceError:
+    """For what does not fit; `what` begins the sentence."""
+    there = "more than there is" if free is None else f"and {free / 1e9:.1f} GB are free"
+    return DeviceError(
+        f"{what} about {need / 1e9:.1f} GB, {there} on {device}: use fewer input views.", USE_FEWER_VIEWS
+    )
+
+
 def tokens_a_target(config: ModelConfig, tokens: int, views: int) -> int:
     """How many tokens pass through the blocks for one more target in a batch, which has `tokens` itself."""
     if config.inputs_first:
@@ -244,19 +264,25 @@ def bytes_a_target(config: ModelConfig, tokens: int, views: int) -> int:
     """About what one more target in a batch takes at its peak: activations, and the logits of plain attention."""
     context = config.latents if config.architecture == "encoder_decoder" else views * tokens
     own = tokens_a_target(config, tokens, views)
-    activations = own * config.width * (4 + config.mlp_ratio) * 4
-    logits = config.heads * own * (tokens + context) * 4 * 2
+    return _bytes_of_block(config, own, own if own > tokens else own + context)
+
+
+def bytes_of_inputs(config: ModelConfig, tokens: int, views: int) -> int:
+    """About what it takes to encode `views` photos of `tokens` each: the work of a block, and what is kept of all blocks."""
+    own = views * tokens
+    if config.architecture == "encoder_decoder":
+        return _bytes_of_block(config, own + config.latents, own + config.latents)
+    if not config.inputs_first:
+        return own * config.width * 4
+    kept = config.blocks * 2 * own * config.width * 2  # keys and values, at the least in bf16
+    return kept + _bytes_of_block(config, own, own)
+
+
+def _bytes_of_block(config: ModelConfig, tokens: int, context: int) -> int:
+    """Activations of a block at its peak, and two copies in bf16 of the logits of plain attention."""
+    activations = tokens * config.width * (4 + config.mlp_ratio) * 4
+    logits = min(config.heads * tokens * context, MOST_LOGITS) * 2 * 2
     return activations + logits
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on the device."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return ASSUMED_FREE_BYTES
 
 
 def _blocks(config: ModelConfig, encoding: bool) -> int:

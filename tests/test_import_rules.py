@@ -13,10 +13,11 @@ PACKAGES = ("lvsm_engine", "blender_addon", "training")
 ALLOWED = {
     "lvsm_engine.errors": (),
     "lvsm_engine.progress": ("lvsm_engine.errors",),
-    "lvsm_engine.scene": ("lvsm_engine.errors",),
-    "lvsm_engine.photos": ("lvsm_engine.scene", "lvsm_engine.errors"),
+    "lvsm_engine.whole_files": ("lvsm_engine.errors",),
+    "lvsm_engine.scene": ("lvsm_engine.errors", "lvsm_engine.whole_files"),
+    "lvsm_engine.photos": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.whole_files"),
     "lvsm_engine.metrics": ("lvsm_engine.errors",),
-    "lvsm_engine.model": ("lvsm_engine.scene", "lvsm_engine.errors"),
+    "lvsm_engine.model": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.whole_files"),
     "lvsm_engine.worker.messages": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.progress"),
     "lvsm_engine.worker.client": (
         "lvsm_engine",
@@ -31,6 +32,7 @@ ALLOWED = {
         "lvsm_engine.errors",
         "lvsm_engine.progress",
         "lvsm_engine.scene",
+        "lvsm_engine.whole_files",
         "lvsm_engine.worker.messages",
         "lvsm_engine.worker.client",
     ),

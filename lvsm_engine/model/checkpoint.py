@@ -7,22 +7,23 @@ pickle, read with weights_only, whose configuration is inferred from names and s
 import dataclasses
 import json
 import math
-import os
 import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..errors import CHOOSE_MODEL, CheckpointError
+from ..errors import CHOOSE_MODEL, CheckpointError, OutputError
 from ..scene.frame import SceneFrame
+from ..whole_files import write_whole
 from .config import ModelConfig
 from .decoder_only import DecoderOnly
 from .encoder_decoder import EncoderDecoder
@@ -33,6 +34,8 @@ FORMAT_VERSION = 1
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 # Older unpicklers run code even with weights_only: CVE-2025-32434, CVE-2026-24747.
 LEAST_TORCH_FOR_PICKLES = (2, 10)
+# Far beyond what attention over all pixels can be trained at.
+MAX_RESOLUTION = 16384
 PUBLISHED_LICENCE = "CC BY-NC-SA 4.0 (published LVSM weights: not for commercial use)"
 
 
@@ -53,6 +56,32 @@ class ModelCard:
     licence: str
     text: str = ""
     """Markdown: data, recipe, scores."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a value that no model can have: the card may come from anyone's file."""
+        for name in ("name", "licence", "text"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} is {getattr(self, name)!r}: it must be a text.")
+        if type(self.resolution) is not int or not 1 <= self.resolution <= MAX_RESOLUTION:
+            raise ValueError(
+                f"resolution is {self.resolution!r}: it must be a whole number from 1 to {MAX_RESOLUTION}."
+            )
+        if not _are_numbers(self.input_views, 2, int) or not 1 <= self.input_views[0] <= self.input_views[1]:
+            raise ValueError(f"input_views is {self.input_views!r}: it must be the fewest and the most, 1 or more.")
+        if not _are_numbers(self.field_of_view, 2) or not 0 < self.field_of_view[0] <= self.field_of_view[1] < 180:
+            raise ValueError(
+                f"field_of_view is {self.field_of_view!r}: it must be two angles between 0 and 180 degrees."
+            )
+        if self.background is not None and (
+            not _are_numbers(self.background, 3) or not all(0 <= value <= 1 for value in self.background)
+        ):
+            raise ValueError(f"background is {self.background!r}: it must be three numbers from 0 to 1, or None.")
+
+
+def _are_numbers(values: Any, count: int, kinds: type | tuple[type, ...] = (int, float)) -> bool:
+    """Whether this is a tuple of so many numbers; True and False are none."""
+    is_tuple = isinstance(values, tuple) and len(values) == count
+    return is_tuple and all(isinstance(value, kinds) and not isinstance(value, bool) for value in values)
 
 
 def build_model(config: ModelConfig) -> Model:
@@ -102,8 +131,8 @@ def read_card(path: str | Path) -> tuple[ModelConfig, ModelCard]:
         for name in ("input_views", "field_of_view", "background"):
             card[name] = None if card[name] is None else tuple(card[name])
         return ModelConfig(**entry["config"]), ModelCard(**card)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _refusal(path, f"its metadata are damaged ({error})") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _refusal(path, f"its metadata are damaged ({str(error).rstrip('.')})") from error
 
 
 def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
@@ -112,7 +141,7 @@ def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torc
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in model.state_dict().items()}
     content = {"lvsm": json.dumps(metadata)}
     # Not by save_file, which makes a file that nobody but its owner can read (safetensors 0.8).
-    _write_whole(Path(path), lambda part: part.write_bytes(save(tensors, metadata=content)))
+    _write(path, lambda part: part.write_bytes(save(tensors, metadata=content)))
 
 
 def export_published(path: str | Path, model: Model) -> None:
@@ -122,7 +151,7 @@ def export_published(path: str | Path, model: Model) -> None:
             f"{path}: a model with the mask 'inputs first' or a camera encoding has no published form. Convert another model."
         )
     tensors = {published_name(name, model.config): tensor for name, tensor in model.state_dict().items()}
-    _write_whole(Path(path), lambda part: torch.save({"model": tensors}, part))
+    _write(path, lambda part: torch.save({"model": tensors}, part))
 
 
 def published_card(name: str) -> ModelCard:
@@ -212,8 +241,13 @@ def _infer_config(tensors: Mapping[str, Tensor], path: str | Path) -> ModelConfi
         return tuple(tensors[name].shape)
 
     def count(stack: str) -> int:
-        found = {int(match[1]) for name in tensors if (match := re.match(rf"{stack}\.(\d+)\.", name))}
-        return max(found) + 1 if found else 0
+        found = {match[1] for name in tensors if (match := re.match(rf"{stack}\.([^.]+)\.", name))}
+        strangers = found - {str(index) for index in range(len(found))}
+        if strangers:
+            raise _refusal(
+                path, f"its '{stack}.{min(strangers)[:40]}' is one of {len(found)} blocks, not numbered from 0 on"
+            )
+        return len(found)
 
     width, pixels = shape("image_tokenizer.1.weight", 2)
     patch_size = math.isqrt(pixels // 9)
@@ -266,15 +300,16 @@ def _is_pickle(path: Path) -> bool:
     """True for torch's zip and for its older bare pickle; raises CheckpointError for a file that cannot be read."""
     try:
         with open(path, "rb") as file:
-            head = file.read(8)
+            head = file.read(9)
     except OSError as error:
         raise CheckpointError(
             f"{path}: the model cannot be read ({error.strerror}). Choose another file.", CHOOSE_MODEL
         ) from error
-    if head[:2] in (b"PK", b"\x80\x02"):
-        return True
-    if len(head) == 8 and struct.unpack("<Q", head)[0] < 2**32:
+    # A safetensors file begins with any length of a header, so with the letters of a zip too; but its JSON comes next.
+    if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < 2**32:
         return False
+    if head.startswith((b"PK\x03\x04", b"\x80\x02")):
+        return True
     raise _refusal(path, "it is neither a safetensors file nor a published .pt, or it is damaged")
 
 
@@ -309,17 +344,12 @@ def _open_safetensors(path: Path) -> safe_open:
         raise _refusal(path, f"it is cut short or damaged ({error})") from error
 
 
-def _write_whole(path: Path, write) -> None:
-    part = path.with_name(path.name + ".part")
+def _write(path: str | Path, write: Callable[[Path], object]) -> None:
     try:
-        write(part)
-        with open(part, "r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
+        write_whole(path, write)
+    except (OutputError, SafetensorError, RuntimeError) as error:  # torch has words of its own for a full disk
         raise CheckpointError(
-            f"{path}: the model cannot be written ({error}). Free space or choose another folder."
+            f"{path}: the model cannot be written ({error.__cause__ or error}). Free space or choose another folder."
         ) from error
 
 

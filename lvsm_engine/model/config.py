@@ -4,6 +4,17 @@ from dataclasses import dataclass
 
 ARCHITECTURES = ("decoder_only", "encoder_decoder")
 CAMERA_ENCODINGS = ("none", "prope", "proxy_point")
+# The least and the most of each number. The most is far above any model, and low enough that a damaged file cannot
+# make a network of endless size.
+LIMITS = {
+    "width": (1, 2**16),
+    "head_width": (1, 2**16),
+    "patch_size": (1, 2**10),
+    "blocks": (1, 2**10),
+    "encoder_blocks": (0, 2**10),
+    "latents": (0, 2**20),
+    "mlp_ratio": (1, 2**6),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +58,13 @@ class ModelConfig:
             raise ValueError(
                 f"camera_encoding is '{self.camera_encoding}': it must be one of {', '.join(CAMERA_ENCODINGS)}."
             )
-        for name in ("width", "head_width", "patch_size", "blocks", "mlp_ratio"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1.")
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{name} is {value!r}: it must be a whole number from {least} to {most}.")
+        for name in ("qk_norm", "inputs_first", "predicted_depth"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: it must be true or false.")
         if self.width % self.head_width:
             raise ValueError(f"width {self.width} must be a multiple of head_width {self.head_width}.")
         has_encoder = self.architecture == "encoder_decoder"

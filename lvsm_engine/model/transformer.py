@@ -16,6 +16,8 @@ from .config import ModelConfig
 
 # A block may move a proxy point this far along its ray, in units of the scene frame.
 DEPTH_REACH = 0.8
+# Plain attention holds at most this many logits at a time, 128 MB in bf16: sequences may be long.
+MOST_LOGITS = 2**26
 
 
 def never_stop() -> None:
@@ -37,7 +39,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, context: KeysValues | None = None
     float32); the context is not copied for each sequence then.
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        return _plain_attention(q, k, v, context)
+        B, S, H, N, _ = q.shape
+        keys = N + (context.keys.shape[2] if context is not None else 0)
+        rows = max(1, MOST_LOGITS // (B * S * H * keys))
+        return torch.cat([_plain_attention(some, k, v, context) for some in q.split(rows, dim=3)], dim=3)
     if context is not None:
         S = q.shape[1]
         k = torch.cat([context.keys[:, None].expand(-1, S, -1, -1, -1), k], dim=3)
@@ -47,9 +52,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, context: KeysValues | None = None
 
 
 def _plain_attention(q: Tensor, k: Tensor, v: Tensor, context: KeysValues | None) -> Tensor:
+    """Attention of some queries (B, S, H, N, d) as products of matrices; the sequences' keys may be more than these."""
     B, S, H, N, d = q.shape
     q = q / math.sqrt(d)
-    logits = q @ k.transpose(-1, -2)  # (B, S, H, N, N)
+    logits = q @ k.transpose(-1, -2)  # (B, S, H, N, keys of the sequence)
     if context is None:
         return logits.softmax(-1) @ v
     q_of_scene = q.transpose(1, 2).reshape(B, H, S * N, d)

@@ -110,9 +110,12 @@ class Distortion:
 class View:
     """A photo and the camera that took it.
 
-    photo: a file, or an (H, W, 3 or 4) uint8 array, sRGB-encoded, straight alpha.
+    photo: a file; the bytes of one, as an (N,) uint8 array (PNG, JPEG, ...); or pixels, (H, W, 3 or 4) uint8. All are
+    sRGB-encoded, with straight alpha. None: a camera without a photo, which can be a target only.
     camera: at the photo's own size; distortion is what its lens added (None: a pinhole).
-    name: what the user calls it, for messages. mask: a file or (H, W) uint8 array, 255 where the subject is.
+    name: what the user calls it, for messages.
+    mask: a file, its bytes (N,), or (H, W) uint8: 255 where the photo shows the subject, 0 where it is to be taken for
+    transparent. Of the photo's shape, at any size. None: the whole photo counts.
     """
 
     camera: Camera

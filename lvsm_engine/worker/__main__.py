@@ -1,4 +1,4 @@
-# The engine as a process of its own: reads messages on stdin, answers on what was stdout when it began.
+# The engine as a process of its own: reads messages on what was stdin when it began, answers on what was stdout.
 # This file alone must run in any Python, however old or bare: it says then, in one message, what is missing.
 import json
 import os
@@ -8,11 +8,17 @@ import sys
 OLDEST_PYTHON = (3, 10)
 
 
-def set_stdout_aside():
-    """Libraries print as they please: keep the real stdout for messages, send all else to the log."""
-    channel = os.fdopen(os.dup(1), "wb")
+def set_pipes_aside():
+    """Keep the real stdin and stdout for messages: what libraries print goes to the log, what they read is empty.
+
+    On Windows a library that is loaded while a thread waits at stdin's pipe would wait with it (numpy issue 24290).
+    """
+    inbox, channel = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.dup2(2, 1)
-    return channel
+    return inbox, channel
 
 
 def refuse(channel, sentence, remedy):
@@ -27,7 +33,7 @@ def refuse(channel, sentence, remedy):
 
 
 def main():
-    channel = set_stdout_aside()
+    inbox, channel = set_pipes_aside()
     version = ".".join(str(part) for part in sys.version_info[:3])
     if sys.version_info[:2] < OLDEST_PYTHON:
         sentence = "The engine needs Python {}.{} or newer, and {} is {}: choose another Python."
@@ -40,7 +46,7 @@ def main():
             " opencv-python-headless there, or choose another Python."
         )
         refuse(channel, sentence.format(sys.executable, error), "install_packages")
-    serve(sys.stdin.buffer, channel)
+    serve(inbox, channel)
 
 
 if __name__ == "__main__":

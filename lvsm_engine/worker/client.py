@@ -7,27 +7,30 @@ never waits unless it calls `wait`. Every wait watches four things: the answer, 
 import contextlib
 import os
 import queue
+import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from .. import __version__
-from ..errors import CHOOSE_PYTHON, OPEN_LOG, Cancelled, LvsmError, WorkerError
+from ..errors import CHOOSE_PYTHON, OPEN_LOG, RESTART_ENGINE, Cancelled, LvsmError, WorkerError
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
 from . import messages
 from .messages import Message
 
-# A dead process is started anew this often within a minute; then it is the user's turn.
-MAX_STARTS_A_MINUTE = 3
+# A dead process is started anew by itself this often within a minute; then it is the user's turn.
+MAX_RESTARTS_A_MINUTE = 3
 # The worker says that it is alive every second, whatever it computes: this much silence is a hung process.
 SILENCE_SECONDS = 60.0
 STOP_SECONDS = 2.0
 ENDING_SECONDS = 0.5
 LOG_LINES_SHOWN = 3
+LOG_CHARACTERS_SHOWN = 300
 POLL_SECONDS = 0.02
 
 
@@ -62,7 +65,7 @@ class Request:
                 self.cancel()
             elif deadline is not None and time.monotonic() > deadline:
                 self.cancel()
-                raise WorkerError(f"The engine did not answer within {timeout:g} s. Restart it.", OPEN_LOG)
+                raise WorkerError(f"The engine did not answer within {timeout:g} s. Restart it.", RESTART_ENGINE)
             if on_progress is not None and self.progress != told:
                 told = self.progress
                 on_progress(told)
@@ -88,11 +91,20 @@ class Request:
             self._answer = answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The last that comes from a process. error: it talked nonsense and was killed for it; None: it ended by itself."""
+
+    status: int
+    error: LvsmError | None
+
+
 class _Process:
     """A running worker, its pipes and its two threads."""
 
     def __init__(self, command: list[str], folder: Path, environment: dict[str, str], log_path: Path) -> None:
         with open(log_path, "ab") as log:
+            self.log_begin = log.tell()
             self.popen = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -105,7 +117,7 @@ class _Process:
             )
         self.began = self.heard = time.monotonic()
         self.hello: dict[str, Any] | None = None
-        self.incoming: queue.SimpleQueue[Message | LvsmError | None] = queue.SimpleQueue()
+        self.incoming: queue.SimpleQueue[Message | _Ended] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         for target in (self._read, self._write):
             threading.Thread(target=target, daemon=True, name="lvsm worker pipe").start()
@@ -114,30 +126,40 @@ class _Process:
         self._outgoing.put(message)
 
     def stop(self) -> None:
-        """End the process: closing its stdin ends a healthy one, the rest is killed. Never waits for long."""
+        """End the process and wait for its end: closing its stdin ends a healthy one, the rest is killed."""
         self._outgoing.put(None)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.popen.wait(STOP_SECONDS)
-        self.kill()
+        for _ in range(2):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(STOP_SECONDS)
+            self.popen.kill()
 
     def kill(self) -> None:
+        """End the process without waiting for its end."""
         self._outgoing.put(None)
         self.popen.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.popen.wait(STOP_SECONDS)
 
     def _read(self) -> None:
+        error = None
         with cast(BinaryIO, self.popen.stdout) as stream:
-            while True:
-                try:
-                    message = messages.read(stream)
-                except (LvsmError, OSError, ValueError) as error:
-                    self.incoming.put(error if isinstance(error, LvsmError) else None)
-                    return
-                self.heard = time.monotonic()
-                self.incoming.put(message)
-                if message is None:
-                    return
+            try:
+                while (message := messages.read(stream)) is not None:
+                    self.heard = time.monotonic()
+                    self.incoming.put(message)
+            except LvsmError as nonsense:
+                error = nonsense
+            except (OSError, ValueError):
+                pass  # the pipe broke with the process
+            except MemoryError:
+                error = WorkerError("The engine's pictures do not fit into Blender's memory: render fewer at a time.")
+        self.incoming.put(_Ended(self._reap(error is None), error))
+
+    def _reap(self, may_end_by_itself: bool) -> int:
+        """The status of the process, which closes its pipe a moment before it has ended."""
+        if may_end_by_itself:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.popen.wait(ENDING_SECONDS)
+        self.kill()
+        return self.popen.wait()
 
     def _write(self) -> None:
         # A dead process shows at the other pipe.
@@ -149,9 +171,9 @@ class _Process:
 class Client:
     """The engine's process: started on demand, restarted once by itself when it dies, ended by stop().
 
-    python: the interpreter with torch. engine_folder: what holds the package lvsm_engine, for its PYTHONPATH.
-    log_path: where its stderr goes. device: "auto", "cuda" or "cpu". hello_seconds: how long it may take to be ready.
-    May be used from several threads (Blender renders on one of its own); no call waits for the engine.
+    python: the interpreter with torch, a path or a name on PATH. engine_folder: what holds the package lvsm_engine, for its
+    PYTHONPATH. log_path: where its stderr goes. device: "auto", "cuda" or "cpu". hello_seconds: how long it may take to be ready.
+    May be used from several threads (Blender renders on one of its own); no call but stop() waits for the engine.
     """
 
     def __init__(
@@ -162,12 +184,16 @@ class Client:
         device: str = "auto",
         hello_seconds: float = 120.0,
     ) -> None:
-        self._python, self._engine_folder, self.log_path = str(python), Path(engine_folder).absolute(), Path(log_path)
+        self._python, self._engine_folder, self.log_path = (
+            _executable(python),
+            Path(engine_folder).absolute(),
+            Path(log_path),
+        )
         self._device, self._hello_seconds = device, hello_seconds
         self._process: _Process | None = None
         self._pending: dict[int, Request] = {}
         self._last_id = 0
-        self._starts: list[float] = []
+        self._restarts: list[float] = []
         self._failed = False
         self._lock = threading.RLock()
 
@@ -192,17 +218,8 @@ class Client:
         """Start the process if there is none. Returns at once. Raises WorkerError where it cannot be started."""
         with self._lock:
             self.watch()  # a dead one is buried first, and what was asked of it is sent again
-            if self._process is not None:
-                return
-            now = time.monotonic()
-            self._starts = [start for start in self._starts if now - start < 60]
-            if len(self._starts) >= MAX_STARTS_A_MINUTE:
-                self._failed = True
-                raise WorkerError(
-                    f"The engine ended {MAX_STARTS_A_MINUTE} times within a minute{self._last_log_lines()}", OPEN_LOG
-                )
-            self._starts.append(now)
-            self._spawn()
+            if self._process is None:
+                self._spawn()
 
     def _spawn(self) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONSTARTUP")}
@@ -273,7 +290,7 @@ class Client:
                 if isinstance(message, Message):
                     self._take(message)
                 else:
-                    self._bury(message)
+                    self._bury(self._process, message)
 
     def _take(self, message: Message) -> None:
         assert self._process is not None
@@ -305,36 +322,44 @@ class Client:
             self._end(
                 WorkerError(
                     f"The engine's Python {self._python} did not answer within {self._hello_seconds:g} s"
-                    f"{self._last_log_lines()}",
+                    f"{self._last_log_lines(process)}",
                     CHOOSE_PYTHON,
                 )
             )
         elif process.hello is not None and self._pending and now - process.heard > SILENCE_SECONDS:
-            self._end(WorkerError(f"The engine was silent for {SILENCE_SECONDS:g} s{self._last_log_lines()}", OPEN_LOG))
+            sentence = f"The engine was silent for {SILENCE_SECONDS:g} s{self._last_log_lines(process)}"
+            self._end(WorkerError(sentence, OPEN_LOG))
 
-    def _bury(self, error: LvsmError | None) -> None:
-        """The process is gone, or talks nonsense (error): start another for requests that had one chance only."""
-        process, self._process = self._process, None
-        assert process is not None
-        if error is None:  # its pipe closes a moment before it has ended, and then its status says why
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.popen.wait(ENDING_SECONDS)
-        process.kill()
+    def _bury(self, process: _Process, end: _Ended) -> None:
+        """The process is gone, or talked nonsense: start another for requests that had one chance only."""
+        self._process = None
+        log = self._last_log_lines(process)
+        cause = end.error or WorkerError(f"The engine's process ended with status {end.status}{log}", OPEN_LOG)
         again = [request for request in self._pending.values() if request.attempts < 2]
-        ending = f"with status {process.popen.returncode}"
-        cause = error or WorkerError(f"The engine's process ended {ending}{self._last_log_lines()}", OPEN_LOG)
+        now = time.monotonic()
+        self._restarts = [restart for restart in self._restarts if now - restart < 60]
         if again and process.hello is not None:
-            try:
-                self.start()
-            except WorkerError as failure:
-                cause = failure
-            else:
-                for request in again:
-                    self._send(request)
-                self._settle_all(cause, but=again)
+            if len(self._restarts) < MAX_RESTARTS_A_MINUTE:
+                self._restarts.append(now)
+                self._restart(cause, again)
                 return
+            cause = WorkerError(
+                f"The engine ended {MAX_RESTARTS_A_MINUTE + 1} times within a minute, at last with status {end.status}{log}",
+                OPEN_LOG,
+            )
         self._failed = True
         self._settle_all(cause)
+
+    def _restart(self, cause: LvsmError, again: Sequence[Request]) -> None:
+        """Start another process for these requests; the others fail for this cause."""
+        try:
+            self._spawn()
+        except WorkerError as failure:
+            self._settle_all(failure)
+            return
+        for request in again:
+            self._send(request)
+        self._settle_all(cause, but=again)
 
     def _end(self, error: LvsmError) -> None:
         """Give up on the process and on all that was asked of it."""
@@ -350,24 +375,26 @@ class Client:
                 request.settle(error)
                 del self._pending[number]
 
-    def _last_log_lines(self) -> str:
-        """For the end of a sentence: the log's last lines, in a few words."""
+    def _last_log_lines(self, process: _Process) -> str:
+        """For the end of a sentence: the last that a process wrote to the log, in a few words."""
         try:
             with open(self.log_path, "rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
+                log.seek(max(process.log_begin, log.seek(0, os.SEEK_END) - 4096))
                 lines = log.read().decode("utf-8", "replace").strip().splitlines()
         except OSError:
             lines = []
         shown = " / ".join(line.strip() for line in lines[-LOG_LINES_SHOWN:])
+        if len(shown) > LOG_CHARACTERS_SHOWN:
+            shown = "..." + shown[-LOG_CHARACTERS_SHOWN:]
         return f": {shown}" if shown else " and wrote nothing to its log."
 
     def stop(self) -> None:
-        """End the process, and with it all requests."""
+        """End the process, and with it all requests. Waits for its end, for a hung one some seconds."""
         with self._lock:
             process, self._process = self._process, None
             self._settle_all(Cancelled("The engine was stopped."))
             self._failed = False
-            self._starts.clear()
+            self._restarts.clear()
         if process is not None:
             process.stop()
 
@@ -375,3 +402,11 @@ class Client:
 def _absolute(model: str) -> str:
     """A model's path as the worker needs it, which stands in another folder; "default" is no path."""
     return model if model == "default" else str(Path(model).absolute())
+
+
+def _executable(python: str | Path) -> str:
+    """A Python as it can be started from any folder: a name is looked up on PATH, a path is taken from this folder on."""
+    text = str(python)
+    if not text or Path(text).name == text:
+        return shutil.which(text) or text
+    return str(Path(text).absolute())  # not resolved: a virtual environment's Python is a link, and knows itself by it

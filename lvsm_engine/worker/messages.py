@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import KINDS, LvsmError, WorkerError
+from ..errors import KINDS, RESTART_ENGINE, CaptureError, LvsmError, WorkerError
 from ..scene.camera import Camera, Distortion, View
 
 PROTOCOL_VERSION = 1
@@ -143,7 +143,8 @@ def _read_exactly(stream: BinaryIO, size: int, may_end: bool = False) -> bytearr
 
 
 def _refusal(what: str) -> WorkerError:
-    return WorkerError(f"The engine's process and Blender do not understand each other: {what}. Restart the engine.")
+    sentence = f"The engine's process and Blender do not understand each other: {what}. Restart the engine."
+    return WorkerError(sentence, RESTART_ENGINE)
 
 
 # --- What the fields hold ---------------------------------------------------------------------------------------------
@@ -164,7 +165,10 @@ def camera_from_fields(fields: dict[str, Any]) -> Camera:
 
 
 def views_to_fields(views: Sequence[View]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Views as JSON and arrays: photos that are files go by path, others by their pixels."""
+    """Views as JSON and arrays: photos that are files go by path, others by their bytes or pixels.
+
+    Raises CaptureError for an array that is not uint8.
+    """
     listed: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     for number, view in enumerate(views):
@@ -172,6 +176,8 @@ def views_to_fields(views: Sequence[View]) -> tuple[list[dict[str, Any]], dict[s
         entry["distortion"] = None if view.distortion is None else asdict(view.distortion)
         for key, picture in (("photo", view.photo), ("mask", view.mask)):
             if isinstance(picture, np.ndarray):
+                if picture.dtype != np.uint8:
+                    raise CaptureError(f"{view.name}: the {key} is an array of {picture.dtype}: give uint8.")
                 entry[key] = {"array": f"{key}_{number}"}
                 arrays[f"{key}_{number}"] = picture
             else:

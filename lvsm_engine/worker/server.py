@@ -12,15 +12,15 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from .. import __version__
-from ..errors import OPEN_LOG, Cancelled, LvsmError, WorkerError
+from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
 from ..model.checkpoint import find_model_file, read_card
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import View
@@ -32,6 +32,8 @@ HEARTBEAT_SECONDS = 1.0
 PROGRESS_SECONDS = 0.1
 # Encodings kept: a scene's inputs, and the few variants that someone tries in turn.
 KEPT_SCENES = 4
+
+Result = TypeVar("Result")
 
 
 class Backend(Protocol):
@@ -77,8 +79,9 @@ class Engine:
         synthesizer = self._load(request.fields["model"], on_progress)
         views = messages.views_from_fields(request.fields["views"], request.arrays)
         cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
-        scene = self._encode(synthesizer, views, on_progress, cancel)
-        images = scene.render(cameras, on_progress, cancel)
+        key = content_key(views)
+        scene = self._with_room(key, lambda: self._encode(key, synthesizer, views, on_progress, cancel))
+        images = self._with_room(key, lambda: scene.render(cameras, on_progress, cancel))
         fields = {
             "warnings": list(scene.warnings),
             "seconds": time.monotonic() - began,
@@ -99,15 +102,26 @@ class Engine:
         return self._synthesizer
 
     def _encode(
-        self, synthesizer: Synthesizer, views: Sequence[View], on_progress: OnProgress, cancel: Cancel
+        self, key: str, synthesizer: Synthesizer, views: Sequence[View], on_progress: OnProgress, cancel: Cancel
     ) -> Scene:
-        key = content_key(views)
         if key not in self._scenes:
             self._scenes[key] = synthesizer.encode(views, on_progress, cancel)
             while len(self._scenes) > KEPT_SCENES:
                 self._scenes.popitem(last=False)
         self._scenes.move_to_end(key)
         return self._scenes[key]
+
+    def _with_room(self, key: str, work: Callable[[], Result]) -> Result:
+        """The work's result; where memory does not suffice, once more without the other scenes that are kept."""
+        try:
+            return work()
+        except DeviceError:
+            others = self._scenes.keys() - {key}
+            if not others:
+                raise
+        for other in others:
+            del self._scenes[other]
+        return work()
 
 
 def content_key(views: Sequence[View]) -> str:

@@ -1,13 +1,18 @@
 """Real captures: the axes are right because points fall where the photos saw them, and all formats agree."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from lvsm_engine.cli import main
+from lvsm_engine.metrics import psnr
 from lvsm_engine.photos import load_photo
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, camera_of, project
 from lvsm_engine.scene.captures import load_capture
+from lvsm_engine.scene.selection import spread_views
 
 from ..shared_data import shared
 
@@ -37,6 +42,35 @@ def test_every_capture_loads_whole_and_its_photos_fit_their_cameras(folder, coun
     for view in capture.views[:2]:
         image, camera = load_photo(view, WHITE)
         assert image.shape == (camera.height, camera.width, 3)
+
+
+@pytest.mark.parametrize(
+    ("folder", "target"),
+    [
+        ("banana_instant_ngp", 7),
+        ("lego_minimal_blender", 1),
+        ("gso_character_opencv", 21),
+        ("miku_plush_colmap", 32),
+        ("brighton_beach_colmap", 9),
+        ("buddha_formats", 8),
+    ],
+)
+def test_every_capture_renders_a_left_out_photo_with_the_right_geometry(folder, target, tmp_path, capsys):
+    """Nearer to the photo than the same picture mirrored or upside down, which is what wrong axes would give."""
+    path = shared("captures", folder)
+    views = load_capture(path).views
+    others = [position for position in range(len(views)) if position != target]
+    inputs = [others[i] for i in spread_views([views[position].camera for position in others], 8)]
+    arguments = ["--capture", path, "--inputs", ",".join(map(str, inputs)), "--targets", target, "--out", tmp_path]
+    assert main(["render", *map(str, arguments)]) == 0
+    print(capsys.readouterr().out)  # PSNR beside nearest and mean, whatever it is
+    [entry] = json.loads((tmp_path / "report.json").read_text())["targets"]
+    assert {"psnr", "psnr_of_nearest_input", "psnr_of_mean_of_inputs"} <= entry.keys()
+    truth, _ = load_photo(views[target], WHITE)
+    with Image.open(tmp_path / f"{target:04}.png") as image:
+        picture = np.asarray(image) / 255
+    assert entry["psnr"] == pytest.approx(psnr(picture, truth), abs=0.05)
+    assert psnr(picture, truth) > max(psnr(picture[:, ::-1], truth), psnr(picture[::-1], truth))
 
 
 @pytest.mark.parametrize(("folder", "limit"), [("miku_plush_colmap", 0.6), ("brighton_beach_colmap", 0.3)])

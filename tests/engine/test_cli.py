@@ -1,8 +1,11 @@
 """The command line on small captures and models, as a person would call it."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +33,26 @@ def model_file(tmp_path_factory):
 
 
 @pytest.fixture
-def capture(tmp_path):
-    """A ring of 6 photos in a folder with spaces and other letters."""
-    folder = tmp_path / "Jos\u00e9 \u0434 a b"
-    (folder / "images").mkdir(parents=True)
-    views = []
-    for number, view in enumerate(ring_views(6, 48, 32)):
-        path = folder / "images" / f"photo {number}.png"
-        save_image(path, view.photo)
-        views.append(View(view.camera, path, path.name))
-    write_transforms(Capture("ring", tuple(views)), folder / "transforms.json")
-    return folder
+def make_capture(tmp_path):
+    """make_capture(width, height): a ring of 6 photos in a folder with spaces and other letters."""
+
+    def make(width, height):
+        folder = tmp_path / "Jos\u00e9 \u0434 a b"
+        (folder / "images").mkdir(parents=True)
+        views = []
+        for number, view in enumerate(ring_views(6, width, height)):
+            path = folder / "images" / f"photo {number}.png"
+            save_image(path, view.photo)
+            views.append(View(view.camera, path, path.name))
+        write_transforms(Capture("ring", tuple(views)), folder / "transforms.json")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def capture(make_capture):
+    return make_capture(48, 32)
 
 
 def render(capture, model_file, out, **options):
@@ -148,10 +160,72 @@ def test_inspect_tells_what_a_file_holds(model_file, capsys):
 def test_doctor_finds_nothing_wrong_here_and_names_what_is_missing(capsys, monkeypatch):
     assert main(["doctor"]) == 0
     assert "All is well" in capsys.readouterr().out
-    monkeypatch.setattr("lvsm_engine.cli.PACKAGES", ("torch", "a_package_that_nobody_has"))
+    monkeypatch.setattr("lvsm_engine.doctor.PACKAGES", ("torch", "a_package_that_nobody_has"))
     with pytest.raises(SystemExit):
         main(["doctor"])
     assert "the package a_package_that_nobody_has is missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("package", "content", "words"),
+    [
+        ("tyro", "raise ModuleNotFoundError('No module named tyro', name='tyro')", "tyro is missing"),
+        ("numpy", "raise ModuleNotFoundError('No module named numpy', name='numpy')", "numpy is missing"),
+        ("tyro", "import docstring_reader_of_tyros", "docstring_reader_of_tyros, which tyro needs, is missing"),
+        ("torch", "raise OSError('libcudart.so.13: no such file')", "torch cannot be loaded (libcudart.so.13: no such"),
+    ],
+)
+def test_doctor_works_when_it_is_needed(tmp_path, package, content, words):
+    (tmp_path / f"{package}.py").write_text(content)
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import lvsm_engine.doctor; from lvsm_engine.cli import main\n"
+        f"lvsm_engine.doctor.PACKAGES = ({package!r},); sys.exit(main(sys.argv[2:]))"
+    )
+    command = [sys.executable, "-c", script, tmp_path]
+    done = subprocess.run([*command, "doctor"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert f"wrong: the package {words}" in done.stdout
+    if package != "torch":
+        done = subprocess.run([*command, "inspect", "default"], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert "see 'lvsm doctor'" in done.stderr
+
+
+def test_pictures_too_small_for_ssim_are_compared_without_it(make_capture, model_file, tmp_path, capsys):
+    assert render(make_capture(8, 10), model_file, tmp_path / "out") == 0
+    target = json.loads((tmp_path / "out" / "report.json").read_text())["targets"][0]
+    assert "ssim" not in target
+    assert f"{target['psnr']:6.2f}      -" in capsys.readouterr().out
+
+
+def test_transparent_photos_are_compared_over_the_models_background(make_capture, tmp_path):
+    """All of them are white glass: over black they are black, and so are the truth and the mean."""
+    path = tmp_path / "black.safetensors"
+    save_checkpoint(path, build_model(ModelConfig(width=64, blocks=1)), replace(CARD, background=(0.0, 0.0, 0.0)))
+    capture = make_capture(48, 32)
+    for photo in (capture / "images").iterdir():
+        Image.new("RGBA", (48, 32), (255, 255, 255, 0)).save(photo)
+    assert render(capture, path, tmp_path / "out") == 0
+    target = json.loads((tmp_path / "out" / "report.json").read_text())["targets"][0]
+    with Image.open(tmp_path / "out" / "0001.png") as image:
+        assert target["psnr"] == pytest.approx(-10 * np.log10(((np.asarray(image) / 255) ** 2).mean()), abs=0.05)
+
+
+def test_names_that_a_terminal_or_a_text_cannot_hold_are_no_obstacle(capture, model_file, tmp_path):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/not utf-8 \xff")
+    shutil.copytree(capture, folder)
+    content = json.loads((capture / "transforms.json").read_text())
+    (capture / "images" / "photo 1.png").rename(Path(folder) / "images" / "\u0434.png")
+    content["frames"][1]["file_path"] = "images/\u0434.png"
+    (Path(folder) / "transforms.json").write_text(json.dumps(content))
+    command = [sys.executable, "-m", "lvsm_engine.cli", "render", "--capture", folder, "--inputs", "0,2"]
+    command += ["--targets", "1", "--out", tmp_path / "out", "--model", model_file, "--device", "cpu"]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"\\u0434.png" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001.png", "report.json", "sheet.png"]
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["capture"].endswith("not utf-8 \udcff")
 
 
 def test_wrong_arguments_end_with_status_2():

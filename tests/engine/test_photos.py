@@ -1,5 +1,6 @@
 """Photos and their cameras stay together: what is done to one is done to the other."""
 
+import io
 import os
 
 import cv2
@@ -125,6 +126,70 @@ def test_every_kind_of_image_file_is_read(tmp_path, mode, channels):
     assert 0.5 < image.mean() < 1
 
 
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_the_bytes_of_an_image_file_are_a_photo(file_format):
+    stored = io.BytesIO()
+    Image.fromarray(photo_of_points(CAMERA)).save(stored, format=file_format, quality=95)
+    encoded = np.frombuffer(stored.getvalue(), np.uint8)
+    image, camera = load_photo(View(CAMERA, encoded, "packed"), WHITE)
+    np.testing.assert_allclose(image, photo_of_points(CAMERA) / 255, atol=0 if file_format == "PNG" else 0.05)
+    assert_dots_are_where_the_camera_projects_them(image, camera)
+    with pytest.raises(CaptureError, match="^the photo of packed cannot be read"):
+        load_photo(View(CAMERA, encoded[:200], "packed"), WHITE)
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif"])
+def test_grey_of_16_bits_keeps_its_brightness(tmp_path, name):
+    grey = photo_of_points(CAMERA)[..., 0]
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / name)
+    image, _ = load_photo(View(CAMERA, tmp_path / name, "a"), WHITE)
+    np.testing.assert_array_equal(image, np.repeat(grey[..., None], 3, axis=2).astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pictures_of_32_bit_numbers_are_refused(tmp_path, dtype):
+    Image.fromarray(photo_of_points(CAMERA)[..., 0].astype(dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(
+        CaptureError, match=r"a\.tif: the photo of front cannot be read \(its pixels are 32-bit numbers"
+    ):
+        load_photo(View(CAMERA, tmp_path / "a.tif", "front"), WHITE)
+
+
+@pytest.mark.parametrize("form", ["array", "file", "half size", "over alpha"])
+def test_what_a_mask_leaves_out_is_laid_over_the_background(tmp_path, form):
+    pixels, mask = np.full((240, 320, 3), 200, np.uint8), np.zeros((240, 320), np.uint8)
+    mask[:, :160] = 255
+    if form == "over alpha":
+        pixels = np.dstack([pixels, np.full((240, 320), 255, np.uint8)])
+        pixels[:120, :, 3] = 0
+    given = mask[::2, ::2] if form == "half size" else mask
+    if form == "file":
+        Image.fromarray(mask).save(tmp_path / "mask.png")
+        given = tmp_path / "mask.png"
+    image, _ = load_photo(View(CAMERA, pixels, "a", given), BLACK)
+    np.testing.assert_allclose(image[130:, :150], 200 / 255, atol=1e-5)
+    np.testing.assert_allclose(image[:, 170:], 0, atol=1e-5)
+    np.testing.assert_allclose(image[:110, :150], 0 if form == "over alpha" else 200 / 255, atol=1e-5)
+
+
+def test_a_mask_of_another_shape_or_a_missing_one_is_refused(tmp_path):
+    for mask, words in (
+        (np.zeros((100, 100), np.uint8), "front: the mask is .* and its photo .*: use the photo's own"),
+        (np.zeros((240, 320), bool), "front: the mask is .* of bool"),
+        (tmp_path / "gone.png", "gone.png: the mask of front is missing"),
+    ):
+        with pytest.raises(CaptureError, match=words):
+            load_photo(View(CAMERA, photo_of_points(CAMERA), "front", mask), WHITE)
+
+
+def test_a_photo_too_large_for_opencv_to_straighten_is_refused():
+    long = Camera(np.eye(4), 50.0, 50.0, 16384, 1, 32768, 2)
+    view = View(long, np.zeros((2, 32768, 3), np.uint8), "panorama", distortion=Distortion("brown", (0.1, 0, 0, 0)))
+    with pytest.raises(CaptureError, match="panorama: a photo of 32768x2 pixels is too large for its lens"):
+        load_photo(view, WHITE)
+    assert load_photo(View(long, view.photo, "panorama"), WHITE)[0].shape == (2, 32768, 3)
+
+
 def test_what_cannot_be_a_photo_is_refused_with_its_name_and_a_way_out(tmp_path):
     text = tmp_path / "notes.jpg"
     text.write_text("not a photo")
@@ -144,8 +209,9 @@ def test_what_cannot_be_a_photo_is_refused_with_its_name_and_a_way_out(tmp_path)
 
 
 def test_a_photo_of_another_shape_than_its_camera_is_refused():
-    with pytest.raises(CaptureError, match="front: the photo has 100x100 pixels and its camera 320x240"):
+    with pytest.raises(CaptureError, match="front: the photo has 100x100 pixels and its camera 320x240") as caught:
         load_photo(View(CAMERA, np.zeros((100, 100, 3), np.uint8), "front"), WHITE)
+    assert caught.value.remedy == LOCATE_PHOTOS
     with pytest.raises(CaptureError, match=r"front: the photo is an array \(5, 5\)"):
         load_photo(View(CAMERA, np.zeros((5, 5), np.uint8), "front"), WHITE)
 

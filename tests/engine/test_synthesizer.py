@@ -1,6 +1,7 @@
 """The synthesizer at work on tiny models: sizes, frames, warnings, memory, precision, cancel."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -111,6 +112,8 @@ def test_any_size_is_rendered_at_the_models_own_and_resized_with_a_warning(width
     images = scene.render([camera])
     assert images.shape == (1, height, width, 3)
     assert f"{own[0]}x{own[1]} pixels" in scene.warnings[0]
+    scene.render(ring_cameras(1))
+    assert scene.warnings == ()  # the next render's own
     if (width, height) == (64, 64):  # what is seen does not depend on the size
         small = scene.render([resized(camera, 32, 32)])[0]
         means = images[0].reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
@@ -197,7 +200,7 @@ def test_a_full_cpu_is_told_as_a_full_card_is():
     with pytest.raises(DeviceError, match=r"GB are free on cpu"):
         scene.render(ring_cameras(1))
     synthesizer.model.encode = lambda *_, check: torch.empty(2**55)
-    with pytest.raises(DeviceError, match="2 input views do not fit"):
+    with pytest.raises(DeviceError, match=r"2 input views of 32x32 pixels need about .* GB are free on cpu"):
         synthesizer.encode(ring_views(2))
 
 
@@ -209,9 +212,60 @@ def test_batches_are_planned_from_what_is_free(monkeypatch):
     monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: 3.5 * need / synthesizer_module.USABLE_SHARE)
     scene.render(ring_cameras(8))
     assert card.batches == [3, 3, 2]
-    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: 0)
+    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: need)
     scene.render(ring_cameras(2))
     assert card.batches[3:] == [1, 1]
+    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: None)
+    scene.render(ring_cameras(2))
+    assert card.batches[5:] == [2]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_cannot_fit_is_told_before_memory_is_taken(monkeypatch, name):
+    synthesizer = make(name)
+    scene = synthesizer.encode(ring_views(2))
+    card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
+    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: 100)
+    with pytest.raises(
+        DeviceError, match=r"picture of 32x32 pixels from 2 input views needs about .* 0\.0 GB are free"
+    ):
+        scene.render(ring_cameras(1))
+    assert card.batches == []
+    gone = [dataclasses.replace(view, photo=None) for view in ring_views(2)]  # so early that no photo is missed
+    with pytest.raises(DeviceError, match="2 input views of 32x32 pixels need about") as caught:
+        synthesizer.encode(gone)
+    assert caught.value.remedy == USE_FEWER_VIEWS
+
+
+def test_the_work_of_many_large_views_is_foreseen():
+    """16 views of 256 pixels in the published model's shape under the mask: keys and values alone are 1.2 GB."""
+    config = ModelConfig(inputs_first=True)
+    assert 1.2e9 < synthesizer_module.bytes_of_inputs(config, 1024, 16) < 3e9
+    assert synthesizer_module.bytes_of_inputs(config, 1024, 4) < 0.8e9
+
+
+def test_photos_are_shrunk_as_they_are_loaded():
+    """Eight photos of 3 MP (36 MB each as floats) never stand beside each other."""
+    photo = np.zeros((1500, 2000, 3), np.uint8)
+    views = [dataclasses.replace(view, photo=photo) for view in ring_views(8, 2000, 1500)]
+    synthesizer = make()
+    tracemalloc.start()
+    synthesizer.encode(views)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 36e6 < peak < 120e6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_transparent_photos_stand_before_the_cards_background(name):
+    views = ring_views(2)
+    alpha = np.zeros((32, 32), np.uint8)
+    alpha[8:24, 8:24] = 255
+    transparent = [dataclasses.replace(view, photo=np.dstack([view.photo, alpha])) for view in views]
+    on_black = [dataclasses.replace(view, photo=view.photo * (alpha[..., None] > 0)) for view in views]
+    picture = make(name, background=(0.0, 0.0, 0.0)).encode(transparent).render(ring_cameras(1))
+    np.testing.assert_allclose(picture, make(name).encode(on_black).render(ring_cameras(1)), atol=1e-5)
+    assert np.abs(picture - make(name).encode(transparent).render(ring_cameras(1))).max() > 0.01  # over white
 
 
 def test_batches_stay_small_enough_for_a_cancel_between_their_blocks(monkeypatch):

@@ -77,6 +77,12 @@ def from_opengl(camera_to_world: np.ndarray) -> np.ndarray:
     return camera_to_world @ OPENCV_FROM_OPENGL
 
 
+def photo_path(folder: Path, file_path: str) -> Path:
+    """The file that a capture in a folder names; one that was written on Windows has backslashes."""
+    plain = folder / file_path
+    return plain if plain.is_file() else folder / file_path.replace("\\", "/")
+
+
 def size_by_pillow(path: Path) -> tuple[int, int]:
     """A photo's (width, height). Raises CaptureError."""
     try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import CaptureError
 from ..camera import Camera, View
-from .capture import Capture, PhotoSize, matrix_4x4, mean_up, missing_photos, read_json, reading
+from .capture import Capture, PhotoSize, matrix_4x4, mean_up, missing_photos, photo_path, read_json, reading
 
 NAME = "opencv_cameras.json"
 
@@ -39,7 +39,7 @@ def read(found: Path, photo_size: PhotoSize) -> Capture:
     views, absent = [], []
     for number, frame in enumerate(frames):
         with reading(found, f"frame {number}"):
-            photo = found.parent / str(frame.get("file_path") or frame["image_path"])
+            photo = photo_path(found.parent, str(frame.get("file_path") or frame["image_path"]))
             is_there = photo.is_file()
             if not is_there:
                 absent.append(photo.name)

@@ -6,12 +6,23 @@
 
 import json
 import math
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from ...errors import LOCATE_PHOTOS, CaptureError, OutputError
+from ...errors import LOCATE_PHOTOS, CaptureError
+from ...whole_files import write_bytes
 from ..camera import OPENCV_FROM_OPENGL, Camera, Distortion, View
-from .capture import Capture, PhotoSize, from_opengl, matrix_4x4, mean_up, missing_photos, read_json, reading
+from .capture import (
+    Capture,
+    PhotoSize,
+    from_opengl,
+    matrix_4x4,
+    mean_up,
+    missing_photos,
+    photo_path,
+    read_json,
+    reading,
+)
 
 NAME = "transforms.json"
 ENDINGS = ("", ".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", ".webp")
@@ -57,7 +68,7 @@ def _photo(folder: Path, file_path: str) -> Path | None:
     """The photo of a frame, whose ending may be left out; None where it does not exist."""
     if not isinstance(file_path, str) or "\0" in file_path:
         raise ValueError("file_path is no path")
-    plain = folder / file_path
+    plain = photo_path(folder, file_path)
     candidates = (plain.with_name(plain.name + ending) for ending in ENDINGS) if plain.name else ()
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
@@ -82,7 +93,7 @@ def _view(photo: Path | None, entry: dict[str, Any], photo_size: PhotoSize) -> V
         width=width,
         height=height,
     )
-    name = photo.name if photo is not None else Path(entry["file_path"]).name
+    name = photo.name if photo is not None else PureWindowsPath(entry["file_path"]).name
     return View(camera, photo, name, distortion=_distortion(entry))
 
 
@@ -129,15 +140,8 @@ def write_transforms(capture: Capture, path: Path) -> None:
     """
     path = Path(path)
     frames = [_frame(view, path.parent) for view in capture.views]
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps({"camera_model": "OPENCV", "frames": frames}, indent=1), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}): free space or choose another folder."
-        ) from error
+    content = json.dumps({"camera_model": "OPENCV", "frames": frames}, indent=1)
+    write_bytes(path, content.encode())
 
 
 def _frame(view: View, folder: Path) -> dict[str, Any]:

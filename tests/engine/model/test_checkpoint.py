@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import time
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -23,6 +25,7 @@ from lvsm_engine.model.checkpoint import (
 )
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.scene.frame import SceneFrame
+from tests.full_disk import no_file_larger_than
 from tests.shared_data import shared
 
 CARD = ModelCard(
@@ -178,6 +181,65 @@ def test_damaged_metadata_are_refused(tmp_path):
             load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("config", {"blocks": 1.5}),
+        ("config", {"width": 64.0}),
+        ("config", {"blocks": 10**6}),
+        ("config", {"blocks": True}),
+        ("config", {"qk_norm": "no"}),
+        ("config", {"latents": -1}),
+        ("card", {"resolution": "big"}),
+        ("card", {"resolution": 0}),
+        ("card", {"input_views": [1]}),
+        ("card", {"input_views": [4, 1]}),
+        ("card", {"field_of_view": [50, 190]}),
+        ("card", {"field_of_view": ["wide", "wider"]}),
+        ("card", {"background": [1.0, 1.0]}),
+        ("card", {"background": [float("nan"), 0, 0]}),
+        ("card", {"name": None}),
+        ("card", {"scene_frame": {"kind": "mean_pose", "scale": "big"}}),
+    ],
+    ids=str,
+)
+def test_metadata_of_a_wrong_type_or_size_are_refused_by_name(tmp_path, part, change):
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, build_model(CONFIGS["decoder_only"]), CARD)
+    metadata = {"format": 1, "config": asdict(CONFIGS["decoder_only"]), "card": asdict(CARD)}
+    metadata[part] |= change
+    save_file(load_file(path), path, metadata={"lvsm": json.dumps(metadata)})
+    words = "metadata are damaged" if "scene_frame" in change else f"metadata are damaged .{next(iter(change))} is "
+    with pytest.raises(CheckpointError, match=words):
+        load_model(path)
+
+
+@pytest.mark.parametrize("index", ["3000", "1000000000", "9" * 5000, "two"])
+def test_a_number_in_a_name_makes_no_endless_network(tmp_path, index):
+    tensors = published_tensors(CONFIGS["decoder_only"])
+    tensors[f"transformer_blocks.{index}.attn.fc.weight"] = torch.zeros(64, 64)
+    began = time.monotonic()
+    with pytest.raises(
+        CheckpointError, match=f"its 'transformer_blocks.{index[:40]}' is one of 3 blocks, not numbered"
+    ):
+        load_model(write_pt(tmp_path / "a.pt", tensors))
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("letters", [b"PK", b"\x80\x02"])
+def test_our_file_is_ours_whatever_the_length_of_its_header(tmp_path, letters):
+    """The length is written first, and may spell what a zip or a pickle begins with."""
+    path, wanted = tmp_path / "model.safetensors", int.from_bytes(letters, "little")
+    save_checkpoint(path, build_model(CONFIGS["decoder_only"]), CARD)
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + length].rstrip()
+    wanted += 2**16 * (wanted < len(header))
+    path.write_bytes(wanted.to_bytes(8, "little") + header.ljust(wanted) + content[8 + length :])
+    assert path.read_bytes()[:2] == letters
+    assert load_checkpoint(path)[1] == CARD
+
+
 def test_a_file_for_another_architecture_is_refused(tmp_path):
     decoder = build_model(CONFIGS["decoder_only"])
     save_checkpoint(tmp_path / "a.safetensors", decoder, CARD)
@@ -196,11 +258,24 @@ def test_a_file_for_another_architecture_is_refused(tmp_path):
         load_model(tmp_path / "b.safetensors")
 
 
-def test_a_disk_that_is_full_leaves_no_half_file(tmp_path):
-    target = tmp_path / "missing_folder" / "model.safetensors"
+def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(CheckpointError, match="the model cannot be written"):
-        save_checkpoint(target, build_model(CONFIGS["decoder_only"]), CARD)
+        save_checkpoint(tmp_path / "missing_folder" / "model.safetensors", build_model(CONFIGS["decoder_only"]), CARD)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["model.safetensors", "model.pt"])
+def test_a_full_disk_is_told_and_leaves_the_old_file_alone(tmp_path, kind):
+    """A file size limit stands for the full disk: the weights do not fit."""
+    model, old = build_model(CONFIGS["decoder_only"]), tmp_path / kind
+    old.write_bytes(b"what stood there")
+    with no_file_larger_than(100_000), pytest.raises(CheckpointError, match=f"{kind}: the model cannot be written"):
+        if kind.endswith("pt"):
+            export_published(old, model)
+        else:
+            save_checkpoint(old, model, CARD)
+    assert old.read_bytes() == b"what stood there"
+    assert os.listdir(tmp_path) == [kind]
 
 
 def test_a_model_with_our_options_has_no_published_form(tmp_path):

@@ -5,9 +5,11 @@ import itertools
 import pytest
 import torch
 
+from lvsm_engine.model import transformer
 from lvsm_engine.model.checkpoint import build_model
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.model.rays import patch_rays, plucker_rays, world_to_image
+from lvsm_engine.model.transformer import KeysValues, attention
 
 B, V, T, SIZE = 2, 3, 2, 32
 ENCODINGS = ("none", "prope", "proxy_point")
@@ -187,6 +189,17 @@ def test_bf16_on_the_cpu_stays_close_to_float32():
         with torch.autocast("cpu", dtype=torch.bfloat16):
             fast = model(*inputs).float()
         assert (fast - model(*inputs)).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("has_context", [False, True])
+def test_plain_attention_over_few_queries_at_a_time_is_the_same(monkeypatch, has_context):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 4, 10, 16).bfloat16()  # (B, S, H, N, d) each
+    context = KeysValues(*torch.randn(2, 2, 4, 7, 16).bfloat16()) if has_context else None
+    whole = attention(q, k, v, context)
+    monkeypatch.setattr(transformer, "MOST_LOGITS", 3 * 2 * 3 * 4 * (17 if has_context else 10))  # 3 queries
+    torch.testing.assert_close(attention(q, k, v, context), whole)
+    assert attention(q, k, v, context).shape == q.shape
 
 
 def test_sizes_that_are_no_multiple_of_the_patch_are_refused():

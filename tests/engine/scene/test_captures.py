@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lvsm_engine.errors import CameraError, CaptureError
+from lvsm_engine.errors import CameraError, CaptureError, OutputError
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, Distortion, View
 from lvsm_engine.scene.captures import Capture, load_capture, write_transforms
+from tests.full_disk import no_file_larger_than
 
 POSE = np.eye(4).tolist()
 FRAME = {"file_path": "a", "transform_matrix": POSE}
@@ -50,6 +51,16 @@ def test_frames_without_a_photo_keep_their_place_and_are_named(load):
     assert [view.name for view in capture.views] == ["gone", "a.png", "b.jpg"]
     assert [view.photo is None for view in capture.views] == [True, False, False]
     assert "gone" in capture.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["transforms.json", "opencv_cameras.json"])
+def test_paths_written_on_windows_are_found(load, tmp_path, name):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "c.png").touch()
+    frame = {"transforms.json": LENS | FRAME, "opencv_cameras.json": OPENCV_FRAME}[name]
+    views = load({"frames": [frame | {"file_path": "images\\c.png"}, frame | {"file_path": "a.png"}]}, name).views
+    assert [view.photo for view in views] == [tmp_path / "images" / "c.png", tmp_path / "a.png"]
+    assert views[0].name == "c.png"
 
 
 def test_fisheye_and_brown_lenses_keep_opencv_s_order(load):
@@ -144,6 +155,20 @@ def test_a_written_capture_reads_back_the_same(tmp_path):
         assert np.array_equal(read.camera.fxfycxcy, camera.fxfycxcy)
         assert read.distortion == lens
         assert read.photo == tmp_path / "a.png"
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_capture_alone(tmp_path):
+    view = View(Camera(np.eye(4), 50, 50, 20, 15, 40, 30), tmp_path / "a.png", "a.png")
+    path = tmp_path / "transforms.json"
+    write_transforms(Capture("x", (view,)), path)
+    before = path.read_bytes()
+    with (
+        no_file_larger_than(1000),
+        pytest.raises(OutputError, match=r"transforms\.json cannot be written \(File too large"),
+    ):
+        write_transforms(Capture("x", (view,) * 20), path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["transforms.json"]
 
 
 def test_a_truncated_colmap_model_is_told_by_its_folder(tmp_path):

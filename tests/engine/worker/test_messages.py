@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from lvsm_engine.errors import CHOOSE_PYTHON, KINDS, LvsmError, WorkerError
+from lvsm_engine.errors import CHOOSE_PYTHON, KINDS, RESTART_ENGINE, LvsmError, WorkerError
 from lvsm_engine.scene.camera import Camera, Distortion, View
 from lvsm_engine.worker import messages
 from lvsm_engine.worker.messages import Message
@@ -88,8 +88,9 @@ def test_a_message_with_one_changed_byte_is_read_or_refused(data):
 @pytest.mark.parametrize("kept", [1, 7, 8, 20, -1])
 def test_a_message_cut_short_is_refused(kept):
     whole = to_bytes(Message("x", 1, {}, {"a": np.zeros(5, np.float32)}))
-    with pytest.raises(WorkerError, match="an end after"):
+    with pytest.raises(WorkerError, match=r"an end after .*Restart the engine") as caught:
         messages.read(io.BytesIO(whole[:kept]))
+    assert caught.value.remedy == RESTART_ENGINE
 
 
 def array_entry(dtype="F32", shape=(4,), offsets=(0, 16)):
@@ -145,15 +146,18 @@ def test_views_and_cameras_survive_exactly():
     views = [
         View(camera, photo, "Jos\u00e9 \u0434", distortion=Distortion("brown", (0.1, 0.2, 0.3, 0.4))),
         View(camera, messages.Path("/a b/\u0434.jpg"), "file"),
+        View(camera, np.arange(5, dtype=np.uint8), "a file's bytes", mask=np.zeros((3, 3), np.uint8)),
     ]
     listed, arrays = messages.views_to_fields(views)
     message = messages.read(io.BytesIO(to_bytes(Message("render", 1, {"views": listed}, arrays))))
-    first, second = messages.views_from_fields(message.fields["views"], message.arrays)
+    first, second, third = messages.views_from_fields(message.fields["views"], message.arrays)
     np.testing.assert_array_equal(first.camera.camera_to_world, pose)
     np.testing.assert_array_equal(first.camera.fxfycxcy, camera.fxfycxcy)
     np.testing.assert_array_equal(first.photo, photo)
     assert (first.name, first.distortion) == (views[0].name, views[0].distortion)
     assert (second.photo, second.mask, second.distortion) == (views[1].photo, None, None)
+    np.testing.assert_array_equal(third.photo, views[2].photo)
+    np.testing.assert_array_equal(third.mask, views[2].mask)
 
 
 @pytest.mark.parametrize("kind", KINDS.values())

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from lvsm_engine.synthesizer import Synthesizer
 from lvsm_engine.worker import messages
 from lvsm_engine.worker.client import Client
 from lvsm_engine.worker.messages import Message
-from lvsm_engine.worker.server import content_key
+from lvsm_engine.worker.server import Engine, content_key
 from tests.engine.test_synthesizer import CARD, ring_cameras, ring_views
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,8 +35,9 @@ def model_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def slow_model_file(tmp_path_factory):
+    """Many short blocks: a picture takes seconds, a block some hundredths."""
     path = tmp_path_factory.mktemp("models") / "slow.safetensors"
-    config = ModelConfig(architecture="encoder_decoder", width=512, blocks=24, encoder_blocks=1, latents=3072)
+    config = ModelConfig(architecture="encoder_decoder", width=64, blocks=100, encoder_blocks=1, latents=1024)
     save_checkpoint(path, build_model(config), CARD)
     return path
 
@@ -83,19 +85,60 @@ def test_a_second_view_of_the_same_inputs_is_not_encoded_again(client, model_fil
 
 
 def test_a_cancel_stops_the_computation_within_a_moment(client, slow_model_file):
-    views, cameras = ring_views(2), ring_cameras(8)
-    wait(client.render(slow_model_file, views, cameras[:1]))  # loaded and encoded
-    request = client.render(slow_model_file, views, cameras * 8)
-    while request.progress.stage != "Synthesizing":
-        request.poll()
-        time.sleep(0.01)
-    request.cancel()
-    began = time.monotonic()
-    with pytest.raises(Cancelled):
-        wait(request)
-    assert time.monotonic() - began < 0.3
-    wait(client.inspect(slow_model_file))  # the worker is free again: far sooner than 64 views would take
-    assert time.monotonic() - began < 3
+    """The best of a few: the machine may be busy, but a worker that does not listen is late every time."""
+    views, cameras = ring_views(2), ring_cameras(8) * 8
+    wait(client.inspect(slow_model_file))
+    seconds_until_free = []
+    while len(seconds_until_free) < 5 and not (seconds_until_free and min(seconds_until_free) < 0.3):
+        request = client.render(slow_model_file, views, cameras)
+        while request.progress.stage != "Synthesizing":
+            request.poll()
+            time.sleep(0.01)
+        request.cancel()
+        began = time.monotonic()
+        with pytest.raises(Cancelled):
+            wait(request)
+        assert time.monotonic() - began < 0.3
+        wait(client.inspect(slow_model_file))  # answered when the worker has left the views, which take minutes
+        seconds_until_free.append(time.monotonic() - began)
+    assert min(seconds_until_free) < 0.3
+
+
+PARENT = """
+import sys, time
+import numpy as np
+from pathlib import Path
+from lvsm_engine.scene.camera import Camera, View
+from lvsm_engine.worker.client import Client
+camera = Camera(np.eye(4), 30, 30, 16, 16, 32, 32)
+client = Client(sys.executable, Path.cwd(), Path(sys.argv[2]), device="cpu")
+request = client.render(sys.argv[1], [View(camera, np.zeros((32, 32, 3), np.uint8), "a")], [camera] * 64)
+while request.progress.stage != "Synthesizing":
+    assert not request.poll()
+    time.sleep(0.01)
+print(client._process.popen.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def has_ended(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_blender_that_is_killed_in_mid_render_leaves_no_orphan(slow_model_file, tmp_path):
+    command = [sys.executable, "-c", PARENT, str(slow_model_file), str(tmp_path / "log.txt")]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+    worker = int(parent.stdout.readline())
+    assert not has_ended(worker)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while not has_ended(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +190,58 @@ def test_prints_cannot_corrupt_the_stream_and_the_process_ends_with_its_stdin():
     assert messages.read(worker.stdout).kind == "hello"
     worker.stdin.close()
     assert worker.wait(timeout=5) == 0
+
+
+def test_libraries_find_an_empty_stdin_and_the_messages_are_read_elsewhere():
+    script = """
+import os, runpy, lvsm_engine.worker.server as server
+server.serve = lambda inbox, channel: channel.write(b"libraries read %r, we %r" % (os.read(0, 9), inbox.read(5)))
+runpy.run_module("lvsm_engine.worker", run_name="__main__")
+"""
+    worker = subprocess.run([sys.executable, "-c", script], input=b"hello", capture_output=True, cwd=ROOT)
+    assert worker.stdout == b"libraries read b'', we b'hello'"
+
+
+class KeptScene:
+    """Stands for an encoding that takes memory as long as it is kept."""
+
+    warnings = ()
+
+    def render(self, cameras, on_progress, cancel):
+        return np.zeros((len(cameras), 4, 4, 3), np.float32)
+
+
+class SmallCard(Engine):
+    """An engine whose card holds so many encodings."""
+
+    def __init__(self, most):
+        super().__init__("cpu")
+        self.card, self.device, self.most, self.kept = CARD, "cpu", most, weakref.WeakSet()
+
+    def _load(self, model, on_progress):
+        return self
+
+    def encode(self, views, on_progress, cancel):
+        if len(self.kept) >= self.most:
+            raise DeviceError("The card is full.")
+        scene = KeptScene()
+        self.kept.add(scene)
+        return scene
+
+
+def test_what_is_kept_of_other_scenes_makes_room_for_a_new_one():
+    engine = SmallCard(most=2)
+    cameras = [messages.camera_to_fields(camera) for camera in ring_cameras(1)]
+    for count in (1, 2, 3, 4, 1):
+        listed, arrays = messages.views_to_fields(ring_views(count))
+        request = Message("render", 1, {"model": "default", "views": listed, "cameras": cameras}, arrays)
+        assert engine.answer(request, lambda progress: None, lambda: False).arrays["images"].shape == (1, 4, 4, 3)
+        assert 1 <= len(engine.kept) <= 2
+    engine.most = 0
+    listed, arrays = messages.views_to_fields(ring_views(7))
+    request = Message("render", 1, {"model": "default", "views": listed, "cameras": cameras}, arrays)
+    with pytest.raises(DeviceError, match="The card is full"):
+        engine.answer(request, lambda progress: None, lambda: False)
 
 
 def test_views_with_other_cameras_photos_or_lenses_have_other_keys(tmp_path):
