@@ -48,7 +48,7 @@ def render_frame(render_engine, depsgraph) -> None:
     scene, width, height = depsgraph.scene, render_engine.resolution_x, render_engine.resolution_y
     names = [view.name for view in scene.render.views if view.use] if scene.render.use_multiview else [WHOLE_FRAME]
     cameras = [_view_camera(render_engine, depsgraph, name) for name in names]
-    images = _follow(render_engine, engine.render(scene, depsgraph, cameras))
+    images = follow(render_engine, engine.render(scene, depsgraph, cameras))
     left, bottom, right, top = frame_window(scene.render, width, height)
     for name, image in zip(names, images, strict=True):
         pixels = np.ones((top - bottom, right - left, 4), np.float32)
@@ -75,7 +75,7 @@ def _view_camera(render_engine, depsgraph, name: str) -> Camera:
     )
 
 
-def _follow(render_engine, request: Request) -> np.ndarray:
+def follow(render_engine, request: Request) -> np.ndarray:
     """Wait for the images (T, H, W, 3), telling Blender of the progress.
 
     Raises Cancelled when the user breaks, WorkerError when the engine is stopped under the render.

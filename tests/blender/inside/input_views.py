@@ -109,7 +109,13 @@ assert settings.photo.packed_file.data[:4] == b"v/1\x01" and (views()[0].photo =
 
 # A lens that cannot be read, by name; choosing the photo again mends it.
 settings.photo = bpy.data.images.load(str(folder / "moved" / path.name))
-for damaged in ("{", "[]", "{}", '{"fxfycxcy": [1, 1, 0], "size": [8, 6]}', '{"fxfycxcy": [-1, 1, 0, 0], "size": [8, 6]}'):
+for damaged in (
+    "{",
+    "[]",
+    "{}",
+    '{"fxfycxcy": [1, 1, 0], "size": [8, 6]}',
+    '{"fxfycxcy": [-1, 1, 0, 0], "size": [8, 6]}',
+):
     settings.calibration = damaged
     assert "Camera A: what the scene keeps of the photo's lens cannot be read" in str(refusal()), damaged
 settings.photo = settings.photo
