@@ -95,7 +95,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(blender, folder):
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         " resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))"
     )
-    options = ["--out", folder / "out", "--report", folder / "report"]
+    options = ["--out", folder / "out", "--report", folder / "report", "--size", "320x240"]
     done = batch(blender, folder, *options, env=fake_environment(folder), first=limit)
     assert done.returncode == 1 and "Target.png cannot be written (File too large)" in done.stdout, done.stdout
     assert "Traceback" not in done.stdout

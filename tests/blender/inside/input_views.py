@@ -6,7 +6,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 from bl_ext.user_default.lvsm import engine, input_views, results
-from bl_ext.user_default.lvsm.lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
+from bl_ext.user_default.lvsm.bundled.lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
 
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True)

@@ -8,8 +8,8 @@ import tempfile
 import bpy
 import numpy as np
 from bl_ext.user_default.lvsm import scene_cameras
-from bl_ext.user_default.lvsm.lvsm_engine.errors import CameraError
-from bl_ext.user_default.lvsm.lvsm_engine.scene.camera import Camera, project
+from bl_ext.user_default.lvsm.bundled.lvsm_engine.errors import CameraError
+from bl_ext.user_default.lvsm.bundled.lvsm_engine.scene.camera import Camera, project
 from mathutils import Euler, Matrix
 
 TOLERANCE = 1e-3  # pixels
