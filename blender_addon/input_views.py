@@ -76,14 +76,17 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
 
 
 def is_input_view(item: bpy.types.Object) -> bool:
-    if item.type != "CAMERA":
-        return False
-    settings = item.original.data.lvsm
+    return item.type == "CAMERA" and _feeds_the_model(item.original.data)
+
+
+def _feeds_the_model(camera: bpy.types.Camera) -> bool:
+    settings = camera.lvsm
     return settings.use_as_input and settings.photo is not None and not results.is_result(settings.photo)
 
 
-def has_input_views(scene: bpy.types.Scene) -> bool:
-    return any(is_input_view(item) for item in scene.objects)
+def has_photos() -> bool:
+    """Whether any camera of the file has a photo that is switched on; at a glance, for a button, in a scene of any size."""
+    return any(camera.users and _feeds_the_model(camera) for camera in bpy.data.cameras)
 
 
 def selected_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:

@@ -105,7 +105,7 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
             cls.poll_message_set("A view is being synthesized")
         elif target_camera(context.scene) is None:
             cls.poll_message_set("Add a camera to the scene")
-        elif not input_views.has_input_views(context.scene):
+        elif not input_views.has_photos():
             cls.poll_message_set("Add a photo to at least one camera")
         else:
             return True

@@ -44,7 +44,7 @@ def generated(name, pixels, is_float=False):
 camera_object = add_camera("Camera A")
 settings = camera_object.data.lvsm
 error = refusal()
-assert error.remedy == ADD_PHOTOS and not input_views.has_input_views(scene)
+assert error.remedy == ADD_PHOTOS and not input_views.has_photos()
 
 # A file goes by its path, in photo pixels of its own.
 path = folder / "photo \u0434.png"
@@ -58,7 +58,7 @@ assert not settings.photo.has_data, "the photo was opened for its size"
 
 # Switched off, it feeds nothing; a background image alone neither.
 settings.use_as_input = False
-assert not input_views.has_input_views(scene)
+assert not input_views.has_photos()
 settings.use_as_input = True
 other = add_camera("Camera B")
 other.data.background_images.new().image = settings.photo

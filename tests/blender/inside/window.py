@@ -84,7 +84,7 @@ def sentences_are_wrapped_whatever_the_width():
         lines = panel.wrapped(sentence, width)
         assert "".join(lines).replace(" ", "") == sentence.replace(" ", "")
         assert 0 < max(blf.dimensions(panel.UI_FONT, line)[0] for line in lines) <= width - panel.MARGIN * scale
-    assert panel.wrapped(sentence, 2000) == [sentence]
+    assert panel.wrapped(sentence, 2000) == (sentence,)
     assert len(panel.wrapped(sentence, 10)) > 50, "it ends, however narrow"
     yield 0
 
