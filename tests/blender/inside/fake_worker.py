@@ -3,7 +3,7 @@
 The environment tells it how. LVSM_FAKE_SECONDS: how long a request takes. LVSM_FAKE_RECORD: a file that gets a line of
 JSON for each request, its cameras, input views and model. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process
 ends in mid-request), "silent" (no request is ever answered), "nonsense" (bytes that are no message), "empty" (a result
-without images), "mute" (it never says hello), "stillborn" (it ends before it has).
+without images), "mute" (it never says hello, nor ends before it is killed), "stillborn" (it ends before it has).
 """
 
 import json
@@ -21,6 +21,7 @@ from lvsm_engine.worker import messages
 from lvsm_engine.worker.messages import Message
 
 TICK_SECONDS = 0.02
+MUTE_SECONDS = 60  # no test lasts as long
 FAULT = os.environ.get("LVSM_FAKE_FAULT")
 
 
@@ -73,15 +74,17 @@ def main() -> None:
                 cancelled.add(message.id)
             else:
                 requests.put(message)
-        os._exit(0)
+        if FAULT != "mute":
+            os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
     requests.get()
     if FAULT == "stillborn":
         print("no room for torch", file=sys.stderr, flush=True)
         os._exit(4)
-    while FAULT == "mute":
-        time.sleep(TICK_SECONDS)
+    if FAULT == "mute":
+        time.sleep(MUTE_SECONDS)
+        return
     who = {"engine": "fake", "torch": "none", "device": "cpu", "device_name": "Fake CPU", "precision": "float32"}
     send(Message("hello", 0, {"protocol": messages.PROTOCOL_VERSION, "process": os.getpid(), **who}))
     while True:

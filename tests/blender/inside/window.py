@@ -1,6 +1,7 @@
 """Synthesize View and F12 in a window: steps that someone takes, and what goes wrong meanwhile."""
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -13,6 +14,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 import stage
 import window_steps as ui
+
+# What a person may notice, and a busy machine's tests not: a few milliseconds were seen on a quiet one.
+LONGEST_PAUSE = 0.8
 
 folder = Path(tempfile.mkdtemp())
 engine, synthesize, results = (stage.addon(name) for name in ("engine", "synthesize", "results"))
@@ -29,7 +33,9 @@ def start(seconds, fault=""):
     with ui.in_view():
         began = time.perf_counter()
         assert bpy.ops.lvsm.synthesize_view("INVOKE_DEFAULT") == {"RUNNING_MODAL"}
-        print(f"the button returned after {1000 * (time.perf_counter() - began):.1f} ms")
+        took = time.perf_counter() - began
+    print(f"the button returned after {1000 * took:.1f} ms")
+    assert took < LONGEST_PAUSE
 
 
 def built():
@@ -100,7 +106,9 @@ def escape_and_the_button_cancel():
         else:
             bpy.ops.lvsm.cancel()
         yield from ui.until(idle)
-        print(f"cancelled by {how} after {time.perf_counter() - began:.2f} s")
+        took = time.perf_counter() - began
+        print(f"cancelled by {how} after {took:.2f} s")
+        assert took < LONGEST_PAUSE
         yield 0.5
         assert images() == set() and engine.failure is None and engine.state() == "ready"
 
@@ -154,7 +162,9 @@ def f12_shows_progress_and_escape_ends_it():
     began = time.perf_counter()
     ui.press("Escape")
     yield from ui.until(lambda: not bpy.app.is_job_running("RENDER"))
-    print(f"render cancelled after {time.perf_counter() - began:.2f} s")
+    took = time.perf_counter() - began
+    print(f"render cancelled after {took:.2f} s")
+    assert took < 2 * LONGEST_PAUSE, "Blender looks for the key, and the render for Blender's word, ten times a second"
     assert engine.failure is None
     ui.close_other_windows()
     engine.shutdown()
@@ -167,11 +177,30 @@ def f12_shows_progress_and_escape_ends_it():
     yield 1
 
 
+def large_photos():
+    """Eight photos of 24 megapixels, never opened, whose cameras have no calibration; two of them are packed."""
+    image = bpy.data.images.new("Large", 6000, 4000)
+    image.generated_type = "COLOR_GRID"
+    image.file_format = "JPEG"
+    image.filepath_raw = str(folder / "large.jpg")
+    image.save()
+    bpy.data.images.remove(image)
+    for number in range(8):
+        path = shutil.copy(folder / "large.jpg", folder / f"large {number}.jpg")
+        camera_object = stage.add_camera(f"Large {number}", (number, -5, 1))
+        camera_object.data.lvsm.photo = photo = bpy.data.images.load(path)
+        if number < 2:
+            photo.pack()
+        assert not photo.has_data
+
+
 def the_window_lives_meanwhile():
-    """Prints the longest pause of the main thread while a full HD frame is made; drawing 3D views is left out."""
+    """The pauses of the main thread from the button to a full HD picture of large photos; drawing 3D views is left out."""
     yield from built()
     scene = bpy.context.scene
     scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
+    large_photos()
+    yield 1
     gaps, last = [], [time.perf_counter()]
 
     def tick():
@@ -189,9 +218,23 @@ def the_window_lives_meanwhile():
     gaps.clear()
     yield from ui.until(idle)
     print(f"longest pauses while synthesizing, ms: {[round(1000 * gap) for gap in sorted(gaps)[-5:]]}")
+    assert max(gaps) < LONGEST_PAUSE
+    assert not any(image.has_data for image in bpy.data.images if image.name.startswith("large")), "a photo was opened"
     gaps.clear()
     yield 1
     print(f"longest pauses of an idle window, ms: {[round(1000 * gap) for gap in sorted(gaps)[-5:]]}")
+    assert images() == {"LVSM Target"}
+
+
+def an_answer_without_a_picture_frees_the_button():
+    """What no one foresaw: Blender prints the traceback, and the next attempt works."""
+    yield from built()
+    start(0.1, "empty")
+    yield from ui.until(idle)
+    yield 1
+    assert images() == set()
+    start(0.1)
+    yield from ui.until(idle)
     assert images() == {"LVSM Target"}
 
 
@@ -204,6 +247,7 @@ def steps():
         an_engine_that_dies_is_said_so,
         f12_shows_progress_and_escape_ends_it,
         the_window_lives_meanwhile,
+        an_answer_without_a_picture_frees_the_button,
     ):
         print(part.__name__, flush=True)
         yield from part()
