@@ -152,11 +152,19 @@ class LVSM_UL_input_views(bpy.types.UIList):
         row.prop(item, "name", text="", emboss=False)
         photo = row.row()
         photo.alignment = "RIGHT"
-        photo.label(text=camera.photo.name if camera.photo else "No photo")
+        photo.label(text=_photo_name(item))
 
     def filter_items(self, context, data, property_name):
         is_camera = cameras_of(data).is_camera
         return [self.bitflag_filter_item if shown else 0 for shown in is_camera], []
+
+
+def _photo_name(camera_object: bpy.types.Object) -> str:
+    """What to say of a camera's photo beside the camera's name, which an imported camera has from its photo."""
+    photo = camera_object.data.lvsm.photo
+    if photo is None:
+        return "No photo"
+    return photo.name if photo.name != camera_object.name else ""
 
 
 class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):

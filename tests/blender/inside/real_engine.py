@@ -46,7 +46,7 @@ assert difference <= 1
 
 # A packed photo is as good as its file; one whose file another picture has replaced is named.
 scene.render.engine = "BLENDER_WORKBENCH"
-photo = next(item for item in scene.objects if item.data.lvsm.use_as_input).data.lvsm.photo
+photo = next(filter(stage.addon("input_views").is_input_view, scene.objects)).data.lvsm.photo
 photo.pack()
 bpy.ops.lvsm.synthesize_view()
 packed = stage.image_bytes(bpy.data.images[f"LVSM {scene.camera.name}.001"])

@@ -62,7 +62,8 @@ def steps():
     yield from build()
     shoot("2_before")
     start(real_python)
-    yield 4
+    yield from ui.until(lambda: engine.state() == "busy", seconds=200)
+    yield 1
     shoot("3_during")
     yield from ui.until(idle, seconds=200)
     with ui.in_view():
