@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -162,21 +162,21 @@ class LVSM_OT_locate_photos(bpy.types.Operator):
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 
     def invoke(self, context, event):
+        if not missing_photos(context.scene):
+            return self._nothing_to_locate()
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context):
         missing = missing_photos(context.scene)
         if not missing:
-            self.report({"WARNING"}, "No photo is missing")
-            return {"CANCELLED"}
-        lost: dict[str, list[bpy.types.Image]] = {}
+            return self._nothing_to_locate()
+        taken = {_path(photo) for photo in _photo_files(context.scene)}
+        lost = {str(_path(image)) for image in missing}
+        named = files_named({_parts(path)[-1] for path in lost}, Path(bpy.path.abspath(self.directory)))
+        located = locate(lost, [file for file in named if file not in taken])
         for image in missing:
-            lost.setdefault(str(_path(image)), []).append(image)
-        others = {_path(photo) for photo in _photo_files(context.scene)}
-        found = files_named({_parts(path)[-1] for path in lost}, Path(bpy.path.abspath(self.directory)))
-        for path, file in locate(list(lost), [file for file in found if file not in others]).items():
-            for image in lost[path]:
+            if file := located.get(str(_path(image))):
                 image.filepath = str(file)
                 image.reload()
         left = missing_photos(context.scene)
@@ -191,6 +191,10 @@ class LVSM_OT_locate_photos(bpy.types.Operator):
         else:
             self.report({"INFO"}, f"{len(missing)} photos located")
         return {"FINISHED"}
+
+    def _nothing_to_locate(self) -> set[str]:
+        self.report({"WARNING"}, "All photos are where they should be: open another file for the camera in Input Views")
+        return {"CANCELLED"}
 
 
 def missing_photos(scene: bpy.types.Scene) -> list[bpy.types.Image]:
@@ -220,7 +224,7 @@ def files_named(names: set[str], folder: Path) -> Iterator[Path]:
             return
 
 
-def locate(lost: Sequence[str], files: Sequence[Path]) -> dict[str, Path]:
+def locate(lost: Iterable[str], files: Sequence[Path]) -> dict[str, Path]:
     """Lost path -> the file of its name whose folders' names go on as the path's do, the furthest.
 
     Nothing is guessed: no two paths get one file, and where two claim it equally, or two files suit equally, none does.
