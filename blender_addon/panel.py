@@ -84,12 +84,13 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         column = layout.column()
         column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
         column.prop(settings, "model", placeholder="Default")
+        row = layout.row(align=True)
+        row.scale_y = 1.5
         if synthesize.active is None:
-            row = layout.row()
-            row.scale_y = 1.5
             row.operator("lvsm.synthesize_view", icon="RENDER_STILL")
+            _draw_hint(layout, context.region.width, synthesize.obstacle(context.scene))
         else:
-            _draw_progress(layout, synthesize.active.request.progress)
+            _draw_progress(row, synthesize.active.request.progress)
         if engine.failure is not None:
             _draw_failure(layout, context.region.width, engine.failure)
 
@@ -98,8 +99,14 @@ def _scene_camera_name(scene: bpy.types.Scene) -> str:
     return scene.camera.name if scene.camera else ""
 
 
-def _draw_progress(layout, progress) -> None:
-    row = layout.row(align=True)
+def _draw_hint(layout, width: int, hint: str) -> None:
+    column = layout.column(align=True)
+    column.active = False
+    for number, line in enumerate(wrapped(hint, width)):
+        column.label(text=line, icon="INFO" if number == 0 else "BLANK1")
+
+
+def _draw_progress(row, progress) -> None:
     row.progress(factor=progress.fraction, text=engine.progress_text(progress))
     row.operator("lvsm.cancel", text="", icon="X")
 

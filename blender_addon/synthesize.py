@@ -65,6 +65,15 @@ def _is_in(scene: bpy.types.Scene, item: bpy.types.Object) -> bool:
     return any(collection in collections for collection in item.users_collection)
 
 
+def obstacle(scene: bpy.types.Scene) -> str:
+    """Why no view can be synthesized now, for a person; empty where one can."""
+    if active is not None:
+        return "A view is being synthesized"
+    if target_camera(scene) is None:
+        return "Add a camera to the scene"
+    return "" if input_views.has_photos() else "Add a photo to at least one camera"
+
+
 def start(context: bpy.types.Context) -> Job:
     """Send the target camera and the input views to the engine. Returns at once. Raises LvsmError."""
     camera_object = target_camera(context.scene)
@@ -101,15 +110,10 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        if active is not None:
-            cls.poll_message_set("A view is being synthesized")
-        elif target_camera(context.scene) is None:
-            cls.poll_message_set("Add a camera to the scene")
-        elif not input_views.has_photos():
-            cls.poll_message_set("Add a photo to at least one camera")
-        else:
-            return True
-        return False
+        reason = obstacle(context.scene)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
 
     def execute(self, context):
         try:
