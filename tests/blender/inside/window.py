@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import stage
 import window_steps as ui
 
-# What a person may notice, and a busy machine's tests not: a few milliseconds were seen on a quiet one.
-LONGEST_PAUSE = 0.8
+# A person would notice, and what blocks on purpose takes longer: a process that ends, a photo that is decoded.
+LONGEST_PAUSE = 0.8  # seconds, where the machine does nothing else
 
 folder = Path(tempfile.mkdtemp())
 engine, synthesize, results = (stage.addon(name) for name in ("engine", "synthesize", "results"))
@@ -36,6 +36,38 @@ def start(seconds, fault=""):
         took = time.perf_counter() - began
     print(f"the button returned after {1000 * took:.1f} ms")
     assert took < LONGEST_PAUSE
+
+
+def no_3d_views():
+    """Give a window nothing that takes long to draw without a graphics card."""
+    for area in ui.window().screen.areas:
+        area.type = "TEXT_EDITOR"
+
+
+def pauses_until(condition):
+    """The pauses of the main thread until a condition holds, in seconds, the longest last; in steps."""
+    gaps, last = [], time.perf_counter()
+
+    def tick():
+        nonlocal last
+        gaps.append(time.perf_counter() - last)
+        last += gaps[-1]
+        return 0.005
+
+    bpy.app.timers.register(tick)
+    yield from ui.until(condition)
+    bpy.app.timers.unregister(tick)
+    return sorted(gaps)
+
+
+def allowed_pause():
+    """What an idle window on this machine, as busy as it is, makes of LONGEST_PAUSE, in seconds; in steps."""
+    no_3d_views()
+    yield 1
+    end = time.perf_counter() + 1
+    idle = yield from pauses_until(lambda: time.perf_counter() > end)
+    print(f"longest pauses of an idle window, ms: {[round(1000 * gap) for gap in idle[-3:]]}")
+    return LONGEST_PAUSE + 5 * idle[-1]
 
 
 def built():
@@ -96,10 +128,10 @@ def sentences_are_wrapped_whatever_the_width():
 
 
 def escape_and_the_button_cancel():
-    yield from built()
     for how in ("escape", "button"):
+        yield from built()
         start(60)
-        yield 1
+        allowed = yield from allowed_pause()
         began = time.perf_counter()
         if how == "escape":
             ui.press("Escape")
@@ -108,7 +140,7 @@ def escape_and_the_button_cancel():
         yield from ui.until(idle)
         took = time.perf_counter() - began
         print(f"cancelled by {how} after {took:.2f} s")
-        assert took < LONGEST_PAUSE
+        assert took < allowed
         yield 0.5
         assert images() == set() and engine.failure is None and engine.state() == "ready"
 
@@ -157,16 +189,17 @@ def f12_shows_progress_and_escape_ends_it():
     with ui.in_view():
         bpy.ops.render.render("INVOKE_DEFAULT")
     yield from ui.until(lambda: engine.state() == "busy")
-    yield 1
+    allowed = yield from allowed_pause()
     assert bpy.app.is_job_running("RENDER")
     began = time.perf_counter()
     ui.press("Escape")
     yield from ui.until(lambda: not bpy.app.is_job_running("RENDER"))
     took = time.perf_counter() - began
     print(f"render cancelled after {took:.2f} s")
-    assert took < 2 * LONGEST_PAUSE, "Blender looks for the key, and the render for Blender's word, ten times a second"
-    assert engine.failure is None
+    assert took < allowed and engine.failure is None
     ui.close_other_windows()
+    yield from built()
+    bpy.context.scene.render.engine = "LVSM"
     engine.shutdown()
     os.environ["LVSM_FAKE_SECONDS"], os.environ["LVSM_FAKE_FAULT"] = "0.2", "fail"
     with ui.in_view():
@@ -186,7 +219,7 @@ def large_photos():
     image.save()
     bpy.data.images.remove(image)
     for number in range(8):
-        path = shutil.copy(folder / "large.jpg", folder / f"large {number}.jpg")
+        path = str(shutil.copy(folder / "large.jpg", folder / f"large {number}.jpg"))
         camera_object = stage.add_camera(f"Large {number}", (number, -5, 1))
         camera_object.data.lvsm.photo = photo = bpy.data.images.load(path)
         if number < 2:
@@ -201,28 +234,13 @@ def the_window_lives_meanwhile():
     scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
     large_photos()
     yield 1
-    gaps, last = [], [time.perf_counter()]
-
-    def tick():
-        now = time.perf_counter()
-        gaps.append(now - last[0])
-        last[0] = now
-        return 0.005
-
-    start(1.5)
-    for area in ui.window().screen.areas:
-        area.type = "TEXT_EDITOR"
-    yield 0.5
-    bpy.app.timers.register(tick)
-    yield 0.3
-    gaps.clear()
-    yield from ui.until(idle)
-    print(f"longest pauses while synthesizing, ms: {[round(1000 * gap) for gap in sorted(gaps)[-5:]]}")
-    assert max(gaps) < LONGEST_PAUSE
+    start(6)
+    allowed = yield from allowed_pause()
+    assert not idle()
+    gaps = yield from pauses_until(idle)
+    print(f"longest pauses while synthesizing, ms: {[round(1000 * gap) for gap in gaps[-3:]]}")
+    assert gaps[-1] < allowed
     assert not any(image.has_data for image in bpy.data.images if image.name.startswith("large")), "a photo was opened"
-    gaps.clear()
-    yield 1
-    print(f"longest pauses of an idle window, ms: {[round(1000 * gap) for gap in sorted(gaps)[-5:]]}")
     assert images() == {"LVSM Target"}
 
 
