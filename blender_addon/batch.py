@@ -13,11 +13,14 @@ Exit status: 0, all files are written; 1, something failed, and one sentence on 
 import argparse
 import contextlib
 import importlib.util
+import io
 import json
 import os
 import re
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -81,22 +84,27 @@ def enabled_package() -> str:
 def main(options: argparse.Namespace) -> int:
     """Do what was asked for. Returns the exit status."""
     report: dict = {"scene": bpy.data.filepath, "model": "", "device": "", "files": [], "warnings": [], "error": None}
-    status = 0
     try:
-        _synthesize(options, report)
-    except LvsmError as error:
-        report["error"] = str(error)
-        status = 1
-        print(f"lvsm batch: {error}", file=sys.stderr)
+        report["error"] = _failure(lambda: _synthesize(options, report))
     finally:
         engine.shutdown()
-    if options.report is not None:
-        try:
-            _write_whole(options.report, json.dumps(report, indent=2, ensure_ascii=False).encode())
-        except OutputError as error:
-            print(f"lvsm batch: {error}", file=sys.stderr)
-            return 1
-    return status
+    text = json.dumps(report, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
+    is_reported = options.report is None or _failure(lambda: _write_whole(options.report, text)) is None
+    return 0 if is_reported and report["error"] is None else 1
+
+
+def _failure(work: Callable[[], None]) -> str | None:
+    """Do the work. Returns None, or the sentence that was printed of its failure."""
+    try:
+        work()
+        return None
+    except LvsmError as error:
+        sentence = str(error)
+    except Exception as error:
+        traceback.print_exc()
+        sentence = f"LVSM has a bug ({type(error).__name__}: {error}): please report the lines above."
+    print(f"lvsm batch: {sentence}", file=sys.stderr)
+    return sentence
 
 
 def _synthesize(options: argparse.Namespace, report: dict) -> None:
@@ -104,7 +112,7 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
     if options.model is not None:
         scene.lvsm.model = str(options.model.resolve())
     names = options.cameras or [_default_camera(scene)]
-    if len({file_name(name, None) for name in names}) < len(names):
+    if len({file_name(name, None).casefold() for name in names}) < len(names):  # one file, to Windows and macOS
         raise CameraError(f"Two of the cameras {', '.join(names)} would write the same file: rename one of them.")
     for number, frame in enumerate(options.frames or [scene.frame_current]):
         scene.frame_set(frame)
@@ -170,6 +178,18 @@ def _write_whole(path: Path, data: bytes) -> None:
         ) from error
 
 
+def _run(arguments: list[str]) -> int:
+    """What this file does as a script: hand the arguments to its package. Returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a farm's terminal may not know a camera's letters
+    options = parse(arguments)
+    try:
+        return importlib.import_module(enabled_package() + ".batch").main(options)
+    except Exception:  # which Blender would take for a success
+        traceback.print_exc()
+        return 1
+
+
 if __name__ == "__main__":
-    options = parse(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else [])
-    sys.exit(importlib.import_module(enabled_package() + ".batch").main(options))
+    sys.exit(_run(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
 
-ENGINE_FOLDER = _HERE if (_HERE / "lvsm_engine").is_dir() else _HERE.parent
-"""What holds the package lvsm_engine; the worker's PYTHONPATH."""
+_BUNDLE = _HERE / "bundled"
+
+ENGINE_FOLDER = _BUNDLE if _BUNDLE.is_dir() else _HERE.parent
+"""What holds the package lvsm_engine; the worker's PYTHONPATH, where the add-on's own modules have no business."""
 
 
 def _load_from_checkout() -> None:
@@ -21,6 +23,6 @@ def _load_from_checkout() -> None:
     spec.loader.exec_module(module)
 
 
-# In the extension the engine is a sub-package, and imported as one: build_extension.py sees to it.
-if ENGINE_FOLDER != _HERE and importlib.util.find_spec("lvsm_engine") is None:
+# In the extension the engine is within this package, and imported so: build_extension.py sees to it.
+if ENGINE_FOLDER != _BUNDLE and importlib.util.find_spec("lvsm_engine") is None:
     _load_from_checkout()

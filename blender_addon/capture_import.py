@@ -1,23 +1,34 @@
 """Import Capture: a file of posed photos becomes cameras with photos, in a collection; and lost photos are found."""
 
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import bpy
 import numpy as np
 from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from lvsm_engine.errors import ADD_PHOTOS, CaptureError, LvsmError
-from lvsm_engine.scene.camera import View, square_pixels
+from lvsm_engine.errors import ADD_PHOTOS, CameraError, CaptureError, LvsmError
+from lvsm_engine.scene.camera import Camera, View, square_pixels
 from lvsm_engine.scene.captures import Capture, load_capture
 from lvsm_engine.scene.selection import spread_views
 
 from . import engine, input_views, scene_cameras
+from .photo_size import header_size
 
 # More photos cost memory and time sooner than they improve the picture.
 DEFAULT_INPUT_VIEWS = 8
 # A camera's size on the screen, in units of the cameras' spread.
 DISPLAY_SIZE = 0.1
+# Looking through more files than this blocks a window for longer than anyone waits: a second or two.
+MOST_FILES = 100_000
+
+
+T = TypeVar("T")
 
 
 def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Collection, Capture]:
@@ -27,15 +38,16 @@ def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Co
     Raises CaptureError or CameraError, with nothing made.
     """
     capture = load_capture(path, photo_size=_photo_size)
-    photos = [_open(view.photo) if isinstance(view.photo, Path) else None for view in capture.views]
+    lenses = [_shown_lens(view) for view in capture.views]
+    photos = _open_all([view.photo if isinstance(view.photo, Path) else None for view in capture.views])
     with_photo = [position for position, view in enumerate(capture.views) if view.photo is not None]
     spread = spread_views([capture.views[position].camera for position in with_photo], DEFAULT_INPUT_VIEWS)
     used = {with_photo[index] for index in spread}
     display_size = DISPLAY_SIZE * _spread(capture.views)
     collection = bpy.data.collections.new(capture.name)
     context.scene.collection.children.link(collection)
-    for position, (view, photo) in enumerate(zip(capture.views, photos, strict=True)):
-        camera_object = _camera_object(view, photo)
+    for position, (view, lens, photo) in enumerate(zip(capture.views, lenses, photos, strict=True)):
+        camera_object = _camera_object(view, lens, photo)
         camera_object.data.display_size = display_size
         camera_object.data.lvsm.use_as_input = position in used
         collection.objects.link(camera_object)
@@ -51,22 +63,45 @@ def _spread(views: tuple[View, ...]) -> float:
     return float(np.sqrt(((positions - positions.mean(axis=0)) ** 2).sum(axis=1).mean())) or 1.0
 
 
-def _camera_object(view: View, photo: bpy.types.Image | None) -> bpy.types.Object:
-    lens = bpy.data.cameras.new(view.name)
-    camera_object = bpy.data.objects.new(view.name, lens)
-    # Blender shows one pixel aspect in all cameras, the scene's: its lens is that of the photo with square pixels.
-    scene_cameras.set_lens(lens, square_pixels(view.camera))
+def _shown_lens(view: View) -> Camera:
+    """The view's lens as Blender can show it. Raises CameraError, with the view's name.
+
+    Blender has one pixel aspect for all cameras, the scene's: the lens is that of the photo with square pixels.
+    """
+    try:
+        return square_pixels(view.camera)
+    except CameraError as error:
+        raise CameraError(
+            f"{view.name}, with square pixels (fx {view.camera.fx:g}, fy {view.camera.fy:g}): {error}"
+        ) from error
+
+
+def _camera_object(view: View, lens: Camera, photo: bpy.types.Image | None) -> bpy.types.Object:
+    """A camera at the view's pose, with the view's photo and calibration, which shows through `lens`."""
+    camera = bpy.data.cameras.new(view.name)
+    camera_object = bpy.data.objects.new(view.name, camera)
+    scene_cameras.set_lens(camera, lens)
     scene_cameras.set_pose(camera_object, view.camera.camera_to_world)
     if photo is not None:
-        lens.lvsm.photo = photo
-        lens.background_images.new().image = photo
-        lens.show_background_images = True
-    input_views.set_calibration(lens, view.camera, view.distortion)
+        camera.lvsm.photo = photo
+        camera.background_images.new().image = photo
+        camera.show_background_images = True
+    input_views.set_calibration(camera, view.camera, view.distortion)
     return camera_object
 
 
+def _open_all(paths: list[Path | None]) -> list[bpy.types.Image | None]:
+    """The images of files, whose pixels Blender reads when it needs them. Raises CaptureError, with none left."""
+    known = set(bpy.data.images)
+    try:
+        return [path and _open(path) for path in paths]
+    except CaptureError:
+        for image in set(bpy.data.images) - known:
+            bpy.data.images.remove(image)
+        raise
+
+
 def _open(path: Path) -> bpy.types.Image:
-    """The image of a file, whose pixels Blender reads when it needs them. Raises CaptureError."""
     try:
         return bpy.data.images.load(str(path), check_existing=True)
     except RuntimeError as error:
@@ -74,7 +109,10 @@ def _open(path: Path) -> bpy.types.Image:
 
 
 def _photo_size(path: Path) -> tuple[int, int]:
-    """Width and height by Blender's own image library, for captures that do not tell."""
+    """Width and height, by Blender's own image library where the header does not tell, for captures that do not."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if size := header_size(file):
+            return size
     known = set(bpy.data.images)
     image = _open(path)
     width, height = image.size
@@ -124,34 +162,100 @@ class LVSM_OT_locate_photos(bpy.types.Operator):
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 
     def invoke(self, context, event):
+        if not missing_photos(context.scene):
+            return self._nothing_to_locate()
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context):
         missing = missing_photos(context.scene)
-        files = {path.name: path for path in sorted(Path(self.directory).rglob("*"), reverse=True) if path.is_file()}
+        if not missing:
+            return self._nothing_to_locate()
+        taken = {_path(photo) for photo in _photo_files(context.scene)}
+        lost = {str(_path(image)) for image in missing}
+        named = files_named({_parts(path)[-1] for path in lost}, Path(bpy.path.abspath(self.directory)))
+        located = locate(lost, [file for file in named if file not in taken])
         for image in missing:
-            name = Path(bpy.path.abspath(image.filepath)).name
-            if name in files:
-                image.filepath = str(files[name])
+            if file := located.get(str(_path(image))):
+                image.filepath = str(file)
                 image.reload()
-        engine.forget_failure()
         left = missing_photos(context.scene)
+        if len(left) < len(missing):
+            engine.forget_failure()
         if left:
-            self.report({"WARNING"}, f"{len(left)} photos are still missing, among them {left[0].name}")
+            self.report(
+                {"WARNING"},
+                f"{len(left)} of {len(missing)} photos are still missing, among them {left[0].name}: choose a folder nearer to"
+                " them, or open them by hand",
+            )
         else:
             self.report({"INFO"}, f"{len(missing)} photos located")
         return {"FINISHED"}
 
+    def _nothing_to_locate(self) -> set[str]:
+        self.report({"WARNING"}, "All photos are where they should be: open another file for the camera in Input Views")
+        return {"CANCELLED"}
+
 
 def missing_photos(scene: bpy.types.Scene) -> list[bpy.types.Image]:
     """The photos of the scene's cameras whose files do not exist."""
-    photos = {item.data.lvsm.photo for item in scene.objects if item.type == "CAMERA"} - {None}
-    on_disk = [photo for photo in photos if photo.source == "FILE" and not photo.packed_file]
-    missing = [
-        photo for photo in on_disk if not Path(bpy.path.abspath(photo.filepath, library=photo.library)).is_file()
-    ]
+    missing = [photo for photo in _photo_files(scene) if not _path(photo).is_file()]
     return sorted(missing, key=lambda photo: photo.name)
+
+
+def _photo_files(scene: bpy.types.Scene) -> list[bpy.types.Image]:
+    """The photos of the scene's cameras that are files."""
+    photos = {item.data.lvsm.photo for item in scene.objects if item.type == "CAMERA"} - {None}
+    return [photo for photo in photos if photo.source == "FILE" and not photo.packed_file]
+
+
+def _path(photo: bpy.types.Image) -> Path:
+    return Path(bpy.path.abspath(photo.filepath, library=photo.library))
+
+
+def files_named(names: set[str], folder: Path) -> Iterator[Path]:
+    """The files of these names in a folder and the folders within, as far as MOST_FILES goes."""
+    looked_at = 0
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        yield from (Path(place, name) for name in files if name in names)
+        looked_at += len(files)
+        if looked_at > MOST_FILES:
+            return
+
+
+def locate(lost: Iterable[str], files: Sequence[Path]) -> dict[str, Path]:
+    """Lost path -> the file of its name whose folders' names go on as the path's do, the furthest.
+
+    Nothing is guessed: no two paths get one file, and where two claim it equally, or two files suit equally, none does.
+    """
+    claims: dict[Path, dict[str, int]] = {}
+    for path in lost:
+        parts = _parts(path)
+        lengths = {file: _common_end(parts, _parts(str(file))) for file in files if file.name == parts[-1]}
+        file = _longest(lengths)
+        if file is not None:
+            claims.setdefault(file, {})[path] = lengths[file]
+    owners = {file: _longest(lengths) for file, lengths in claims.items()}
+    return {path: file for file, path in owners.items() if path is not None}
+
+
+def _parts(path: str) -> list[str]:
+    """A path's names; one from Windows has backslashes, on any system."""
+    return path.replace("\\", "/").split("/")
+
+
+def _common_end(parts: list[str], others: list[str]) -> int:
+    """How many names two paths end with alike."""
+    pairs = zip(reversed(parts), reversed(others), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _longest(lengths: dict[T, int]) -> T | None:
+    """What has the greatest length; None where two have it, or there is nothing."""
+    longest = max(lengths.values(), default=0)
+    found = [item for item, length in lengths.items() if length == longest]
+    return found[0] if len(found) == 1 else None
 
 
 def draw_in_import_menu(menu, _context) -> None:

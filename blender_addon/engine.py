@@ -1,6 +1,6 @@
 """The engine's process as Blender sees it: one a Blender, started on demand, ended with Blender; and its last failure.
 
-What is kept here is kept in the module: a render's thread must not write to Blender's data.
+What is kept here is kept in the module, under a lock: a render's thread uses it too, and must not write to Blender's data.
 """
 
 import atexit
@@ -20,6 +20,7 @@ from . import bundled_engine, input_views, preferences
 failure: LvsmError | None = None
 """Why the last synthesis or render gave nothing, until the next begins."""
 
+_lock = threading.Lock()
 _client: Client | None = None
 _settings: tuple[str, str] | None = None
 
@@ -28,22 +29,39 @@ def client() -> Client:
     """The engine's client, by the preferences of now: a changed Python or device means a new process."""
     global _client, _settings
     settings = (preferences.python_path(), preferences.device())
-    if _client is None or settings != _settings:
-        shutdown()
+    with _lock:
+        if _client is not None and settings == _settings:
+            return _client
+        _stop_aside(_client)
         python, device = settings
-        _client = Client(python, bundled_engine.ENGINE_FOLDER, log_path(), device=device)
-        _settings = settings
-    return _client
+        _settings, _client = settings, Client(python, bundled_engine.ENGINE_FOLDER, log_path(), device=device)
+        return _client
+
+
+def _stop_aside(client: Client | None) -> None:
+    """End a client's process on a thread: it may take a second or two, and a window does not wait for it."""
+    if client is not None:
+        threading.Thread(target=client.stop, daemon=True, name="lvsm stop").start()
+
+
+def _taken() -> Client | None:
+    """The client, if there is one, which from now on is none."""
+    global _client
+    with _lock:
+        taken, _client = _client, None
+        return taken
 
 
 def state() -> str:
     """ "stopped", "starting", "ready", "busy" or "failed"; asking starts nothing."""
-    return "stopped" if _client is None else _client.state
+    now = _client
+    return "stopped" if now is None else now.state
 
 
 def device_name() -> str:
     """What the engine computes on, as it said itself; empty before it did."""
-    hello = None if _client is None else _client.hello
+    now = _client
+    hello = None if now is None else now.hello
     return hello["device_name"] if hello else ""
 
 
@@ -83,10 +101,9 @@ def progress_text(progress: Progress) -> str:
 
 def shutdown() -> None:
     """End the process, if there is one, within two seconds. The next request starts another."""
-    global _client
-    if _client is not None:
-        _client.stop()
-        _client = None
+    taken = _taken()
+    if taken is not None:
+        taken.stop()
 
 
 class LVSM_OT_restart_engine(bpy.types.Operator):
@@ -96,11 +113,7 @@ class LVSM_OT_restart_engine(bpy.types.Operator):
     bl_label = "Restart Engine"
 
     def execute(self, context):
-        global _client
-        if _client is not None:
-            # A process may take a second to end: the window does not wait for it.
-            threading.Thread(target=_client.stop, daemon=True, name="lvsm restart").start()
-            _client = None
+        _stop_aside(_taken())
         forget_failure()
         try:
             client().start()

@@ -4,17 +4,20 @@ A camera is an input view when it has a photo and is switched on. A background i
 synthesized picture never becomes an input.
 """
 
+import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 import numpy as np
 from bpy.props import BoolProperty, IntProperty, PointerProperty, StringProperty
 
-from lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
+from lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CameraError, CaptureError
 from lvsm_engine.scene.camera import Camera, Distortion, View, camera_of
 
 from . import results, scene_cameras
+from .photo_size import header_size
 
 # Files whose pixels are scene-linear floats: Blender decodes them, the engine's image library does not.
 FLOAT_FILES = {".exr", ".hdr", ".dpx", ".cin"}
@@ -25,8 +28,15 @@ def _keep_calibration_for_its_photo(settings: "LVSM_CameraSettings", _context: b
     """Forget the lens of a photo that another picture has replaced. One of the same shape is an edit of it."""
     if settings.photo is None or not settings.calibration:
         return
-    width, height = settings.photo.size
-    known_width, known_height = json.loads(settings.calibration)["size"]
+    try:
+        known_width, known_height = _read_calibration(settings, settings.photo.name).size
+    except CaptureError:
+        settings.calibration = ""
+        return
+    try:
+        width, height = photo_size_of(settings.photo, settings.photo.name)
+    except CaptureError:  # it may be found yet
+        return
     # Either way up: a solver may have turned the photo as its EXIF says, and Blender never does. Else as the engine does.
     for side, other in ((width, height), (height, width)):
         scale = side / known_width
@@ -66,14 +76,17 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
 
 
 def is_input_view(item: bpy.types.Object) -> bool:
-    if item.type != "CAMERA":
-        return False
-    settings = item.original.data.lvsm
+    return item.type == "CAMERA" and _feeds_the_model(item.original.data)
+
+
+def _feeds_the_model(camera: bpy.types.Camera) -> bool:
+    settings = camera.lvsm
     return settings.use_as_input and settings.photo is not None and not results.is_result(settings.photo)
 
 
-def has_input_views(scene: bpy.types.Scene) -> bool:
-    return any(is_input_view(item) for item in scene.objects)
+def has_photos() -> bool:
+    """Whether any camera of the file has a photo that is switched on; at a glance, for a button, in a scene of any size."""
+    return any(camera.users and _feeds_the_model(camera) for camera in bpy.data.cameras)
 
 
 def selected_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
@@ -95,15 +108,23 @@ def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[
 
 
 def _view(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> View:
-    settings = camera_object.original.data.lvsm
-    image = settings.photo
-    photo = _photo(image, camera_object.name)
-    if settings.calibration:
-        camera, distortion = _calibrated(camera_object, depsgraph)
-    else:
-        camera = scene_cameras.engine_camera(camera_object, depsgraph, _size(image, camera_object.name))
-        distortion = None
-    return View(camera, photo, camera_object.name, distortion=distortion)
+    settings, name = camera_object.original.data.lvsm, camera_object.name
+    photo = _photo(settings.photo, name)
+    if not settings.calibration:
+        camera = scene_cameras.engine_camera(camera_object, depsgraph, _size(photo, settings.photo, name))
+        return View(camera, photo, name)
+    known = _read_calibration(settings, name)
+    pose = scene_cameras.engine_camera(camera_object, depsgraph, known.size).camera_to_world
+    return View(camera_of(pose, known.fxfycxcy, *known.size), photo, name, distortion=known.distortion)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What is known of a photo's lens. fxfycxcy: (4,) float64, pixels of a photo of this size (width, height)."""
+
+    fxfycxcy: np.ndarray
+    size: tuple[int, int]
+    distortion: Distortion | None
 
 
 def set_calibration(lens: bpy.types.Camera, camera: Camera, distortion: Distortion | None) -> None:
@@ -114,62 +135,91 @@ def set_calibration(lens: bpy.types.Camera, camera: Camera, distortion: Distorti
     lens.lvsm.calibration = json.dumps(known)
 
 
-def _calibrated(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[Camera, Distortion | None]:
-    """The photo's own lens at the object's pose."""
-    known = json.loads(camera_object.original.data.lvsm.calibration)
-    pose = scene_cameras.engine_camera(camera_object, depsgraph, tuple(known["size"])).camera_to_world
-    distortion = None
-    if "distortion" in known:
-        kind, coefficients = known["distortion"]
-        distortion = Distortion(kind, tuple(coefficients))
-    return camera_of(pose, known["fxfycxcy"], *known["size"]), distortion
+def _read_calibration(settings: LVSM_CameraSettings, name: str) -> Calibration:
+    """What set_calibration kept. Raises CaptureError, with the name, where it cannot be read."""
+    try:
+        known = json.loads(settings.calibration)
+        lens = np.array(known["fxfycxcy"], dtype=np.float64)
+        width, height = (int(side) for side in known["size"])
+        kind, coefficients = known.get("distortion", (None, ()))
+        distortion = Distortion(kind, tuple(float(number) for number in coefficients)) if kind else None
+        camera_of(np.eye(4), lens, width, height)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, CameraError) as error:
+        raise CaptureError(
+            f"{name}: what the scene keeps of the photo's lens cannot be read: choose the photo again, or import its capture"
+            " again."
+        ) from error
+    return Calibration(lens, (width, height), distortion)
 
 
-def _photo(image: bpy.types.Image, camera_name: str) -> Path | np.ndarray:
-    """The photo's file where it is one, else its pixels (H, W, 3 or 4) uint8 from the top."""
+def photo_size_of(image: bpy.types.Image, name: str) -> tuple[int, int]:
+    """Width and height of a photo in pixels, as the engine will see it. Raises CaptureError, with the name."""
+    return _size(_photo(image, name), image, name)
+
+
+def _photo(image: bpy.types.Image, name: str) -> Path | np.ndarray:
+    """The photo's file where it is one, the packed file's bytes (N,) uint8, or pixels (H, W, 3 or 4) uint8."""
     if image.source not in ("FILE", "GENERATED"):
-        raise CaptureError(f"{image.name}, the photo of {camera_name}, is not a single image: choose an image file.")
-    if image.source == "GENERATED" or image.packed_file or image.is_dirty:
-        return _pixels(image, camera_name)
+        raise CaptureError(f"{image.name}, the photo of {name}, is not a single image: choose an image file.")
+    if image.source == "GENERATED" or image.is_dirty:
+        return _pixels(image, name)
+    if image.packed_file:
+        data = image.packed_file.data
+        return _pixels(image, name) if header_size(io.BytesIO(data)) is None else np.frombuffer(data, np.uint8)
     path = Path(bpy.path.abspath(image.filepath, library=image.library))
     if not path.is_file():
-        raise CaptureError(f"{path}, the photo of {camera_name}, does not exist: locate it.", LOCATE_PHOTOS)
-    return _pixels(image, camera_name) if path.suffix.lower() in FLOAT_FILES else path
+        raise CaptureError(f"{path}, the photo of {name}, does not exist: locate it.", LOCATE_PHOTOS)
+    return _pixels(image, name) if path.suffix.lower() in FLOAT_FILES else path
 
 
-def _size(image: bpy.types.Image, camera_name: str) -> tuple[int, int]:
-    """Width and height; Blender opens the file for it when it has not yet."""
-    width, height = image.size
-    if not (width and height):
-        raise CaptureError(
-            f"{image.name}, the photo of {camera_name}, cannot be read: reload it or choose another.", LOCATE_PHOTOS
-        )
+def _size(photo: Path | np.ndarray, image: bpy.types.Image, name: str) -> tuple[int, int]:
+    """Width and height of what _photo gave."""
+    if isinstance(photo, Path):
+        try:
+            with open(photo, "rb") as file:
+                return header_size(file) or _decoded_size(image, name)
+        except OSError as error:
+            raise CaptureError(f"{photo}, the photo of {name}, cannot be read ({error.strerror}).") from error
+    if photo.ndim == 1:
+        return header_size(io.BytesIO(photo.tobytes())) or _decoded_size(image, name)
+    height, width, _ = photo.shape
     return width, height
 
 
-def _pixels(image: bpy.types.Image, camera_name: str) -> np.ndarray:
-    width, height = _size(image, camera_name)
+def _decoded_size(image: bpy.types.Image, name: str) -> tuple[int, int]:
+    """Width and height, for which Blender decodes the image when it has not yet."""
+    width, height = image.size
+    if not (width and height):
+        raise CaptureError(f"{image.name}, the photo of {name}, cannot be read: reload it or choose another.")
+    return width, height
+
+
+def _pixels(image: bpy.types.Image, name: str) -> np.ndarray:
+    width, height = _decoded_size(image, name)
     values = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(values)
-    values = values.reshape(height, width, image.channels)[::-1]
+    values = values.reshape(height, width, image.channels)
     if image.channels < 3:
         values = values[..., :1].repeat(3, axis=-1)
     if image.is_float:
         values = _encoded(values, is_linear=image.colorspace_settings.name not in ENCODED_SPACES)
-    pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    # Rounded in place: the floats of a photo of 24 megapixels are 400 MB.
+    values *= 255
+    values += 0.5
+    pixels = values.astype(np.uint8)[::-1]
     has_alpha = pixels.shape[-1] == 4 and image.alpha_mode != "NONE" and pixels[..., 3].min() < 255
     return np.ascontiguousarray(pixels if has_alpha else pixels[..., :3])
 
 
 def _encoded(values: np.ndarray, is_linear: bool) -> np.ndarray:
-    """Float pixels, colours multiplied by alpha -> sRGB-encoded colours, straight alpha."""
+    """Float pixels, colours multiplied by alpha -> sRGB-encoded colours, straight alpha, in [0, 1]."""
     values = values.copy()
     if values.shape[-1] == 4:
         values[..., :3] /= np.maximum(values[..., 3:], np.finfo(np.float32).eps)
     colors = np.maximum(values[..., :3], 0)
     if is_linear:
         values[..., :3] = np.where(colors <= 0.0031308, colors * 12.92, 1.055 * colors ** (1 / 2.4) - 0.055)
-    return values
+    return np.fmin(np.fmax(values, 0), 1)  # what is no number counts as 0
 
 
 classes = (LVSM_CameraSettings, LVSM_SceneSettings)

@@ -1,7 +1,15 @@
-"""The tab "LVSM" of the 3D view's side bar: it draws what other modules know and holds no state."""
+"""The tab "LVSM" of the 3D view's side bar: it draws what other modules know.
+
+It is drawn ten times a second during a synthesis: what takes time in a large scene is kept until the scene changes.
+"""
+
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
 
 import blf
 import bpy
+from bpy.app.handlers import persistent
 
 from lvsm_engine import errors
 
@@ -31,6 +39,35 @@ STATES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Cameras:
+    """A scene's cameras, and which of the scene's objects they are, as a list of the interface's filters it."""
+
+    scene_uid: int
+    objects: tuple[bpy.types.Object, ...]
+    is_camera: tuple[bool, ...]
+
+
+_cameras: Cameras | None = None
+
+
+def cameras_of(scene: bpy.types.Scene) -> Cameras:
+    """For drawing only: as of the scene's last change that Blender evaluated."""
+    global _cameras
+    if _cameras is None or _cameras.scene_uid != scene.session_uid:
+        objects = list(scene.objects)
+        is_camera = tuple(item.type == "CAMERA" for item in objects)
+        _cameras = Cameras(scene.session_uid, tuple(itertools.compress(objects, is_camera)), is_camera)
+    return _cameras
+
+
+@persistent
+def forget_cameras(*_) -> None:
+    """Objects may have come, gone or been replaced."""
+    global _cameras
+    _cameras = None
+
+
 class SideBarPanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
@@ -47,12 +84,13 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         column = layout.column()
         column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
         column.prop(settings, "model", placeholder="Default")
+        row = layout.row(align=True)
+        row.scale_y = 1.5
         if synthesize.active is None:
-            row = layout.row()
-            row.scale_y = 1.5
             row.operator("lvsm.synthesize_view", icon="RENDER_STILL")
+            _draw_hint(layout, context.region.width, synthesize.obstacle(context.scene))
         else:
-            _draw_progress(layout, synthesize.active.request.progress)
+            _draw_progress(row, synthesize.active.request.progress)
         if engine.failure is not None:
             _draw_failure(layout, context.region.width, engine.failure)
 
@@ -61,8 +99,14 @@ def _scene_camera_name(scene: bpy.types.Scene) -> str:
     return scene.camera.name if scene.camera else ""
 
 
-def _draw_progress(layout, progress) -> None:
-    row = layout.row(align=True)
+def _draw_hint(layout, width: int, hint: str) -> None:
+    column = layout.column(align=True)
+    column.active = False
+    for number, line in enumerate(wrapped(hint, width)):
+        column.label(text=line, icon="INFO" if number == 0 else "BLANK1")
+
+
+def _draw_progress(row, progress) -> None:
     row.progress(factor=progress.fraction, text=engine.progress_text(progress))
     row.operator("lvsm.cancel", text="", icon="X")
 
@@ -77,14 +121,19 @@ def _draw_failure(layout, width: int, failure: errors.LvsmError) -> None:
         box.operator(operator, text=label)
 
 
-def wrapped(sentence: str, width: int) -> list[str]:
+def wrapped(sentence: str, width: int) -> tuple[str, ...]:
     """A sentence in lines that fit a region so many pixels wide; Blender's labels do not wrap."""
     preferences = bpy.context.preferences
     scale = preferences.system.ui_scale
-    blf.size(UI_FONT, preferences.ui_styles[0].widget.points * scale)
+    return _lines(sentence, width - MARGIN * scale, preferences.ui_styles[0].widget.points * scale)
+
+
+@lru_cache(maxsize=8)
+def _lines(sentence: str, width: float, font_size: float) -> tuple[str, ...]:
+    blf.size(UI_FONT, font_size)
 
     def fits(text: str) -> bool:
-        return len(text) < 2 or blf.dimensions(UI_FONT, text)[0] <= width - MARGIN * scale
+        return len(text) < 2 or blf.dimensions(UI_FONT, text)[0] <= width
 
     lines = [""]
     for word in sentence.split():
@@ -94,7 +143,7 @@ def wrapped(sentence: str, width: int) -> list[str]:
             if not fits(lines[-1] + letter):  # a path, longer than a line
                 lines.append("")
             lines[-1] += letter
-    return [line for line in lines if line]
+    return tuple(line for line in lines if line)
 
 
 class LVSM_UL_input_views(bpy.types.UIList):
@@ -110,11 +159,19 @@ class LVSM_UL_input_views(bpy.types.UIList):
         row.prop(item, "name", text="", emboss=False)
         photo = row.row()
         photo.alignment = "RIGHT"
-        photo.label(text=camera.photo.name if camera.photo else "No photo")
+        photo.label(text=_photo_name(item))
 
     def filter_items(self, context, data, property_name):
-        flags = [self.bitflag_filter_item if item.type == "CAMERA" else 0 for item in getattr(data, property_name)]
-        return flags, []
+        is_camera = cameras_of(data).is_camera
+        return [self.bitflag_filter_item if shown else 0 for shown in is_camera], []
+
+
+def _photo_name(camera_object: bpy.types.Object) -> str:
+    """What to say of a camera's photo beside the camera's name, which an imported camera has from its photo."""
+    photo = camera_object.data.lvsm.photo
+    if photo is None:
+        return "No photo"
+    return photo.name if photo.name != camera_object.name else ""
 
 
 class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
@@ -122,7 +179,7 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
 
     def draw(self, context):
         layout, scene = self.layout, context.scene
-        cameras = [item for item in scene.objects if item.type == "CAMERA"]
+        cameras = cameras_of(scene).objects
         used = sum(input_views.is_input_view(item) for item in cameras)
         layout.label(text=f"Cameras that feed the model: {used} of {len(cameras)}")
         layout.template_list("LVSM_UL_input_views", "", scene, "objects", scene.lvsm, "active_object_index", rows=4)
@@ -167,14 +224,24 @@ class LVSM_PT_colors(SideBarPanel, bpy.types.Panel):
         self.layout.operator("lvsm.use_exact_colors")
 
 
+def _handlers_of_changes() -> tuple[list, ...]:
+    handlers = bpy.app.handlers
+    return handlers.depsgraph_update_post, handlers.undo_post, handlers.redo_post, handlers.load_pre, handlers.load_post
+
+
 classes = (LVSM_UL_input_views, LVSM_PT_synthesize_view, LVSM_PT_input_views, LVSM_PT_engine, LVSM_PT_colors)
 
 
 def register():
     for cls in classes:
         bpy.utils.register_class(cls)
+    for handlers in _handlers_of_changes():
+        handlers.append(forget_cameras)
 
 
 def unregister():
+    for handlers in _handlers_of_changes():
+        handlers.remove(forget_cameras)
+    forget_cameras()
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)

@@ -1,6 +1,8 @@
 """What the user sets once: the Python that runs the engine, and its device."""
 
 import os
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -13,6 +15,17 @@ PYTHON_VARIABLE = "LVSM_PYTHON"
 INTERPRETERS = ("bin/python", "Scripts/python.exe")
 
 
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """What runs the engine: a Python, empty where none is chosen, and "auto", "cuda" or "cpu"."""
+
+    python: str = ""
+    device: str = "auto"
+
+
+_chosen = EngineChoice()
+
+
 class LVSM_Preferences(bpy.types.AddonPreferences):
     bl_idname = str(__package__)
 
@@ -20,6 +33,7 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
         name="Python",
         subtype="FILE_PATH",
         description="The Python with PyTorch that runs the engine, the environment's LVSM_PYTHON if empty",
+        update=lambda _preferences, _context: engine_choice(),
     )
     device: EnumProperty(
         name="Device",
@@ -29,6 +43,7 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
             ("cpu", "Processor", "Slower, but always there"),
         ),
         default="auto",
+        update=lambda _preferences, _context: engine_choice(),
     )
 
     def draw(self, context):
@@ -46,12 +61,23 @@ def _preferences() -> LVSM_Preferences | None:
     return enabled.preferences if enabled else None
 
 
+def engine_choice() -> EngineChoice:
+    """What the preferences say; to another thread, such as a render's, what they last said to Blender's own."""
+    global _chosen
+    if threading.current_thread() is threading.main_thread():
+        preferences = _preferences()
+        # Not resolved: the link within a virtual environment is what makes it one.
+        _chosen = (
+            EngineChoice(bpy.path.abspath(preferences.python) if preferences.python else "", preferences.device)
+            if preferences
+            else EngineChoice()
+        )
+    return _chosen
+
+
 def python_path() -> str:
     """The engine's Python. Raises WorkerError where none is chosen."""
-    preferences = _preferences()
-    chosen = preferences.python if preferences else ""
-    # Not resolved: the link within a virtual environment is what makes it one.
-    path = bpy.path.abspath(chosen) if chosen else os.environ.get(PYTHON_VARIABLE, "")
+    path = engine_choice().python or os.environ.get(PYTHON_VARIABLE, "")
     if not path:
         raise WorkerError(
             "No Python is set for the engine: choose one that has PyTorch, such as bin/python of a virtual environment.",
@@ -62,8 +88,7 @@ def python_path() -> str:
 
 def device() -> str:
     """ "auto", "cuda" or "cpu"."""
-    preferences = _preferences()
-    return preferences.device if preferences else "auto"
+    return engine_choice().device
 
 
 class LVSM_OT_choose_python(bpy.types.Operator):
@@ -109,6 +134,7 @@ classes = (LVSM_Preferences, LVSM_OT_choose_python)
 def register() -> None:
     for cls in classes:
         bpy.utils.register_class(cls)
+    engine_choice()
 
 
 def unregister() -> None:

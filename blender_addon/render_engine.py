@@ -10,7 +10,7 @@ from dataclasses import replace
 import bpy
 import numpy as np
 
-from lvsm_engine.errors import Cancelled, LvsmError
+from lvsm_engine.errors import Cancelled, LvsmError, WorkerError
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
 from lvsm_engine.worker.client import Request
 
@@ -32,11 +32,10 @@ class LVSM_RenderEngine(bpy.types.RenderEngine):
         # Blender takes an exception, and a return without a word, for a finished black frame.
         try:
             render_frame(self, depsgraph)
-        except Cancelled:
-            pass
         except LvsmError as error:
-            engine.keep_failure(error)
-            self.report({"ERROR"}, str(error))
+            if not self.test_break():  # the user's own: Blender drops what was rendered
+                engine.keep_failure(error)
+                self.report({"ERROR"}, str(error))
         except Exception as error:
             traceback.print_exc()
             self.report(
@@ -49,7 +48,7 @@ def render_frame(render_engine, depsgraph) -> None:
     scene, width, height = depsgraph.scene, render_engine.resolution_x, render_engine.resolution_y
     names = [view.name for view in scene.render.views if view.use] if scene.render.use_multiview else [WHOLE_FRAME]
     cameras = [_view_camera(render_engine, depsgraph, name) for name in names]
-    images = _follow(render_engine, engine.render(scene, depsgraph, cameras))
+    images = follow(render_engine, engine.render(scene, depsgraph, cameras))
     left, bottom, right, top = frame_window(scene.render, width, height)
     for name, image in zip(names, images, strict=True):
         pixels = np.ones((top - bottom, right - left, 4), np.float32)
@@ -76,8 +75,11 @@ def _view_camera(render_engine, depsgraph, name: str) -> Camera:
     )
 
 
-def _follow(render_engine, request: Request) -> np.ndarray:
-    """Wait for the images (T, H, W, 3), telling Blender of the progress. Raises Cancelled when the user breaks."""
+def follow(render_engine, request: Request) -> np.ndarray:
+    """Wait for the images (T, H, W, 3), telling Blender of the progress.
+
+    Raises Cancelled when the user breaks, WorkerError when the engine is stopped under the render.
+    """
     while not request.poll():
         if render_engine.test_break():
             request.cancel()
@@ -85,7 +87,10 @@ def _follow(render_engine, request: Request) -> np.ndarray:
         render_engine.update_progress(request.progress.fraction)
         render_engine.update_stats("", engine.progress_text(request.progress))
         time.sleep(POLL_SECONDS)
-    return request.result()["images"]
+    try:
+        return request.result()["images"]
+    except Cancelled as stopped:
+        raise WorkerError("The engine was stopped while it rendered: render again.") from stopped
 
 
 def frame_window(render: bpy.types.RenderSettings, width: int, height: int) -> tuple[int, int, int, int]:

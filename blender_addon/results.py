@@ -80,14 +80,16 @@ def open_image_editor(image: bpy.types.Image) -> None:
 
     Not at once: an operator that opens a window while it runs loses its undo step (4.3, 5.2).
     """
-    name, window = image.name, bpy.context.window
+    name, address = image.name, bpy.context.window.as_pointer()
 
     def open_now() -> None:
+        found, windows = bpy.data.images.get(name), bpy.context.window_manager.windows
+        if found is None:
+            return
+        window = next((window for window in windows if window.as_pointer() == address), windows[0])
         with bpy.context.temp_override(window=window):
             bpy.ops.render.view_show("INVOKE_DEFAULT")
-        found = bpy.data.images.get(name)
-        if found is not None:
-            show_in_image_editor(bpy.context, found)
+        show_in_image_editor(bpy.context, found)
 
     bpy.app.timers.register(open_now, first_interval=0)
 

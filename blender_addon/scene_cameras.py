@@ -22,13 +22,13 @@ def engine_camera(
     """The Camera of a Blender camera, evaluated: with its animation and constraints.
 
     size: (width, height) of a photo with square pixels; without it the scene's render size and pixel aspect.
-    The object's scale is dropped, as Blender does. Raises CameraError, naming the camera.
+    The object's scale is dropped, as Blender does. A camera that the view layer leaves out is where its own transform
+    and its parents' put it. Raises CameraError, naming the camera.
     """
-    evaluated = camera_object.evaluated_get(depsgraph)
-    lens = evaluated.data
+    lens = camera_object.evaluated_get(depsgraph).data
     if lens.type != "PERSP":
         raise CameraError(f"{camera_object.name} {_WHY_NOT[lens.type]}: make it a perspective camera.")
-    camera_to_world = _rigid(camera_object.name, evaluated.matrix_world)
+    camera_to_world = _rigid(camera_object.name, _world_matrix(camera_object, depsgraph))
     if size is not None:
         (width, height), (aspect_x, aspect_y) = size, (1.0, 1.0)
     else:
@@ -54,6 +54,38 @@ def _render_size(render: bpy.types.RenderSettings) -> tuple[int, int, float, flo
     width = render.resolution_x * render.resolution_percentage // 100
     height = render.resolution_y * render.resolution_percentage // 100
     return max(width, 1), max(height, 1), render.pixel_aspect_x, render.pixel_aspect_y
+
+
+def _world_matrix(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> mathutils.Matrix:
+    """Where a camera is. Raises CameraError where Blender has not evaluated it and its own transform does not tell.
+
+    Blender evaluates nothing that is excluded from the view layer or disabled: its matrix_world is then that of some
+    earlier time, or none at all.
+    """
+    own, item = mathutils.Matrix(), camera_object
+    while not (evaluated := item.evaluated_get(depsgraph)).is_evaluated:
+        if not _stands_by_itself(item):
+            raise CameraError(
+                f"{camera_object.name} is left out of the view layer, and what moves {item.name} is not computed there:"
+                " include its collection and enable it in viewports and renders, or leave the camera out."
+            )
+        own = item.matrix_basis @ own
+        if item.parent is None:
+            return own
+        own, item = item.matrix_parent_inverse @ own, item.parent
+    return evaluated.matrix_world @ own
+
+
+def _stands_by_itself(item: bpy.types.Object) -> bool:
+    """Whether an object's own transform and its parent's say where it is, and its data what lens it has."""
+    follows_path = item.parent is not None and item.parent.type == "CURVE" and item.parent.data.use_path
+    is_plain = item.parent_type == "OBJECT" and not follows_path and not item.constraints
+    return is_plain and not any(_is_animated(block) for block in (item, item.data) if block is not None)
+
+
+def _is_animated(block: bpy.types.ID) -> bool:
+    animation = block.animation_data
+    return animation is not None and bool(animation.action or animation.drivers or animation.nla_tracks)
 
 
 def _rigid(name: str, matrix_world: mathutils.Matrix) -> np.ndarray:

@@ -56,8 +56,22 @@ active: Job | None = None
 def target_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
     """The camera to be synthesized: the one chosen in the panel, else the scene's own."""
     chosen = scene.lvsm.target_camera
-    is_there = chosen is not None and scene.objects.get(chosen.name) == chosen  # the pointer outlives its deletion
-    return chosen if is_there else scene.camera
+    return chosen if chosen is not None and _is_in(scene, chosen) else scene.camera
+
+
+def _is_in(scene: bpy.types.Scene, item: bpy.types.Object) -> bool:
+    """Whether an object is in a scene, which pointers to it outlive."""
+    collections = {scene.collection, *scene.collection.children_recursive}
+    return any(collection in collections for collection in item.users_collection)
+
+
+def obstacle(scene: bpy.types.Scene) -> str:
+    """Why no view can be synthesized now, for a person; empty where one can."""
+    if active is not None:
+        return "A view is being synthesized"
+    if target_camera(scene) is None:
+        return "Add a camera to the scene"
+    return "" if input_views.has_photos() else "Add a photo to at least one camera"
 
 
 def start(context: bpy.types.Context) -> Job:
@@ -96,15 +110,10 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        if active is not None:
-            cls.poll_message_set("A view is being synthesized")
-        elif target_camera(context.scene) is None:
-            cls.poll_message_set("Add a camera to the scene")
-        elif not input_views.has_input_views(context.scene):
-            cls.poll_message_set("Add a photo to at least one camera")
-        else:
-            return True
-        return False
+        reason = obstacle(context.scene)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
 
     def execute(self, context):
         try:
@@ -119,12 +128,12 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
     def invoke(self, context, event):
         global active
         try:
-            active = start(context)
+            self._job = start(context)
         except LvsmError as error:
             return self._fail(error)
-        self._job = active
         self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
         context.window_manager.modal_handler_add(self)
+        active = self._job
         return {"RUNNING_MODAL"}
 
     def modal(self, context, event):
@@ -132,18 +141,21 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
             self._job.cancel()
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
+        goes_on = False
         try:
             if not self._job.poll():
                 context.workspace.status_text_set(engine.progress_text(self._job.request.progress) + " (Esc to cancel)")
                 redraw_panels(context)
+                goes_on = True
                 return {"PASS_THROUGH"}
-            self._leave(context)
             image = self._finish(context, self._job)
             if not results.show_in_image_editor(context, image):
                 results.open_image_editor(image)
         except LvsmError as error:
-            self._leave(context)
             return self._fail(error)
+        finally:  # whatever went wrong, the button can be pressed again
+            if not goes_on:
+                self._leave(context)
         return {"FINISHED"}
 
     def cancel(self, context):

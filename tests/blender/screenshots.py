@@ -1,5 +1,7 @@
 """Pictures of the add-on in windows of real Blenders, into screenshots/: what `make screenshots` runs.
 
+    python tests/blender/screenshots.py [VERSION ...]
+
 The engine is the real one, on this Python, with the sample capture; only the failures are the tests' fake engine's.
 Needs ../shared/tools/real_blender, as root.
 """
@@ -23,13 +25,13 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         extension = build_extension.build(Path(temporary))
-        for name in BLENDERS:
+        for name in sys.argv[1:] or BLENDERS:
             blender = Blender(name, Path(temporary) / name)
             options = ["-b", "--command", "extension", "install-file", "-r", "user_default", "--enable", extension]
             blender.execute([*blender.command, *options], timeout=1200)
             fake_python = fake_environment(Path(temporary))["LVSM_PYTHON"]
             env = {"LVSM_PYTHON": sys.executable}
-            print(blender.run("screenshots.py", folder, CAPTURE, fake_python, window=True, env=env))
+            print(blender.run("screenshots.py", folder, CAPTURE, fake_python, window=True, env=env, timeout=900))
 
 
 if __name__ == "__main__":

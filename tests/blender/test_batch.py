@@ -19,11 +19,11 @@ def pixels(path):
     return np.asarray(Image.open(path))
 
 
-def batch(blender, folder, *options, env, enabled=True):
-    """Run batch.py on folder/scene.blend; enabled: with the installed extension, else with none."""
+def batch(blender, folder, *options, env, enabled=True, first="pass"):
+    """Run batch.py on folder/scene.blend; enabled: with the installed extension, else with none. first: Python."""
     factory = [] if enabled else ["--factory-startup"]
-    command = [*blender.command, *factory, "-b", folder / "scene.blend", "--python", BATCH, "--", *options]
-    return blender.attempt(command, env)
+    scripts = ["--python-expr", first, "--python", BATCH, "--", *options]
+    return blender.attempt([*blender.command, *factory, "-b", folder / "scene.blend", *scripts], env)
 
 
 @pytest.fixture
@@ -67,6 +67,7 @@ def test_the_target_camera_and_a_size_of_choice_are_used(blender, folder):
     [
         (["--cameras", "Target,Nobody"], {}, "no camera named Nobody: choose from Target, View 0"),
         (["--cameras", "Target,Target"], {}, "would write the same file"),
+        (["--cameras", "View 0,VIEW 0"], {}, "would write the same file"),  # in Windows and macOS
         ([], {"fault": "die"}, "ended with status 3"),
     ],
 )
@@ -76,6 +77,30 @@ def test_a_failure_exits_with_1_and_a_sentence_and_leaves_no_picture(blender, fo
     assert done.returncode == 1 and words in done.stdout and "Traceback" not in done.stdout, done.stdout
     assert words in json.loads((folder / "report").read_text())["error"]
     assert not (folder / "out").exists()
+
+
+@in_programs
+def test_a_bug_exits_with_1_and_is_reported_too(blender, folder):
+    env = fake_environment(folder, fault="empty")
+    done = batch(blender, folder, "--out", folder / "out", "--report", folder / "report", env=env)
+    assert done.returncode == 1 and "KeyError: 'images'" in done.stdout, done.stdout
+    assert "LVSM has a bug (KeyError" in json.loads((folder / "report").read_text())["error"]
+    assert not (folder / "out").exists()
+
+
+@in_programs
+def test_a_full_disk_is_said_and_leaves_no_half_file(blender, folder):
+    """A file size limit stands for the full disk: the picture does not fit."""
+    limit = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        " resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))"
+    )
+    options = ["--out", folder / "out", "--report", folder / "report", "--size", "320x240"]
+    done = batch(blender, folder, *options, env=fake_environment(folder), first=limit)
+    assert done.returncode == 1 and "Target.png cannot be written (File too large)" in done.stdout, done.stdout
+    assert "Traceback" not in done.stdout
+    assert "cannot be written" in json.loads((folder / "report").read_text())["error"]
+    assert list((folder / "out").iterdir()) == []
 
 
 @in_programs

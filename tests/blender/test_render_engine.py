@@ -24,8 +24,10 @@ def test_f_and_a_write_the_engines_pictures_and_exit_with_0(blender, tmp_path):
     for frames in (("-f", "1"), ("-s", "2", "-e", "3", "-a")):
         blender.execute([*blender.command, "-b", tmp_path / "scene.blend", "-o", output, "-E", "LVSM", *frames], env)
     requests = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
-    assert len(requests) == 3 and len(requests[0]["views"]) == 3
+    assert len(requests) == 3
     for number, request in enumerate(requests, 1):
+        views = [camera_from_fields(view["camera"]) for view in request["views"]]
+        assert np.allclose([view.position for view in views], [(-1, -4, 1), (0, -4, 1), (1, -4, 1)], atol=1e-6)
         expected = picture(camera_from_fields(request["cameras"][0]))
         pixels = np.asarray(Image.open(tmp_path / f"frame_{number:04}.png"))[..., :3]
         assert np.array_equal(pixels, expected)
@@ -33,15 +35,17 @@ def test_f_and_a_write_the_engines_pictures_and_exit_with_0(blender, tmp_path):
 
 @in_programs
 @pytest.mark.parametrize(
-    ("settings", "views", "words"),
+    ("settings", "scene", "words"),
     [
-        ({"fault": "fail"}, 3, "too little memory"),
-        ({"fault": "die"}, 3, "ended with status 3"),
-        ({}, 0, "No camera has a photo"),
+        ({"fault": "fail"}, ["3"], "too little memory"),
+        ({"fault": "die"}, ["3"], "ended with status 3"),
+        ({}, ["0"], "No camera has a photo"),
+        ({}, ["3", "ORTHO"], "Target is orthographic: make it a perspective camera"),
+        ({}, ["3", "PANO"], "Target is panoramic: make it a perspective camera"),
     ],
 )
-def test_a_failure_exits_with_1_says_a_sentence_and_writes_no_file(blender, tmp_path, settings, views, words):
-    blender.run("scene_file.py", tmp_path, str(views))
+def test_a_failure_exits_with_1_says_a_sentence_and_writes_no_file(blender, tmp_path, settings, scene, words):
+    blender.run("scene_file.py", tmp_path, *scene)
     command = [*blender.command, "-b", tmp_path / "scene.blend", "-o", tmp_path / "frame_####", "-E", "LVSM", "-f", "1"]
     done = blender.attempt(command, fake_environment(tmp_path, **settings))
     assert done.returncode == 1 and words in done.stdout, done.stdout

@@ -11,4 +11,6 @@ def test_scripts_get_the_engines_picture_or_a_sentence(blender, tmp_path):
 def test_a_window_stays_alive_through_success_cancel_undo_deletion_loading_and_death(blender, tmp_path):
     said = blender.run("window.py", window=True, env=fake_environment(tmp_path), timeout=400)
     assert "window: passed" in said
-    assert "Traceback" not in said and "unknown operator" not in said, said
+    before, _, in_the_end = said.partition("an_answer_without_a_picture_frees_the_button")
+    assert "Traceback" not in before and "unknown operator" not in said, said
+    assert "KeyError: 'images'" in in_the_end

@@ -77,6 +77,7 @@ for text, words in (
     ("{", "broken.json"),
     (json.dumps({"frames": []}), "broken.json"),
     (json.dumps(capture | {"frames": [frames[0] | {"transform_matrix": [[0] * 4] * 4}]}), "broken.json"),
+    (json.dumps(capture | {"frames": [frames[0], frames[1] | {"fl_y": 0.01}]}), "\u00e9 1.png, with square pixels"),
     (json.dumps(capture | {"frames": [{"file_path": "absent.png", "transform_matrix": pose(0)}]}), "broken.json"),
 ):
     broken.write_text(text)
@@ -87,6 +88,45 @@ for text, words in (
     else:
         raise AssertionError(f"imported {text[:60]}")
     assert engine.failure is not None and words in str(engine.failure)
-    assert not bpy.data.cameras and not bpy.data.collections
+    assert not bpy.data.cameras and not bpy.data.collections and not bpy.data.objects
+    assert not [image for image in bpy.data.images if image.source == "FILE"]
 assert bpy.ops.lvsm.import_capture(filepath=str(file)) == {"FINISHED"}
 assert engine.failure is None
+
+# Photos that moved are found by name and, where names are alike, by their folders'; nothing is guessed.
+bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+scene = bpy.context.scene
+cameras = {}
+for place in ("a", "b", "c"):
+    (folder / "old" / place).mkdir(parents=True)
+    path = folder / "old" / place / "0001.png"
+    path.write_bytes(results.encode_png(np.full((48, 64, 3), ord(place), np.uint8)))
+    cameras[place] = bpy.data.objects.new(place, bpy.data.cameras.new(place))
+    scene.collection.objects.link(cameras[place])
+    cameras[place].data.lvsm.photo = bpy.data.images.load(str(path))
+
+
+def photo_paths():
+    return {place: Path(item.data.lvsm.photo.filepath) for place, item in cameras.items()}
+
+
+def locate(directory):
+    return bpy.ops.lvsm.locate_photos(directory=str(directory))
+
+
+assert locate(folder) == {"CANCELLED"}, "nothing is missing"
+(folder / "old").rename(folder / "new")
+engine.keep_failure(engine.LvsmError("missing"))
+(folder / "empty").mkdir()
+locate(folder / "empty")
+assert str(engine.failure) == "missing" and photo_paths()["a"] == folder / "old" / "a" / "0001.png"
+locate(folder / "new" / "a")
+assert photo_paths() == {
+    "a": folder / "new" / "a" / "0001.png",
+    "b": folder / "old" / "b" / "0001.png",
+    "c": folder / "old" / "c" / "0001.png",
+}, photo_paths()
+locate(folder / "new" / "a")  # that file has its camera
+assert photo_paths()["b"] == folder / "old" / "b" / "0001.png"
+locate(folder)
+assert photo_paths() == {place: folder / "new" / place / "0001.png" for place in "abc"} and engine.failure is None

@@ -1,8 +1,9 @@
 """A stand-in for the engine's process: speaks the real messages, needs no torch, and misbehaves on demand.
 
-The environment tells it how: LVSM_FAKE_SECONDS, how long a request takes; LVSM_FAKE_FAULT, "fail" (a typed error) or
-"die" (the process ends in mid-request); LVSM_FAKE_RECORD, a file that gets a line of JSON for each request: its
-cameras, input views and model.
+The environment tells it how. LVSM_FAKE_SECONDS: how long a request takes. LVSM_FAKE_RECORD: a file that gets a line of
+JSON for each request, its cameras, input views and model. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process
+ends in mid-request), "silent" (no request is ever answered), "nonsense" (bytes that are no message), "empty" (a result
+without images), "mute" (it never says hello, nor ends before it is killed), "stillborn" (it ends before it has).
 """
 
 import json
@@ -20,6 +21,8 @@ from lvsm_engine.worker import messages
 from lvsm_engine.worker.messages import Message
 
 TICK_SECONDS = 0.02
+MUTE_SECONDS = 60  # no test lasts as long
+FAULT = os.environ.get("LVSM_FAKE_FAULT")
 
 
 def answer(request: Message, send, is_cancelled) -> Message | None:
@@ -33,10 +36,16 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
         progress = {"fraction": elapsed / seconds, "stage": "Rendering", "seconds_left": seconds - elapsed}
         send(Message("progress", request.id, progress))
         time.sleep(TICK_SECONDS)
-    fault = os.environ.get("LVSM_FAKE_FAULT")
-    if fault == "die":
+    if FAULT == "die":
         os._exit(3)
-    if fault == "fail":
+    if FAULT == "silent":
+        return None
+    if FAULT == "nonsense":
+        os.write(1, b"Traceback (most recent call last)" * 9)
+        return None
+    if FAULT == "empty":
+        return Message("result", request.id, {"warnings": [], "seconds": 0, "model": "fake", "device": "cpu"})
+    if FAULT == "fail":
         error = DeviceError("The device has too little memory for 4 views: use fewer.", OPEN_LOG)
         return Message("error", request.id, messages.error_to_fields(error))
     cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
@@ -65,10 +74,17 @@ def main() -> None:
                 cancelled.add(message.id)
             else:
                 requests.put(message)
-        os._exit(0)
+        if FAULT != "mute":
+            os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
     requests.get()
+    if FAULT == "stillborn":
+        print("no room for torch", file=sys.stderr, flush=True)
+        os._exit(4)
+    if FAULT == "mute":
+        time.sleep(MUTE_SECONDS)
+        return
     who = {"engine": "fake", "torch": "none", "device": "cpu", "device_name": "Fake CPU", "precision": "float32"}
     send(Message("hello", 0, {"protocol": messages.PROTOCOL_VERSION, "process": os.getpid(), **who}))
     while True:

@@ -6,7 +6,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 from bl_ext.user_default.lvsm import engine, input_views, results
-from bl_ext.user_default.lvsm.lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
+from bl_ext.user_default.lvsm.bundled.lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
 
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True)
@@ -44,7 +44,7 @@ def generated(name, pixels, is_float=False):
 camera_object = add_camera("Camera A")
 settings = camera_object.data.lvsm
 error = refusal()
-assert error.remedy == ADD_PHOTOS and not input_views.has_input_views(scene)
+assert error.remedy == ADD_PHOTOS and not input_views.has_photos()
 
 # A file goes by its path, in photo pixels of its own.
 path = folder / "photo \u0434.png"
@@ -54,10 +54,11 @@ settings.photo = bpy.data.images.load(str(path))
 assert view.photo == path and view.name == "Camera A"
 assert (view.camera.width, view.camera.height) == (8, 6)
 assert view.camera.fx == view.camera.fy
+assert not settings.photo.has_data, "the photo was opened for its size"
 
 # Switched off, it feeds nothing; a background image alone neither.
 settings.use_as_input = False
-assert not input_views.has_input_views(scene)
+assert not input_views.has_photos()
 settings.use_as_input = True
 other = add_camera("Camera B")
 other.data.background_images.new().image = settings.photo
@@ -77,9 +78,17 @@ bpy.ops.lvsm.locate_photos(directory=str(folder))
 assert engine.failure is None
 assert views()[0].photo == folder / "moved" / path.name
 
-# Packed and generated photos go as pixels, from the top.
+# A packed photo goes as its file's bytes, unopened, whatever the file is called now.
+encoded = results.encode_png(PIXELS[..., :3])
 settings.photo.pack()
-assert (views()[0].photo == PIXELS[..., :3]).all()
+(view,) = views()
+assert view.photo.tobytes() == encoded and (view.camera.width, view.camera.height) == (8, 6)
+
+# Painted over, and generated photos go as pixels, from the top.
+painted = np.random.default_rng(1).integers(0, 256, (6, 8, 4), dtype=np.uint8)
+painted[..., 3] = 255
+settings.photo.pixels.foreach_set((painted[::-1].astype(np.float32) / 255).ravel())
+assert settings.photo.is_dirty and (views()[0].photo == painted[..., :3]).all()
 settings.photo = generated("Painted", PIXELS)
 assert (views()[0].photo == PIXELS).all(), "alpha that matters is kept"
 opaque = PIXELS.copy()
@@ -91,6 +100,26 @@ assert (views()[0].photo == opaque[..., :3]).all()
 linear = np.where(opaque <= 0.04045 * 255, opaque / 255 / 12.92, ((opaque / 255 + 0.055) / 1.055) ** 2.4)
 settings.photo = generated("Linear", linear, is_float=True)
 assert (views()[0].photo == opaque[..., :3]).all()
+
+# A packed file that only Blender decodes goes as pixels.
+settings.photo = bpy.data.images.new("Deep", 8, 6, float_buffer=True)
+settings.photo.pixels.foreach_set(np.ascontiguousarray(linear[::-1], dtype=np.float32).ravel())
+settings.photo.pack()
+assert settings.photo.packed_file.data[:4] == b"v/1\x01" and (views()[0].photo == opaque[..., :3]).all()
+
+# A lens that cannot be read, by name; choosing the photo again mends it.
+settings.photo = bpy.data.images.load(str(folder / "moved" / path.name))
+for damaged in (
+    "{",
+    "[]",
+    "{}",
+    '{"fxfycxcy": [1, 1, 0], "size": [8, 6]}',
+    '{"fxfycxcy": [-1, 1, 0, 0], "size": [8, 6]}',
+):
+    settings.calibration = damaged
+    assert "Camera A: what the scene keeps of the photo's lens cannot be read" in str(refusal()), damaged
+settings.photo = settings.photo
+assert len(views()) == 1
 
 # What cannot be read, by name.
 nonsense = folder / "nonsense.png"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 from bl_ext.user_default.lvsm import engine, preferences
-from bl_ext.user_default.lvsm.lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
+from bl_ext.user_default.lvsm.bundled.lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
 
 folder = Path(sys.argv[1])
 (folder / "bin").mkdir(parents=True)

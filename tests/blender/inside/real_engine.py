@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import stage
 
 folder, capture = Path(sys.argv[1]), sys.argv[2]
-stage.addon("results")
+results = stage.addon("results")
 scene = bpy.context.scene
 bpy.ops.lvsm.import_capture(filepath=capture)
 scene.render.resolution_x = scene.render.resolution_y = 64
@@ -43,4 +43,21 @@ bpy.ops.render.render(write_still=True)
 difference = np.abs(stage.file_bytes(scene.render.filepath).astype(int) - picture[-1]).max()
 print("largest difference of button and file, in 1/255:", difference)
 assert difference <= 1
+
+# A packed photo is as good as its file; one whose file another picture has replaced is named.
+scene.render.engine = "BLENDER_WORKBENCH"
+photo = next(filter(stage.addon("input_views").is_input_view, scene.objects)).data.lvsm.photo
+photo.pack()
+bpy.ops.lvsm.synthesize_view()
+packed = stage.image_bytes(bpy.data.images[f"LVSM {scene.camera.name}.001"])
+print("largest difference with a packed photo, in 1/255:", np.abs(packed - picture[-1]).max())
+assert np.abs(packed - picture[-1]).max() <= 1
+photo.unpack(method="REMOVE")
+photo.filepath = str(folder / "replaced.png")
+(folder / "replaced.png").write_bytes(results.encode_png(np.zeros((30, 70, 3), np.uint8)))
+try:
+    bpy.ops.lvsm.synthesize_view()
+    raise AssertionError("the photo was taken for another")
+except RuntimeError as error:
+    assert "the photo has 70x30 pixels and its camera" in str(error), error
 print("real engine: passed")

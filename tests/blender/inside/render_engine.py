@@ -5,6 +5,8 @@ import os
 import random
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import bpy
@@ -118,6 +120,58 @@ left, right = map(seen, eyes)
 assert np.abs(left[:2] - right[:2]).max() < 0.01 and abs(left[2, 0] - right[2, 0]) > 5
 render.use_multiview = False
 del os.environ["LVSM_FAKE_RECORD"]
+
+
+# Blender is told of the progress; its break ends the wait at once, and the engine's work.
+class Listener:
+    """What a render needs of Blender's engine to follow a request."""
+
+    def __init__(self, break_after=1e9):
+        self.fractions, self.stats, self.ends = [], [], time.monotonic() + break_after
+
+    def test_break(self):
+        return time.monotonic() > self.ends
+
+    def update_progress(self, fraction):
+        self.fractions.append(fraction)
+
+    def update_stats(self, left, right):
+        self.stats.append(right)
+
+
+def asked():
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    return engine.render(scene, depsgraph, [render_engine.scene_cameras.engine_camera(scene.camera, depsgraph)])
+
+
+os.environ["LVSM_FAKE_SECONDS"] = "2"
+engine.shutdown()
+listener = Listener()
+images = render_engine.follow(listener, asked())
+assert images.shape == (1, *stage.SIZE[::-1], 3)
+assert listener.fractions == sorted(listener.fractions) and listener.fractions[-1] > 0.7
+assert listener.stats[0] == "Starting the engine" and "Rendering, 0:01 left" in listener.stats
+os.environ["LVSM_FAKE_SECONDS"] = "60"
+engine.shutdown()
+listener = Listener(break_after=1)
+try:
+    render_engine.follow(listener, asked())
+    raise AssertionError("the break was not heard")
+except sys.modules[engine.LvsmError.__module__].Cancelled:
+    assert time.monotonic() - listener.ends < 0.3
+del os.environ["LVSM_FAKE_SECONDS"]
+
+# An engine that is stopped under a render: no black file.
+os.environ["LVSM_FAKE_SECONDS"] = "60"
+engine.shutdown()
+threading.Timer(1.5, engine.shutdown).start()
+try:
+    rendered("stopped.png")
+    raise AssertionError("it was taken for a picture")
+except RuntimeError as error:
+    assert "The engine was stopped while it rendered: render again." in str(error), error
+assert not (folder / "stopped.png").exists() and "was stopped" in str(engine.failure)
+del os.environ["LVSM_FAKE_SECONDS"]
 
 # Failures: a sentence, no file; then it works again.
 for fault, words in (("fail", "too little memory"), ("die", "ended with status 3")):

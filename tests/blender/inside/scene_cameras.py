@@ -1,13 +1,15 @@
-"""Cameras both ways: 500 random ones against Blender's own matrices, the inverse, and what is refused."""
+"""Cameras both ways: 500 random ones against Blender's own matrices, the inverse, what is hidden, what is refused."""
 
 import math
+import os
 import random
+import tempfile
 
 import bpy
 import numpy as np
 from bl_ext.user_default.lvsm import scene_cameras
-from bl_ext.user_default.lvsm.lvsm_engine.errors import CameraError
-from bl_ext.user_default.lvsm.lvsm_engine.scene.camera import Camera, project
+from bl_ext.user_default.lvsm.bundled.lvsm_engine.errors import CameraError
+from bl_ext.user_default.lvsm.bundled.lvsm_engine.scene.camera import Camera, project
 from mathutils import Euler, Matrix
 
 TOLERANCE = 1e-3  # pixels
@@ -167,3 +169,53 @@ for frame, place in ((1, 0), (11, 10)):
 scene.frame_set(11)
 position = scene_cameras.engine_camera(camera_object, bpy.context.evaluated_depsgraph_get()).position
 assert np.abs(position - (10, 0, 0)).max() < 1e-5, position
+
+# What the view layer leaves out is where its own transforms put it, in a file that was just opened too.
+camera_object.animation_data_clear()
+camera_object.location, camera_object.parent = (1, 2, 3), parent
+parent.location, parent.rotation_euler, parent.scale = (5, 0, 0), (0.1, 0.2, 0.3), (2, 2, 2)
+hidden = bpy.data.collections.new("Hidden")
+scene.collection.children.link(hidden)
+for item in (camera_object, parent):
+    scene.collection.objects.unlink(item)
+    hidden.objects.link(item)
+shown = scene_cameras.engine_camera(camera_object, evaluated()).camera_to_world
+path = os.path.join(tempfile.mkdtemp(), "hidden.blend")
+
+
+def opened(what, how):
+    """The scene saved with a switch set and opened again: its camera, and the switch's owner."""
+    setattr(what(), how, True)
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    return bpy.data.objects["Camera A"], what()
+
+
+def layer_collection():
+    return bpy.context.view_layer.layer_collection.children["Hidden"]
+
+
+for what, how in (
+    (layer_collection, "exclude"),
+    (lambda: bpy.data.collections["Hidden"], "hide_viewport"),
+    (lambda: bpy.data.objects["Camera A"], "hide_viewport"),
+    (lambda: bpy.data.objects["Parent"], "hide_viewport"),
+):
+    camera_object, owner = opened(what, how)
+    placed = scene_cameras.engine_camera(camera_object, evaluated()).camera_to_world
+    assert np.abs(placed - shown).max() < 1e-5, (how, placed, shown)
+    setattr(owner, how, False)
+
+# Where something else moves it, it is refused by name: an animation of its parent, a constraint, a driven lens.
+camera_object, owner = opened(layer_collection, "exclude")
+parent, lens = camera_object.parent, camera_object.data
+parent.keyframe_insert("location", frame=1)
+assert "Camera A is left out of the view layer, and what moves Parent" in refusal()
+parent.animation_data_clear()
+constraint = camera_object.constraints.new("COPY_LOCATION")
+assert "what moves Camera A is not computed" in refusal()
+camera_object.constraints.remove(constraint)
+lens.keyframe_insert("lens", frame=1)
+assert "what moves Camera A is not computed" in refusal()
+lens.animation_data_clear()
+assert scene_cameras.engine_camera(camera_object, evaluated())

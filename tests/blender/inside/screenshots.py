@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import stage
 import window_steps as ui
 
+SETTLED = 6  # seconds until panels have slid to their places, where the processor draws the 3D view
+
 folder, capture, fake_python = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 engine, synthesize = stage.addon("engine"), stage.addon("synthesize")
 
@@ -62,21 +64,22 @@ def steps():
     yield from build()
     shoot("2_before")
     start(real_python)
-    yield 4
+    yield from ui.until(lambda: engine.state() == "busy", seconds=200)
+    yield 1
     shoot("3_during")
     yield from ui.until(idle, seconds=200)
     with ui.in_view():
         bpy.ops.view3d.view_camera()
-    yield 2.5
+    yield SETTLED
     shoot("4_after")
     os.environ["LVSM_FAKE_FAULT"] = "die"
     start(fake_python)
     yield from ui.until(idle)
-    yield 2
+    yield SETTLED
     shoot("5_died")
     start("/home/ana/view synthesis/.venv/bin/python")
     bpy.context.scene.render.engine = "LVSM"
-    yield 2.5
+    yield SETTLED
     shoot("6_no_python")
 
 

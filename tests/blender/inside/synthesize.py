@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import bpy
@@ -27,7 +28,7 @@ def refusal():
 
 # Without photos, and without a camera, the button says what to do.
 scene = stage.build(folder, views=0)
-engine, results = stage.addon("engine"), stage.addon("results")
+engine, results, synthesize = stage.addon("engine"), stage.addon("results"), stage.addon("synthesize")
 assert "Add a photo to at least one camera" in refusal()
 scene.camera = None
 assert "Add a camera to the scene" in refusal()
@@ -72,6 +73,33 @@ for fault, words in (("fail", "too little memory"), ("die", "ended with status 3
     assert engine.state() == "stopped"
     assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
     assert engine.failure is None
+
+# One that never answers, or never gets ready: it can be left at once, and Restart Engine is the way on.
+for fault, state in (("silent", "busy"), ("mute", "starting")):
+    engine.shutdown()
+    os.environ["LVSM_FAKE_FAULT"] = fault
+    job = synthesize.start(bpy.context)
+    began = time.monotonic()
+    while time.monotonic() < began + 0.5 or engine.state() != state:
+        assert not job.poll() and time.monotonic() < began + 20, (fault, engine.state())
+        time.sleep(0.02)
+    began = time.monotonic()
+    job.cancel()
+    assert job.poll() and time.monotonic() - began < 0.3
+    del os.environ["LVSM_FAKE_FAULT"]
+    assert bpy.ops.lvsm.restart_engine() == {"FINISHED"}
+    assert time.monotonic() - began < 0.6, "the restart waited for the old process"
+    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+
+# One that talks nonsense, or ends before it says hello.
+for fault, words in (("nonsense", "do not understand each other"), ("stillborn", "no room for torch")):
+    engine.shutdown()
+    os.environ["LVSM_FAKE_FAULT"] = fault
+    said = refusal()
+    assert words in said, said
+    del os.environ["LVSM_FAKE_FAULT"]
+    engine.shutdown()
+    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
 
 # A Python that is not there.
 os.environ["LVSM_PYTHON"] = str(folder / "no python")

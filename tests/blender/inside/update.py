@@ -10,7 +10,7 @@ PACKAGE = "bl_ext.user_default.lvsm"
 assert not hasattr(sys.modules[f"{PACKAGE}.scene_cameras"], "NEWER")
 bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
 assert PACKAGE in bpy.context.preferences.addons
-for name in ("scene_cameras", "lvsm_engine.errors"):
+for name in ("scene_cameras", "bundled.lvsm_engine.errors"):
     assert hasattr(sys.modules[f"{PACKAGE}.{name}"], "NEWER"), f"{name} is still the old one"
 assert bpy.context.scene.lvsm.model == ""
 print("update: passed", flush=True)

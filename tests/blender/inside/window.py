@@ -1,6 +1,7 @@
 """Synthesize View and F12 in a window: steps that someone takes, and what goes wrong meanwhile."""
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -13,6 +14,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 import stage
 import window_steps as ui
+
+# A person would notice, and what blocks on purpose takes longer: a process that ends, a photo that is decoded.
+LONGEST_PAUSE = 0.8  # seconds, where the machine does nothing else
 
 folder = Path(tempfile.mkdtemp())
 engine, synthesize, results = (stage.addon(name) for name in ("engine", "synthesize", "results"))
@@ -29,7 +33,41 @@ def start(seconds, fault=""):
     with ui.in_view():
         began = time.perf_counter()
         assert bpy.ops.lvsm.synthesize_view("INVOKE_DEFAULT") == {"RUNNING_MODAL"}
-        print(f"the button returned after {1000 * (time.perf_counter() - began):.1f} ms")
+        took = time.perf_counter() - began
+    print(f"the button returned after {1000 * took:.1f} ms")
+    assert took < LONGEST_PAUSE
+
+
+def no_3d_views():
+    """Give a window nothing that takes long to draw without a graphics card."""
+    for area in ui.window().screen.areas:
+        area.type = "TEXT_EDITOR"
+
+
+def pauses_until(condition):
+    """The pauses of the main thread until a condition holds, in seconds, the longest last; in steps."""
+    gaps, last = [], time.perf_counter()
+
+    def tick():
+        nonlocal last
+        gaps.append(time.perf_counter() - last)
+        last += gaps[-1]
+        return 0.005
+
+    bpy.app.timers.register(tick)
+    yield from ui.until(condition)
+    bpy.app.timers.unregister(tick)
+    return sorted(gaps)
+
+
+def allowed_pause():
+    """What an idle window on this machine, as busy as it is, makes of LONGEST_PAUSE, in seconds; in steps."""
+    no_3d_views()
+    yield 1
+    end = time.perf_counter() + 1
+    idle = yield from pauses_until(lambda: time.perf_counter() > end)
+    print(f"longest pauses of an idle window, ms: {[round(1000 * gap) for gap in idle[-3:]]}")
+    return LONGEST_PAUSE + 5 * idle[-1]
 
 
 def built():
@@ -84,23 +122,25 @@ def sentences_are_wrapped_whatever_the_width():
         lines = panel.wrapped(sentence, width)
         assert "".join(lines).replace(" ", "") == sentence.replace(" ", "")
         assert 0 < max(blf.dimensions(panel.UI_FONT, line)[0] for line in lines) <= width - panel.MARGIN * scale
-    assert panel.wrapped(sentence, 2000) == [sentence]
+    assert panel.wrapped(sentence, 2000) == (sentence,)
     assert len(panel.wrapped(sentence, 10)) > 50, "it ends, however narrow"
     yield 0
 
 
 def escape_and_the_button_cancel():
-    yield from built()
     for how in ("escape", "button"):
+        yield from built()
         start(60)
-        yield 1
+        allowed = yield from allowed_pause()
         began = time.perf_counter()
         if how == "escape":
             ui.press("Escape")
         else:
             bpy.ops.lvsm.cancel()
         yield from ui.until(idle)
-        print(f"cancelled by {how} after {time.perf_counter() - began:.2f} s")
+        took = time.perf_counter() - began
+        print(f"cancelled by {how} after {took:.2f} s")
+        assert took < allowed
         yield 0.5
         assert images() == set() and engine.failure is None and engine.state() == "ready"
 
@@ -149,14 +189,17 @@ def f12_shows_progress_and_escape_ends_it():
     with ui.in_view():
         bpy.ops.render.render("INVOKE_DEFAULT")
     yield from ui.until(lambda: engine.state() == "busy")
-    yield 1
+    allowed = yield from allowed_pause()
     assert bpy.app.is_job_running("RENDER")
     began = time.perf_counter()
     ui.press("Escape")
     yield from ui.until(lambda: not bpy.app.is_job_running("RENDER"))
-    print(f"render cancelled after {time.perf_counter() - began:.2f} s")
-    assert engine.failure is None
+    took = time.perf_counter() - began
+    print(f"render cancelled after {took:.2f} s")
+    assert took < allowed and engine.failure is None
     ui.close_other_windows()
+    yield from built()
+    bpy.context.scene.render.engine = "LVSM"
     engine.shutdown()
     os.environ["LVSM_FAKE_SECONDS"], os.environ["LVSM_FAKE_FAULT"] = "0.2", "fail"
     with ui.in_view():
@@ -167,31 +210,49 @@ def f12_shows_progress_and_escape_ends_it():
     yield 1
 
 
+def large_photos():
+    """Eight photos of 24 megapixels, never opened, whose cameras have no calibration; two of them are packed."""
+    image = bpy.data.images.new("Large", 6000, 4000)
+    image.generated_type = "COLOR_GRID"
+    image.file_format = "JPEG"
+    image.filepath_raw = str(folder / "large.jpg")
+    image.save()
+    bpy.data.images.remove(image)
+    for number in range(8):
+        path = str(shutil.copy(folder / "large.jpg", folder / f"large {number}.jpg"))
+        camera_object = stage.add_camera(f"Large {number}", (number, -5, 1))
+        camera_object.data.lvsm.photo = photo = bpy.data.images.load(path)
+        if number < 2:
+            photo.pack()
+        assert not photo.has_data
+
+
 def the_window_lives_meanwhile():
-    """Prints the longest pause of the main thread while a full HD frame is made; drawing 3D views is left out."""
+    """The pauses of the main thread from the button to a full HD picture of large photos; drawing 3D views is left out."""
     yield from built()
     scene = bpy.context.scene
     scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
-    gaps, last = [], [time.perf_counter()]
-
-    def tick():
-        now = time.perf_counter()
-        gaps.append(now - last[0])
-        last[0] = now
-        return 0.005
-
-    start(1.5)
-    for area in ui.window().screen.areas:
-        area.type = "TEXT_EDITOR"
-    yield 0.5
-    bpy.app.timers.register(tick)
-    yield 0.3
-    gaps.clear()
-    yield from ui.until(idle)
-    print(f"longest pauses while synthesizing, ms: {[round(1000 * gap) for gap in sorted(gaps)[-5:]]}")
-    gaps.clear()
+    large_photos()
     yield 1
-    print(f"longest pauses of an idle window, ms: {[round(1000 * gap) for gap in sorted(gaps)[-5:]]}")
+    start(6)
+    allowed = yield from allowed_pause()
+    assert not idle()
+    gaps = yield from pauses_until(idle)
+    print(f"longest pauses while synthesizing, ms: {[round(1000 * gap) for gap in gaps[-3:]]}")
+    assert gaps[-1] < allowed
+    assert not any(image.has_data for image in bpy.data.images if image.name.startswith("large")), "a photo was opened"
+    assert images() == {"LVSM Target"}
+
+
+def an_answer_without_a_picture_frees_the_button():
+    """What no one foresaw: Blender prints the traceback, and the next attempt works."""
+    yield from built()
+    start(0.1, "empty")
+    yield from ui.until(idle)
+    yield 1
+    assert images() == set()
+    start(0.1)
+    yield from ui.until(idle)
     assert images() == {"LVSM Target"}
 
 
@@ -204,6 +265,7 @@ def steps():
         an_engine_that_dies_is_said_so,
         f12_shows_progress_and_escape_ends_it,
         the_window_lives_meanwhile,
+        an_answer_without_a_picture_frees_the_button,
     ):
         print(part.__name__, flush=True)
         yield from part()
