@@ -11,6 +11,7 @@ from training.render.cameras import (
     look_at,
     on_sphere,
     protocol_inputs,
+    rolled,
 )
 
 
@@ -112,3 +113,21 @@ def test_cameras_depend_on_the_object_s_name_alone() -> None:
     for left, right in zip(one, again, strict=True):
         assert np.array_equal(left.camera_to_world, right.camera_to_world)
     assert not np.array_equal(one[0].camera_to_world, other[0].camera_to_world)
+
+
+def test_robust_cameras_keep_the_object_s_size_and_are_rolled_about_the_axis() -> None:
+    cameras = cameras_for("chair", "robust", 500, 128)
+    fields = [field_of_view_of(camera) for camera in cameras]
+    assert 25 <= min(fields) < 26 and 69 < max(fields) <= 70
+    sizes = [camera.fx / np.linalg.norm(camera.position) for camera in cameras]
+    nearest, farthest = (64 / np.tan(np.radians(25)) / distance for distance in (1.5, 2.8))
+    assert farthest <= min(sizes) < farthest * 1.02 and nearest * 0.98 < max(sizes) <= nearest * (1 + 1e-9)
+    # A level camera's right axis lies in the horizon.
+    tilts = [np.degrees(np.arcsin(camera.camera_to_world[2, 0])) for camera in cameras]
+    assert 6 < np.std(tilts) < 11 and abs(np.mean(tilts)) < 1.5
+
+
+def test_a_camera_that_is_rolled_clockwise_sees_the_world_turn_the_other_way() -> None:
+    pose = rolled(look_at(np.array([0.0, -2.0, 0.0]), np.zeros(3)), 90)
+    pixels, _ = project(Camera(pose, 100, 100, 32, 32, 64, 64), np.array([[0.0, 0.0, 0.2]]))
+    assert pixels[0] == pytest.approx([22, 32])  # What is above lies to the left.
