@@ -195,11 +195,11 @@ def cpu() -> TrainingConfig:
         name="cpu",
         model=dataclasses.replace(config.model, width=128, blocks=4),
         stages=(Stage(until=1.0, size=32),),
-        steps=600,
+        steps=400,
         batch=8,
         views=10,
         input_views=(2, 3, 4, 4, 4, 6),
-        warmup=30,
+        warmup=20,
         save_every=200,
         validate_every=200,
     )
