@@ -15,7 +15,6 @@ import contextlib
 import importlib.util
 import io
 import json
-import os
 import re
 import sys
 import time
@@ -26,9 +25,10 @@ from pathlib import Path
 import bpy
 
 if __package__:  # As a script this file only finds its package, and runs itself from there.
-    from lvsm_engine.errors import CameraError, LvsmError, OutputError
+    from lvsm_engine.errors import CameraError, LvsmError
     from lvsm_engine.progress import Progress
     from lvsm_engine.scene.camera import Camera
+    from lvsm_engine.whole_files import write_bytes
 
     from . import engine, results, scene_cameras, synthesize
 
@@ -89,7 +89,7 @@ def main(options: argparse.Namespace) -> int:
     finally:
         engine.shutdown()
     text = json.dumps(report, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
-    is_reported = options.report is None or _failure(lambda: _write_whole(options.report, text)) is None
+    is_reported = options.report is None or _failure(lambda: _write(options.report, text)) is None
     return 0 if is_reported and report["error"] is None else 1
 
 
@@ -127,7 +127,7 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
         report["warnings"] += [warning for warning in result["warnings"] if warning not in report["warnings"]]
         for name, image in zip(names, result["images"], strict=True):
             path = options.out / file_name(name, frame if options.frames else None)
-            _write_whole(path, results.encode_png(results.quantized(image)))
+            _write(path, results.encode_png(results.quantized(image)))
             seconds = round(time.monotonic() - began, 3)
             report["files"].append({"camera": name, "frame": frame, "file": str(path), "seconds": seconds})
             print(f"lvsm batch: wrote {path}")
@@ -160,22 +160,11 @@ def _print_progress(progress: "Progress") -> None:
     print(f"lvsm batch: {progress.fraction:4.0%} {engine.progress_text(progress)}", flush=True)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it. Raises OutputError, with nothing half-written left."""
-    part = path.with_name(path.name + ".part")
-    try:
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all, and the folder it goes into. Raises OutputError."""
+    with contextlib.suppress(OSError):  # writing says what is wrong with the folder
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}): free the disk or choose another folder."
-        ) from error
+    write_bytes(path, data)
 
 
 def _run(arguments: list[str]) -> int:

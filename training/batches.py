@@ -28,8 +28,8 @@ OF_STEP, OF_CROP, OF_JITTER = 1, 2, 3
 class SceneStream(Protocol):
     """Where scenes come from: training.views.Views, or what stands in for it."""
 
-    def batch(self, number: int, scenes: int, views: int) -> PosedImages:
-        """Batch `number`, a function of `number` alone."""
+    def stream(self, numbers: range, scenes: int, views: int, workers: int, ahead: int) -> Iterator[PosedImages]:
+        """The batches with these numbers in their order, each a function of its number alone."""
         ...
 
 
@@ -67,11 +67,14 @@ class Share:
 
 
 def scenes_of_steps(
-    stream: SceneStream, share: Share, first_step: int, last_step: int, batch: int, views: int
+    stream: SceneStream, share: Share, first_step: int, last_step: int, config: TrainingConfig, workers: int
 ) -> Iterator[PosedImages]:
-    """A process's scenes of steps first to last - 1, one at a time, in the order of their numbers."""
-    for number in share.numbers(first_step, last_step, batch):
-        yield stream.batch(number, 1, views)
+    """A process's scenes of steps first to last - 1, one at a time, in the order of their numbers.
+
+    workers: processes that load a step's scenes ahead; 0 loads each when it is asked for.
+    """
+    numbers = share.numbers(first_step, last_step, config.batch)
+    return stream.stream(numbers, 1, config.views, workers, ahead=config.batch // share.processes)
 
 
 def step_batches(

@@ -25,11 +25,11 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import Model, ModelCard, build_model, read_card, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.scene.frame import SceneFrame
+from lvsm_engine.whole_files import write_bytes
 
 from .attributions import Attribution, object_names, read_attributions, tab_separated
 from .model_card import SourceCredits, Training, card_text
 from .run_state import LATEST, load_state
-from .text_files import write_text
 from .views import ViewsError, read_scenes
 from .weights_digest import weights_digest
 
@@ -90,10 +90,10 @@ def main(options: Options) -> None:
     training = Training(config, state["step"], state["seconds"], f"{weights}, stored as {options.precision}")
     text = card_text(card, model.config, options.about, credits, training, tables)
     save_checkpoint(options.out, model, replace(card, text=text), getattr(torch, options.precision))
-    write_text(options.out.with_suffix(".md"), text)
+    write_bytes(options.out.with_suffix(".md"), text.encode())
     known = {name: one for source in credits for name, one in source.known.items()}
     if known:
-        write_text(options.out.with_suffix(".attributions.tsv"), tab_separated(known))
+        write_bytes(options.out.with_suffix(".attributions.tsv"), tab_separated(known).encode())
     for source in credits:
         if source.others and not source.note:
             print(f"{source.folder}: whose its objects are is not told; give --manifest, or --notes.")

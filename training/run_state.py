@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from lvsm_engine.errors import LvsmError
+from lvsm_engine.errors import LvsmError, OutputError
+from lvsm_engine.whole_files import write_bytes, write_whole
 
 from .configs import TrainingConfig
 
@@ -67,19 +67,13 @@ def save_state(
         "optimizers": get_optimizer_state_dict(model, optimizers, options=WHOLE),  # by parameters' names
     }
     if is_writer:
-        _write_whole(path, state)
+        _write(path, state)
 
 
-def _write_whole(path: Path, state: dict) -> None:
-    part = path.with_name(path.name + ".part")
+def _write(path: Path, state: dict) -> None:
     try:
-        with open(part, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's writer turns what the disk says into the latter
-        part.unlink(missing_ok=True)
+        write_whole(path, lambda part: torch.save(state, part))
+    except (OutputError, RuntimeError) as error:  # torch's writer turns what the disk says into the latter
         raise RunStateError(
             f"{path}: the run's state cannot be written ({_reason(error)}); the former one stays. Free space on that disk,"
             " then give the same command again."
@@ -155,9 +149,7 @@ def check_config(folder: Path, config: TrainingConfig) -> None:
 
 def write_config(folder: Path, config: TrainingConfig) -> None:
     """The resolved configuration, beside the run."""
-    part = folder / (CONFIG + ".part")
-    part.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-    part.replace(folder / CONFIG)
+    write_bytes(folder / CONFIG, (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
 
 
 def _flat(entry: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -90,6 +90,8 @@ class Options:
     """Compute each block again for its gradients: a third more time, far less memory."""
     compile_blocks: bool = False
     """torch.compile the blocks."""
+    workers: int = 0
+    """Processes that load scenes ahead, for each training process; 0 loads between the steps."""
 
 
 def parse(arguments: list[str]) -> Options:
@@ -146,7 +148,9 @@ def prepare(options: Options, processes: Processes) -> "Run":
     if processes.is_first:
         write_config(folder, config)
         announce(config, model, processes, precision, progress, options)
-    return Run(config, folder, model, trained, optimizers, perceptual, processes, share, precision, progress)
+    return Run(
+        config, folder, model, trained, optimizers, perceptual, processes, share, precision, progress, options.workers
+    )
 
 
 def check_shares(options: Options, processes: Processes) -> None:
@@ -230,6 +234,8 @@ class Run:
     share: Share
     precision: torch.dtype
     progress: Progress
+    workers: int = 0
+    """Processes that load scenes ahead."""
     scenes: Iterator[PosedImages] | None = None
     """Where the next step's scenes come from."""
     next_step: int = -1
@@ -346,7 +352,7 @@ class Run:
             self.scenes = None  # its data go before others come
             views = Views(sources, stage.size * config.crops.oversample, config.seed)
             last = config.steps if stage.until == 1 else round(stage.until * config.steps)
-            self.scenes = scenes_of_steps(views, self.share, step, last, config.batch, config.views)
+            self.scenes = scenes_of_steps(views, self.share, step, last, config, self.workers)
         self.next_step = step + 1
         return self.scenes
 

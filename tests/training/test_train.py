@@ -443,7 +443,7 @@ def test_a_batch_is_cropped_to_one_shape_for_all_and_its_frame_is_jittered(confi
     views = Views([(config.sources[0].folder, 1.0)], 16, config.seed)
 
     def first_batch(config):
-        scenes = scenes_of_steps(views, Share(), 0, 1, config.batch, config.views)
+        scenes = scenes_of_steps(views, Share(), 0, 1, config, workers=0)
         return next(step_batches(scenes, config, 0, Share(), ALONE.device))
 
     batch = first_batch(various)

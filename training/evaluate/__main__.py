@@ -31,9 +31,9 @@ from tqdm import tqdm
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import find_model_file
 from lvsm_engine.synthesizer import WHITE, Synthesizer
+from lvsm_engine.whole_files import write_bytes
 
 from ..render.cameras import PROTOCOL_MOST_INPUTS
-from ..text_files import write_text
 from ..weights_digest import weights_digest
 from .answers import Answer, synthesized, trivial_answers
 from .questions import Captures, LeaveOneOut, ObjectFolder, Question, Subjects
@@ -111,7 +111,7 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_sheet(worst_median_best(subjects, counts[-1], models, scores), options.out / "sheet.png")
     table = markdown(evaluation)
-    write_text(options.out / "table.md", table)
+    write_bytes(options.out / "table.md", table.encode())
     write_json(evaluation, options.out / "scores.json")
     print(table)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from lvsm_engine.metrics import psnr
 from lvsm_engine.photos import contact_sheet
+from lvsm_engine.whole_files import write_bytes
 
-from ..text_files import write_text
 from .answers import Answer
 from .questions import Question
 from .scores import METRICS, Perceptual, Score, by_angle, mean_metrics, median_seconds
@@ -122,7 +122,7 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
         "files": evaluation.files,
         "targets": [dataclasses.asdict(score) for score in evaluation.scores],
     }
-    write_text(path, json.dumps(report, indent=1) + "\n")
+    write_bytes(path, (json.dumps(report, indent=1) + "\n").encode())
 
 
 def markdown(evaluation: Evaluation) -> str:
