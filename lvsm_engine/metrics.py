@@ -70,15 +70,18 @@ def lpips_distance(
     def prepared(picture: np.ndarray):
         return torch.from_numpy(np.array(picture, np.float32)).permute(2, 0, 1)[None] * 2 - 1
 
+    network = lpips_network(net, backbone, mask is not None)
     with torch.inference_mode():
-        distance = _lpips_network(net, backbone, mask is not None)(
-            prepared(image), prepared(truth)
-        )  # (1, 1, 1 | H, 1 | W)
+        distance = network(prepared(image), prepared(truth))  # (1, 1, 1 | H, 1 | W)
     return float(distance if mask is None else distance[0, 0].numpy()[mask].mean())
 
 
 @functools.lru_cache(maxsize=4)
-def _lpips_network(net: str, backbone: Path | None, is_map: bool) -> Any:
+def lpips_network(net: str, backbone: Path | None, is_map: bool = False) -> Any:
+    """The lpips package's module, frozen: two batches (N, 3, H, W) in [-1, 1] -> (N, 1, 1, 1), or a map (N, 1, H, W).
+
+    net and backbone as for lpips_distance. Raises MetricError where the network cannot be had.
+    """
     import lpips
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -4,7 +4,6 @@ Images are (N, 3, H, W) float32 in [0, 1], sRGB-encoded. Knows nothing of models
 """
 
 import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.metrics import lpips_network
 
 from .configs import Perceptual
 
@@ -77,16 +77,8 @@ class LpipsDistance(nn.Module):
     """
 
     def __init__(self, net: str, file: Path | None) -> None:
-        import lpips
-
         super().__init__()
-        self.network = lpips.LPIPS(net=net, pnet_rand=file is not None, verbose=False).eval()
-        if file is not None:  # with torchvision's names, which the package changes
-            tensors, own = _read_tensors(file), self.network.net.state_dict()
-            self.network.net.load_state_dict(
-                {name: tensors["features." + re.sub(r"^slice\d+\.", "", name)] for name in own}
-            )
-        self.requires_grad_(False)
+        self.network = lpips_network(net, file)
 
     def forward(self, images: Tensor, truth: Tensor) -> Tensor:
         """Images (N, 3, H, W) of 64 px or more and their truth -> the mean distance."""
@@ -94,18 +86,13 @@ class LpipsDistance(nn.Module):
 
 
 def load_perceptual(perceptual: Perceptual) -> nn.Module | None:
-    """The network of a perceptual term, None where its weight is 0. Raises LossError."""
+    """The network of a perceptual term, None where its weight is 0. Raises LossError, MetricError of LPIPS."""
     if perceptual.weight == 0:
         return None
     file = None if perceptual.file is None else Path(perceptual.file)
     if perceptual.kind == "vgg19":
         return load_vgg19(file)
-    try:
-        return LpipsDistance(perceptual.kind.removeprefix("lpips_"), file)
-    except URLError as error:
-        raise _not_fetched(error) from error
-    except (KeyError, RuntimeError) as error:
-        raise LossError(f"{file}: it does not hold the network of {perceptual.kind} ({error}).") from error
+    return LpipsDistance(perceptual.kind.removeprefix("lpips_"), file)
 
 
 def load_vgg19(file: Path | None) -> Vgg19Distance:

@@ -79,7 +79,9 @@ class ModelConfig:
         if self.predicted_depth and self.camera_encoding != "proxy_point":
             raise ValueError("predicted_depth needs camera_encoding proxy_point.")
         if not self.rays_in_tokens and self.camera_encoding == "none":
-            raise ValueError("without rays_in_tokens a camera_encoding is needed: nothing else tells where cameras are.")
+            raise ValueError(
+                "without rays_in_tokens a camera_encoding is needed: nothing else tells where cameras are."
+            )
 
     @property
     def heads(self) -> int:

@@ -22,7 +22,7 @@ from training.procedural.surroundings import Ground, Room
 from training.procedural.textures import SIDE, TextureTable, random_pattern
 from training.procedural.things import Cut, Thing, assembled, column, random_part, slab
 from training.render.cameras import look_at
-from training.views import resample
+from training.scene_views import resample
 
 CPU = torch.device("cpu")
 EVEN = Light(np.array([0.0, 0, 1]), np.zeros(3), np.ones(3), np.ones(3), np.ones(3))
