@@ -1,6 +1,6 @@
 """Throughput of training.render beside a bare loop in bpy: the same objects, the same settings, in one run.
 
-    python benchmarks/render_throughput.py --source OBJECTS --python PYTHON_WITH_BPY [--size 256 --objects 8 --rounds 2]
+    python -m benchmarks.render_throughput --source OBJECTS --python PYTHON_WITH_BPY [--size 256 --objects 8 --rounds 2]
 
 The bare loop is a studio that is given all its jobs at once and writes its files itself: no Ray, no time limits, no
 bytes on their way. The arms take turns, the order swaps each round; start-up (bpy, Ray) counts in neither. Each arm
