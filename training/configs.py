@@ -85,7 +85,7 @@ class TrainingConfig:
     name: tyro.conf.Suppress[str]
     model: ModelConfig
     sources: Annotated[Sources, tyro.conf.arg(name="data")]
-    """Where scenes come from."""
+    """Where scenes come from: folders of views or shards, posed captures, procedural:KIND[:FOLDER_OF_TEXTURES]."""
     validation: str | None
     """Folder of views whose first 4 are the inputs and the others the targets."""
     init: str | None = None

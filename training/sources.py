@@ -1,4 +1,4 @@
-"""Where scenes come from: a folder of .npz views, a folder of shards, or a posed capture, all read alike.
+"""Where scenes come from: a folder of .npz views, a folder of shards, a posed capture, or procedural ones, all read alike.
 
     source = open_source(path, size=64)
     source.read(scene=3, views=np.array([0, 5]))      # SceneViews at 64 px, decoded or from memory
@@ -8,16 +8,19 @@ Knows which views a scene has without reading them. Knows nothing of batches and
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
+import torch
 
 from lvsm_engine.errors import CameraError, CaptureError
 from lvsm_engine.photos import fit_photo, load_photo, to_bytes
 from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import find_format, load_capture
 
+from .procedural import KINDS, ImageFolder, TextureError, procedural_scene
 from .scene_views import (
     SceneViews,
     ViewsError,
@@ -34,6 +37,10 @@ WHITE = (1.0, 1.0, 1.0)
 # A pixel in memory: three codes and alpha.
 BYTES_PER_PIXEL = 4
 
+PROCEDURAL = "procedural"
+PROCEDURAL_SCENES = 2**20
+PROCEDURAL_VIEWS = 32
+
 
 class SceneSource(Protocol):
     """Scenes at one image size. names: of the scenes. views: (N,) how many each has.
@@ -41,9 +48,11 @@ class SceneSource(Protocol):
     needs_memory: whether all its views are kept in memory once they are read; shards can do without.
     """
 
-    names: list[str]
     views: np.ndarray
     needs_memory: bool
+
+    @property
+    def names(self) -> Sequence[str]: ...
 
     def load(self) -> None:
         """Read all that is kept in memory, so that damage shows at once. Raises ViewsError."""
@@ -53,7 +62,12 @@ class SceneSource(Protocol):
 
 
 def open_source(path: Path, size: int) -> SceneSource:
-    """The scenes at a path, at size x size pixels. Raises ViewsError for one that holds none, or none of that size."""
+    """The scenes at a path, at size x size pixels. Raises ViewsError for one that holds none, or none of that size.
+
+    "procedural:KIND" or "procedural:KIND:FOLDER_OF_TEXTURES" in a path's place are scenes made on the fly.
+    """
+    if str(path).startswith(f"{PROCEDURAL}:"):
+        return ProceduralSource(str(path), size)
     if shard_files(path):
         return ShardSource(path, size)
     if any(path.glob("*.npz")):
@@ -182,6 +196,64 @@ class CaptureSource:
             alpha = np.broadcast_to(np.uint8(255), images.shape[:3])
             self._kept = SceneViews(self.names[0], images, alpha, poses, lenses)
         return self._kept
+
+
+class ProceduralSource:
+    """Scenes that are made when they are drawn: "procedural:KIND" or "procedural:KIND:FOLDER_OF_TEXTURES".
+
+    On the training device in the training process (a card where there is one), on the CPU in loading processes.
+    """
+
+    needs_memory = False
+
+    def __init__(self, word: str, size: int) -> None:
+        _, kind, *folder = word.split(":", maxsplit=2)
+        if kind not in KINDS:
+            raise ViewsError(f"{word}: the kind of procedural scenes must be one of {', '.join(KINDS)}.")
+        try:
+            self._images = ImageFolder.of(Path(folder[0])) if folder else None
+        except TextureError as error:
+            raise ViewsError(str(error)) from error
+        self._kind, self._size = kind, size
+        self.names: Sequence[str] = _Numbered(kind, PROCEDURAL_SCENES)
+        self.views = np.broadcast_to(np.int64(PROCEDURAL_VIEWS), (PROCEDURAL_SCENES,))
+
+    def load(self) -> None:
+        """Nothing: there is nothing to read."""
+
+    def read(self, scene: int, views: np.ndarray) -> SceneViews:
+        device = "cuda" if torch.cuda.is_available() and parent_process() is None else "cpu"
+        made = procedural_scene(
+            0,
+            scene,
+            self._kind,
+            views=PROCEDURAL_VIEWS,
+            size=self._size,
+            device=device,
+            images=self._images,
+            only=views,
+        )
+        images, alpha = made.images.cpu().numpy(), made.alpha.cpu().numpy()
+        return SceneViews(self.names[scene], images, alpha, made.camera_to_world, made.fxfycxcy)
+
+
+class _Numbered(Sequence[str]):
+    """ "word/0", "word/1" and so on, without keeping them."""
+
+    def __init__(self, word: str, count: int) -> None:
+        self._word, self._numbers = word, range(count)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [f"{self._word}/{number}" for number in self._numbers[index]]
+        return f"{self._word}/{self._numbers[index]}"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Scores worth quoting come from training.evaluate, through the engine; these are 
 
 import functools
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from lvsm_engine.scene.frame import SceneFrame
 from .batches import to_batch
 from .parallelize import Processes
 from .prediction import predict
+from .render.cameras import PROTOCOL_TARGETS
 from .run_log import psnr_of, strip
 from .views import PosedImages, load_validation
 
@@ -51,5 +53,17 @@ def validate(
 
 @functools.lru_cache(maxsize=1)
 def _scenes(folder: str, size: int) -> list[PosedImages]:
-    """The scenes at one size: read once a stage."""
-    return load_validation(folder, size)
+    """The scenes at one size: read once a stage. Of the protocol's views those for other numbers of inputs are left out."""
+    return [of_protocol(scene) for scene in load_validation(folder, size)]
+
+
+def of_protocol(scene: PosedImages) -> PosedImages:
+    """The first 4 views as inputs and the protocol's targets, where a scene has more; else the scene as it is."""
+    last = PROTOCOL_TARGETS.stop
+    return replace(
+        scene,
+        images=scene.images[:, :last],
+        alpha=scene.alpha[:, :last],
+        camera_to_world=scene.camera_to_world[:, :last],
+        fxfycxcy=scene.fxfycxcy[:, :last],
+    )

@@ -354,3 +354,36 @@ def test_loading_processes_share_the_memory(packed) -> None:
     assert [source.keep for source in views._sources if isinstance(source, ShardSource)] == [True]
     views.stream(range(10), 2, 4, workers=2)
     assert [source.keep for source in views._sources if isinstance(source, ShardSource)] == [False]
+
+
+# --- Procedural scenes, on the fly ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_procedural_scenes_are_drawn_on_the_fly_and_the_same_again(workers):
+    views = Views([("procedural:mixed", 1.0)], 16, seed=3)
+    first, again = (list(views.stream(range(5, 7), 2, 4, workers)) for _ in range(2))
+    assert first[0].images.shape == (2, 4, 3, 16, 16)
+    assert len({name for batch in first for name in batch.names}) == 4
+    for batch, other in zip(first, again, strict=True):
+        assert_same(batch, other)
+        assert_same(batch, views.batch(5 if batch is first[0] else 6, 2, 4))
+
+
+def test_a_chosen_view_of_a_procedural_scene_is_the_one_that_all_views_hold():
+    source = open_source(Path("procedural:objects"), 16)
+    whole, some = (source.read(9, np.array(numbers)) for numbers in (range(32), [30, 2]))
+    assert np.array_equal(some.images, whole.images[[30, 2]])
+    assert np.array_equal(some.camera_to_world, whole.camera_to_world[[30, 2]])
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("procedural:trees", "must be one of objects, scenes, mixed"),
+        ("procedural:objects:/none", "no JPEG or PNG image"),
+    ],
+)
+def test_procedural_scenes_that_cannot_be_are_refused(word, sentence):
+    with pytest.raises(ViewsError, match=sentence):
+        Views([(word, 1.0)], 16, seed=0)

@@ -48,16 +48,19 @@ def procedural_scene(
     size: int,
     device: str | torch.device = "cpu",
     images: ImageFolder | None = None,
+    only: np.ndarray | None = None,
 ) -> ProceduralViews:
     """Draw scene `number` of a series and photograph it: a function of the arguments alone, on one device.
 
     kind: "objects" (on white; their bounding box is centred at the origin with longest side 1), "scenes" (with
     surroundings, the floor at z = 0, in about metres) or "mixed" (half and half). Z is up in both.
-    images: textures are taken from these too.
+    images: textures are taken from these too. only: of the `views` cameras, the numbers of those that take a picture.
     """
     rng = np.random.default_rng((seed, number))
     draw = _objects_on_white if kind_of(rng, kind) == "objects" else _whole_scene
     scene, camera_to_world, fxfycxcy = draw(rng, views, size, images)
+    if only is not None:
+        camera_to_world, fxfycxcy = camera_to_world[only], fxfycxcy[only]
     pictures, alpha = photograph(scene, camera_to_world, fxfycxcy, size, torch.device(device))
     return ProceduralViews(pictures, alpha, camera_to_world, fxfycxcy)
 
