@@ -223,6 +223,12 @@ def smoke() -> TrainingConfig:
     )
 
 
+def smoke_encoder_decoder() -> TrainingConfig:
+    """The same for the other architecture."""
+    model = ModelConfig(architecture="encoder_decoder", width=64, blocks=2, encoder_blocks=2, latents=16)
+    return dataclasses.replace(smoke(), name="smoke_encoder_decoder", model=model)
+
+
 def decoder_only_256() -> TrainingConfig:
     """The published object-level recipe (paper, section 4): 24 blocks, 4 inputs and 8 targets, 80 000 steps of 512 scenes.
 
@@ -330,6 +336,7 @@ PRESETS: dict[str, Callable[[], TrainingConfig]] = {
     "default": default_weights,
     "cpu": cpu,
     "smoke": smoke,
+    "smoke_encoder_decoder": smoke_encoder_decoder,
     "one_gpu": one_gpu,
     "two_gpus": two_gpus,
     "decoder_only_256": decoder_only_256,

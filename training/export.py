@@ -30,6 +30,7 @@ from lvsm_engine.whole_files import write_bytes
 from .attributions import Attribution, object_names, read_attributions, tab_separated
 from .model_card import SourceCredits, Training, card_text
 from .run_state import LATEST, load_state
+from .sources import is_procedural
 from .views import ViewsError, read_scenes
 from .weights_digest import weights_digest
 
@@ -39,6 +40,7 @@ OWN_LICENCE = "GPL-3.0-or-later"
 WHITE = (1.0, 1.0, 1.0)
 # Each view has a lens drawn by itself: so many scenes show the range.
 SCENES_MEASURED = 64
+MADE_HERE = "made by training.procedural"
 NEEDED = ("name", "model", "sources", "scene_frame", "stages", "steps", "input_views")
 """What the card cannot do without in a run's configuration."""
 
@@ -158,7 +160,7 @@ def credits_of(config: dict[str, Any], options: Options) -> list[SourceCredits]:
         listed |= read_attributions(manifest)
     credits = []
     for source in config["sources"]:
-        note = options.notes.get(source["folder"], "")
+        note = options.notes.get(source["folder"], MADE_HERE if is_procedural(source["folder"]) else "")
         names = [] if note else object_names(Path(source["folder"]))
         known = {name: listed[name] for name in names if name in listed}
         others = not names or len(known) < len(names)

@@ -66,7 +66,7 @@ def open_source(path: Path, size: int) -> SceneSource:
 
     "procedural:KIND" or "procedural:KIND:FOLDER_OF_TEXTURES" in a path's place are scenes made on the fly.
     """
-    if str(path).startswith(f"{PROCEDURAL}:"):
+    if is_procedural(path):
         return ProceduralSource(str(path), size)
     if shard_files(path):
         return ShardSource(path, size)
@@ -80,6 +80,11 @@ def open_source(path: Path, size: int) -> SceneSource:
             " (training.shards), or a posed capture."
         ) from error
     return CaptureSource(path, size)
+
+
+def is_procedural(path: str | Path) -> bool:
+    """Whether a source's path is no path, but says which scenes are made on the fly."""
+    return str(path).startswith(f"{PROCEDURAL}:")
 
 
 def memory_of(source: SceneSource, size: int) -> int:

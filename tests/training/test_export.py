@@ -139,6 +139,15 @@ def test_a_note_tells_of_a_source_without_objects(run, config, tmp_path, capsys)
         exported(run, tmp_path / "model.safetensors", notes={"elsewhere": "x"})
 
 
+def test_scenes_made_on_the_fly_need_no_note(config, tmp_path, capsys):
+    config = dataclasses.replace(config, sources=(Source(folder="procedural:objects"),))
+    run = write_run(tmp_path / "run", config)
+    _, card = exported(run, tmp_path / "model.safetensors", field_of_view=(28.0, 70.0))
+    assert "procedural:objects" in card.text
+    assert "made by training.procedural" in card.text
+    assert "not told" not in capsys.readouterr().out
+
+
 def test_the_indexes_of_shards_tell_what_their_objects_are_called(tmp_path):
     (tmp_path / "00000.array_record").write_bytes(b"")
     (tmp_path / "00000.json").write_text(json.dumps({"records": [{"name": "b"}, {"name": "a"}]}))
