@@ -3,6 +3,7 @@
 Knows nothing of what is written. The standard library only, so Blender's own Python can import it.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,8 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
             f"{path} cannot be written ({error.strerror or error}): free space or choose another folder."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder may be none
+            part.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

@@ -71,8 +71,12 @@ def save_state(
 
 
 def _write(path: Path, state: dict) -> None:
+    def write(part: Path) -> None:
+        with open(part, "wb") as file:  # given a path, torch hides what the disk says
+            torch.save(state, file)
+
     try:
-        write_whole(path, lambda part: torch.save(state, part))
+        write_whole(path, write)
     except (OutputError, RuntimeError) as error:  # torch's writer turns what the disk says into the latter
         raise RunStateError(
             f"{path}: the run's state cannot be written ({_reason(error)}); the former one stays. Free space on that disk,"

@@ -44,7 +44,7 @@ while True:
     glb = Path(job["source"]).read_bytes()
     say(stage="render")
     if name.startswith("slow"):
-        time.sleep(0.4)
+        time.sleep(2 if name.startswith("slower") else 0.4)
     if name.startswith("dies") and (is_first or "always" in name):
         sys.exit("out of memory")
     if name.startswith("kills_its_worker"):

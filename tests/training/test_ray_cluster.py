@@ -6,17 +6,22 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from ray.cluster_utils import Cluster
 
 from training.render.ray_session import ray_session
 
 from .test_fan_out import Bench, views_of
 
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster() -> Iterator["Cluster"]:
+    from ray.cluster_utils import Cluster  # Here: Ray reads its settings at its import, and ray_session makes them.
+
     head = {"num_cpus": 0, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
@@ -26,7 +31,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def test_every_object_arrives_once_though_a_worker_and_a_whole_node_are_killed(
-    tmp_path: Path, cluster: Cluster
+    tmp_path: Path, cluster: "Cluster"
 ) -> None:
     doomed, _ = cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)
     bench = Bench(tmp_path)
@@ -37,7 +42,7 @@ def test_every_object_arrives_once_though_a_worker_and_a_whole_node_are_killed(
     def kill() -> None:
         ticks.append(1)
         if len(ticks) == 4:
-            name, _, worker = bench.starts()[-1]
+            name, worker = bench.in_hand()
             lost.append(name)
             os.kill(worker, signal.SIGKILL)
         if len(ticks) == 12:

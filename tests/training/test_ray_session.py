@@ -14,7 +14,7 @@ import pytest
 from training.render.ray_session import STATUS_OF_SIGTERM, ClusterError, Places, plan_places, ray_session
 
 ROOT = Path(__file__).resolve().parents[2]
-OBJECTS = [f"slow{number:02d}" for number in range(20)]
+OBJECTS = [f"slower{number:02d}" for number in range(14)]
 
 
 def command_with_fakes(base: Path) -> list[str]:

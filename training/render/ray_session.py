@@ -57,9 +57,19 @@ def ray_session(address: str | None, processes: int | None) -> Iterator[None]:
     except OSError as error:  # Of its folder; most of all, a path that is too long for a socket.
         sentence = f"Ray cannot write where its sockets are to be ({error}): set RAY_TMPDIR to a short path as /tmp."
         raise ClusterError(sentence) from error
-    previous = signal.signal(signal.SIGTERM, _end)  # Ray has set its own.
+    terminated: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        terminated.append(number)
+        sys.exit(STATUS_OF_SIGTERM)
+
+    previous = signal.signal(signal.SIGTERM, end)  # Ray has set its own.
     try:
         yield
+    except SystemExit:
+        if terminated:  # Where it ends Ray's waiting, Ray makes its status 1.
+            sys.exit(STATUS_OF_SIGTERM)
+        raise
     finally:
         signal.signal(signal.SIGTERM, previous)
         ray.shutdown()
@@ -77,7 +87,3 @@ def plan_places(processes: int | None, device: Device, cpus: float, gpus: float)
     if gpus == 0:
         raise ClusterError(f"Ray finds no GPU: --device {device} needs one. Use --device cpu or auto.")
     return Places(studios, cpus=1, gpus=1 / max(math.ceil(studios / gpus), 1))
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(STATUS_OF_SIGTERM)
