@@ -15,6 +15,7 @@ from bpy.props import BoolProperty, IntProperty, PointerProperty, StringProperty
 
 from lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CameraError, CaptureError
 from lvsm_engine.scene.camera import Camera, Distortion, View, camera_of
+from lvsm_engine.scene.srgb import to_srgb
 
 from . import results, scene_cameras
 from .photo_size import header_size
@@ -216,9 +217,8 @@ def _encoded(values: np.ndarray, is_linear: bool) -> np.ndarray:
     values = values.copy()
     if values.shape[-1] == 4:
         values[..., :3] /= np.maximum(values[..., 3:], np.finfo(np.float32).eps)
-    colors = np.maximum(values[..., :3], 0)
     if is_linear:
-        values[..., :3] = np.where(colors <= 0.0031308, colors * 12.92, 1.055 * colors ** (1 / 2.4) - 0.055)
+        values[..., :3] = to_srgb(values[..., :3])
     return np.fmin(np.fmax(values, 0), 1)  # what is no number counts as 0
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from lvsm_engine.errors import Cancelled, LvsmError, WorkerError
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
+from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.client import Request
 
 from . import engine, scene_cameras
@@ -109,8 +110,7 @@ def frame_window(render: bpy.types.RenderSettings, width: int, height: int) -> t
 
 def scene_linear(image: np.ndarray) -> np.ndarray:
     """sRGB-encoded [0, 1] -> scene-linear float32, which the Standard view transform takes back to the same bytes."""
-    image = np.asarray(image, np.float32)
-    return np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return to_linear(np.asarray(image, np.float32)).astype(np.float32, copy=False)
 
 
 def _write(render_engine, layer_name: str, view_name: str, pixels: np.ndarray) -> None:

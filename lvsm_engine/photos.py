@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from .errors import LOCATE_PHOTOS, CaptureError
 from .scene.camera import Camera, Distortion, View, cropped, resized, square_pixels
+from .scene.srgb import to_linear, to_srgb
 from .whole_files import write_whole
 
 # A photo may differ from its camera's shape by a pixel: solvers shrink and round.
@@ -144,17 +145,6 @@ def _over_background(pixels: np.ndarray, background: tuple[float, float, float])
     alpha = pixels[..., 3:].astype(np.float32) / 255
     colour = to_linear(pixels[..., :3].astype(np.float32) / 255)
     return to_srgb(colour * alpha + to_linear(np.array(background, np.float32)) * (1 - alpha))
-
-
-def to_linear(image: np.ndarray) -> np.ndarray:
-    """sRGB-encoded -> linear light (IEC 61966-2-1)."""
-    return np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def to_srgb(image: np.ndarray) -> np.ndarray:
-    """Linear light -> sRGB-encoded."""
-    image = np.clip(image, 0, 1)
-    return np.where(image <= 0.0031308, image * 12.92, 1.055 * image ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
 def _undistorted(image: np.ndarray, camera: Camera, distortion: Distortion | None, straight: Camera) -> np.ndarray:

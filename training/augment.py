@@ -13,6 +13,8 @@ from torch import Tensor
 
 from lvsm_engine.synthesizer import model_size
 
+from .srgb import to_linear, to_srgb
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Crops:
@@ -99,7 +101,7 @@ def crop(
     """
     cut = []
     for image, (left, top, across, down) in zip(images, windows, strict=True):
-        window = srgb_to_linear(image[None, :, top : top + down, left : left + across])
+        window = to_linear(image[None, :, top : top + down, left : left + across])
         cut.append(
             torch.nn.functional.interpolate(
                 window, (height, width), mode="bilinear", antialias=True, align_corners=False
@@ -107,7 +109,7 @@ def crop(
         )
     factors = np.array([width, height]) / windows[:, 2:]  # (V, 2)
     lenses = np.concatenate([fxfycxcy[:, :2] * factors, (fxfycxcy[:, 2:] - windows[:, :2]) * factors], axis=1)
-    return linear_to_srgb(torch.cat(cut)), lenses
+    return to_srgb(torch.cat(cut)), lenses
 
 
 def draw_jitter(generator: np.random.Generator, jitter: FrameJitter) -> np.ndarray:
@@ -122,17 +124,6 @@ def draw_jitter(generator: np.random.Generator, jitter: FrameJitter) -> np.ndarr
     similarity[:3, :3] = scale * leaning @ about_z
     similarity[:3, 3] = generator.uniform(-jitter.shift, jitter.shift, 3)
     return similarity
-
-
-def srgb_to_linear(images: Tensor) -> Tensor:
-    """sRGB-encoded values in [0, 1] to light (IEC 61966-2-1)."""
-    return torch.where(images <= 0.04045, images / 12.92, ((images + 0.055) / 1.055) ** 2.4)
-
-
-def linear_to_srgb(images: Tensor) -> Tensor:
-    """Light in [0, 1] to sRGB-encoded values: the inverse of srgb_to_linear."""
-    light = images.clamp(0, 1)
-    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:

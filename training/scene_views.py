@@ -16,20 +16,19 @@ import cv2
 import numpy as np
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.scene.srgb import to_linear, to_srgb
 
 UNREADABLE = (OSError, KeyError, ValueError, EOFError, RuntimeError, MemoryError, BadZipFile, struct.error, zlib.error)
 """What numpy and zipfile raise for a damaged .npz (found by damaging them at random)."""
 
 _CODES = np.arange(256) / 255
-_LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4)
+_LINEAR = to_linear(_CODES)
 _LINEAR_RGB = np.repeat(_LINEAR[:, None], 3, axis=1)[None].astype(np.float32)  # (1, 256, 3), as cv2.LUT wants it
 _LINEAR_RGBA = np.concatenate([_LINEAR_RGB, _CODES[None, :, None].astype(np.float32)], axis=-1)
 
 # Linear light is rounded to these steps before it is looked up: 0.03 of an 8-bit code where the curve is steepest.
 _STEPS = 65535
-_LIGHT = np.arange(_STEPS + 1) / _STEPS
-_ENCODED = np.where(_LIGHT <= 0.0031308, _LIGHT * 12.92, 1.055 * _LIGHT ** (1 / 2.4) - 0.055)
-_CODE_OF_LIGHT = np.round(_ENCODED * 255).astype(np.uint8)
+_CODE_OF_LIGHT = np.round(to_srgb(np.arange(_STEPS + 1) / _STEPS) * 255).astype(np.uint8)
 
 
 class ViewsError(LvsmError):

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from lvsm_engine.errors import LOCATE_PHOTOS, CaptureError, OutputError
-from lvsm_engine.photos import contact_sheet, fit_photo, load_photo, save_image, to_linear, to_srgb
+from lvsm_engine.photos import contact_sheet, fit_photo, load_photo, save_image
 from lvsm_engine.scene.camera import Camera, Distortion, View, project
+from lvsm_engine.scene.srgb import to_linear, to_srgb
 
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 CAMERA = Camera(np.eye(4), 300.0, 300.0, 160.0, 120.0, 320, 240)

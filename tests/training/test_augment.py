@@ -13,9 +13,8 @@ from training.augment import (
     draw_image_size,
     draw_jitter,
     draw_windows,
-    linear_to_srgb,
-    srgb_to_linear,
 )
+from training.srgb import to_linear, to_srgb
 
 SIZE = 96
 LENS = np.array([110.0, 110.0, SIZE / 2, SIZE / 2])
@@ -39,12 +38,12 @@ def spots(pixels, width, height):
     """A black image (3, H, W) with a soft red, green and blue spot at pixels (3, 2): light, not codes."""
     y, x = np.mgrid[:height, :width] + 0.5
     light = [np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * 2.5**2)) for px, py in pixels]
-    return linear_to_srgb(torch.from_numpy(np.stack(light)).float())
+    return to_srgb(torch.from_numpy(np.stack(light)).float())
 
 
 def middles(image):
     """Where each channel's light has its centre of mass: pixels (3, 2)."""
-    light = srgb_to_linear(image).double().numpy()
+    light = to_linear(image).double().numpy()
     height, width = light.shape[1:]
     y, x = np.mgrid[:height, :width] + 0.5
     total = light.sum(axis=(1, 2))

@@ -22,9 +22,10 @@ import tyro
 from tqdm import tqdm
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.scene.srgb import to_srgb
 
 from .scenes import ProceduralViews, procedural_scene
-from .textures import LINEAR, ImageFolder, srgb_from_linear
+from .textures import LINEAR, ImageFolder
 
 
 class PoolError(LvsmError):
@@ -92,7 +93,7 @@ def straight_alpha(scene: ProceduralViews) -> np.ndarray:
     images, alpha = scene.images.cpu().numpy(), scene.alpha.cpu().numpy()
     share = np.maximum(alpha[..., None] / np.float32(255), 1e-6)
     linear = np.clip((LINEAR[images] - (1 - share)) / share, 0, 1)
-    encoded = srgb_from_linear(torch.from_numpy(linear)).numpy()
+    encoded = to_srgb(linear)
     colours = np.where(alpha[..., None] == 255, images, np.round(encoded * 255).astype(np.uint8))
     return np.concatenate([colours, alpha[..., None]], axis=-1)
 

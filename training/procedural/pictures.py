@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..srgb import to_srgb
 from .light import DepthMap, Light, Material, MaterialTable, depth_map, shade
 from .rasterizer import NOTHING, Keep, Rays, rasterize
 from .surroundings import Ground, Room
-from .textures import TextureTable, srgb_from_linear
+from .textures import TextureTable
 from .things import Thing
 
 SUPERSAMPLING = 2  # Samples a pixel and axis; averaged in linear light.
@@ -100,7 +101,7 @@ def photograph(
     the share of each pixel that is covered.
     """
     colours, coverage = radiance(scene, camera_to_world, fxfycxcy, size, device)
-    images = (srgb_from_linear(colours) * 255).round().to(torch.uint8)
+    images = (to_srgb(colours) * 255).round().to(torch.uint8)
     alpha = (coverage * 255).round().to(torch.uint8)
     return images.reshape(-1, size, size, 3), alpha.reshape(-1, size, size)
 

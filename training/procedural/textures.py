@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.scene.srgb import to_linear
 
 SIDE = 128  # Texels of every texture, a power of 2.
 LEVELS = 8  # 128, 64, ..., 1
@@ -36,19 +37,11 @@ PATTERNS = {
     "label": 0.12,
 }
 _CODES = np.arange(256) / 255
-LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4).astype(np.float32)
+LINEAR = to_linear(_CODES).astype(np.float32)
 
 
 class TextureError(LvsmError):
     """A folder of textures cannot be used."""
-
-
-def linear_from_srgb(values: np.ndarray) -> np.ndarray:
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-
-
-def srgb_from_linear(values: Tensor) -> Tensor:
-    return torch.where(values <= 0.0031308, values * 12.92, 1.055 * values.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +89,7 @@ def random_colour(rng: np.random.Generator, calm: bool = False) -> np.ndarray:
     """A linear colour (3,): any hue, the full ones seldom; `calm`: none of them, as of walls."""
     hue, saturation, value = rng.uniform(0, 6), rng.uniform() ** 1.5 * (0.4 if calm else 1.0), rng.uniform(0.25, 1.0)
     pure = np.clip(np.abs((hue + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1, 0, 1)
-    return linear_from_srgb(value * (1 - saturation * (1 - pure)))
+    return to_linear(value * (1 - saturation * (1 - pure)))
 
 
 def random_pattern(rng: np.random.Generator, calm: bool = False) -> np.ndarray:

@@ -6,7 +6,10 @@ Lengths are in decimetres or so: the studio normalises the whole. Knows bpy, not
 from math import pi, radians
 
 import bpy
+import numpy as np
 from mathutils import Euler, Matrix, Vector
+
+from lvsm_engine.scene.srgb import to_linear
 
 TURN_TO_X = (0.0, pi / 2, 0.0)  # A cylinder's axis, z, becomes x;
 TURN_TO_Y = (pi / 2, 0.0, 0.0)  # or y.
@@ -110,8 +113,7 @@ def _wooden() -> bpy.types.Material:
 
 
 def _linear(codes: tuple[int, int, int]) -> list[float]:
-    values = [code / 255 for code in codes]
-    return [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+    return to_linear(np.array(codes) / 255).tolist()
 
 
 Point = tuple[float, float, float]
