@@ -31,6 +31,11 @@ def command_with_fakes(base: Path) -> list[str]:
     return [sys.executable, "-m", "training.render", *options]
 
 
+def heed_ctrl_c() -> None:
+    """As in a terminal: a shell starts what runs in its background, tests too, with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
     while not condition():
@@ -58,7 +63,14 @@ def test_a_run_that_is_ended_in_any_way_leaves_no_process_and_the_next_one_goes_
 
     for number, status in ((signal.SIGKILL, -9), (signal.SIGTERM, STATUS_OF_SIGTERM), (signal.SIGINT, 130)):
         before = len(arrived())
-        run = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+        run = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=heed_ctrl_c,
+        )
         wait_for(lambda run=run, before=before: run.poll() is not None or len(arrived()) >= before + 2)
         assert run.poll() is None, run.stderr.read()
         family = own_family(run)
