@@ -67,9 +67,10 @@ class Bench:
     def started(self) -> Counter[str]:
         return Counter(name for name, _, _ in self.starts())
 
-    def in_hand(self) -> tuple[str, int]:
-        """The object that was begun last of those that have not arrived, and its worker."""
-        return next((name, worker) for name, _, worker in reversed(self.starts()) if name not in self.arrived())
+    def in_hand(self) -> tuple[str, int] | None:
+        """The object that was begun last of those that have not arrived, and its worker; None between two objects."""
+        begun = ((name, worker) for name, _, worker in reversed(self.starts()) if name not in self.arrived())
+        return next(begun, None)
 
     def arrived(self) -> dict[str, str]:
         return {path.stem: path.read_text() for path in self.out.glob("*.npz")}
@@ -157,8 +158,8 @@ def test_a_worker_that_dies_costs_one_more_run_of_what_it_had_in_hand(bench: Ben
     killed: list[str] = []
 
     def kill_the_other_worker() -> None:
-        if not killed and len(bench.starts()) > 2:
-            name, worker = bench.in_hand()
+        if not killed and len(bench.starts()) > 2 and (held := bench.in_hand()):
+            name, worker = held
             killed.append(name)
             os.kill(worker, signal.SIGKILL)
 

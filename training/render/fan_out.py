@@ -160,7 +160,7 @@ class _FanOut:
         self._pending[place.actor.start.remote()] = place
 
     def _take(self, reference: Any) -> None:
-        """Take what a worker gives back, and give it the next object before anything else."""
+        """Take what a worker gives back, and only then give it the next object: an end costs a studio one at most."""
         place = self._pending.pop(reference)
         order, place.order = place.order, None
         try:
@@ -177,8 +177,8 @@ class _FanOut:
             self._queue.appendleft(order)  # For this worker, whose studio is gone: the next one is fresh.
             self._occupy(place)
         else:
-            self._occupy(place)
             self._finish(order, answer)
+            self._occupy(place)
 
     def _lose(self, place: _Place, order: _Order | None, error: Exception) -> None:
         """A worker died, or has no studio: what it had in hand is done again, and another worker takes its place."""
