@@ -146,9 +146,11 @@ def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torc
 
 def export_published(path: str | Path, model: Model) -> None:
     """Write the model as the published code's .pt, {"model": tensors by published names}. Raises CheckpointError."""
-    if model.config.inputs_first or model.config.camera_encoding != "none":
+    config = model.config
+    if config.inputs_first or config.camera_encoding != "none" or config.patch_overlap:
         raise CheckpointError(
-            f"{path}: a model with the mask 'inputs first' or a camera encoding has no published form. Convert another model."
+            f"{path}: a model with the mask 'inputs first', a camera encoding or overlapping patches has no published"
+            " form. Convert another model."
         )
     tensors = {published_name(name, model.config): tensor for name, tensor in model.state_dict().items()}
     _write(path, lambda part: torch.save({"model": tensors}, part))

@@ -10,6 +10,7 @@ LIMITS = {
     "width": (1, 2**16),
     "head_width": (1, 2**16),
     "patch_size": (1, 2**10),
+    "patch_overlap": (0, 2**10),
     "blocks": (1, 2**10),
     "encoder_blocks": (0, 2**10),
     "latents": (0, 2**20),
@@ -32,6 +33,8 @@ class ModelConfig:
     """Size of an attention head; the width is a multiple of it."""
     patch_size: int = 8
     """Side of the square of pixels that is one token."""
+    patch_overlap: int = 0
+    """Tokens also read and write so many pixels of their neighbours on each side, so that no grid shows (published: 0)."""
     blocks: int = 24
     """Transformer blocks; of the decoder, where there is an encoder."""
     encoder_blocks: int = 0

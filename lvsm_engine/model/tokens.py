@@ -10,27 +10,30 @@ from torch import Tensor, nn
 from .config import ModelConfig
 
 
-def to_patches(images: Tensor, patch_size: int) -> Tensor:
-    """(B, V, C, H, W) -> (B, V, n, p * p * C): patches row by row, within one (row, column, channel).
+def to_patches(images: Tensor, patch_size: int, overlap: int = 0) -> Tensor:
+    """(B, V, C, H, W) -> (B, V, n, q * q * C): patches row by row, within one (row, column, channel).
 
-    Raises ValueError where height or width is no multiple of the patch size.
+    A patch is p pixels a side and, with an overlap, as many more of its neighbours on each side: q = p + 2 * overlap.
+    Beyond the image's edge there is 0. Raises ValueError where height or width is no multiple of the patch size.
     """
-    B, V, C, H, W = images.shape
+    H, W = images.shape[-2:]
     if H % patch_size or W % patch_size:
         raise ValueError(
             f"images of {W}x{H} pixels: width and height must be multiples of the patch size {patch_size}."
         )
-    rows, columns = H // patch_size, W // patch_size
-    patches = images.reshape(B, V, C, rows, patch_size, columns, patch_size).permute(0, 1, 3, 5, 4, 6, 2)
-    return patches.reshape(B, V, rows * columns, patch_size * patch_size * C)
+    images = nn.functional.pad(images, (overlap,) * 4)
+    q = patch_size + 2 * overlap
+    patches = images.unfold(-2, q, patch_size).unfold(-2, q, patch_size)  # (B, V, C, rows, columns, q, q)
+    return patches.permute(0, 1, 3, 4, 5, 6, 2).flatten(4).flatten(2, 3)
 
 
-def to_images(patches: Tensor, patch_size: int, height: int, width: int) -> Tensor:
-    """(B, V, n, p * p * C) -> (B, V, C, H, W): the inverse of to_patches."""
-    B, V = patches.shape[:2]
-    rows, columns = height // patch_size, width // patch_size
-    patches = patches.reshape(B, V, rows, columns, patch_size, patch_size, -1)
-    return patches.permute(0, 1, 6, 2, 4, 3, 5).reshape(B, V, -1, height, width)
+def to_images(patches: Tensor, patch_size: int, height: int, width: int, overlap: int = 0) -> Tensor:
+    """(B, V, n, q * q * C) -> (B, V, C, H, W): each patch in its place; where patches overlap, their sum."""
+    B, V, n, _ = patches.shape
+    q = patch_size + 2 * overlap
+    columns = patches.unflatten(-1, (q * q, -1)).permute(0, 1, 4, 3, 2).reshape(B * V, -1, n)  # (B V, C q q, n)
+    images = nn.functional.fold(columns, (height, width), kernel_size=q, stride=patch_size, padding=overlap)
+    return images.unflatten(0, (B, V))
 
 
 class ViewTransformer(nn.Module):
@@ -39,23 +42,23 @@ class ViewTransformer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        pixels = config.patch_size**2
+        pixels = (config.patch_size + 2 * config.patch_overlap) ** 2
         self.tokenize_inputs = nn.Linear(9 * pixels, config.width, bias=False)
         self.tokenize_targets = nn.Linear(6 * pixels, config.width, bias=False)
         self.norm = nn.LayerNorm(config.width, bias=False)
         head = nn.Linear(config.width, 3 * pixels, bias=False)
-        self.to_pixels = nn.Sequential(nn.LayerNorm(config.width, bias=False), head, nn.Sigmoid())
+        self.to_pixels = nn.Sequential(nn.LayerNorm(config.width, bias=False), head)
         for linear in (self.tokenize_inputs, self.tokenize_targets, head):
             nn.init.normal_(linear.weight, std=0.02)
 
     def input_tokens(self, images: Tensor, rays: Tensor) -> Tensor:
         """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel."""
         posed = torch.cat([2 * images - 1, self._shown(rays)], dim=2)
-        return self.tokenize_inputs(to_patches(posed, self.config.patch_size)).flatten(1, 2)
+        return self.tokenize_inputs(self._patches(posed)).flatten(1, 2)
 
     def target_tokens(self, rays: Tensor) -> Tensor:
         """(B, T, n, D): patches of rays, 6 channels a pixel."""
-        return self.tokenize_targets(to_patches(self._shown(rays), self.config.patch_size))
+        return self.tokenize_targets(self._patches(self._shown(rays)))
 
     def _shown(self, rays: Tensor) -> Tensor:
         """What tokens hold of their rays; where that is nothing, ones, so that the tokenizer's sum is a learned token."""
@@ -63,4 +66,8 @@ class ViewTransformer(nn.Module):
 
     def pixels(self, tokens: Tensor, rays: Tensor) -> Tensor:
         """The head: (B, T, n, D) -> (B, T, 3, H, W) in [0, 1], of the rays' height and width."""
-        return to_images(self.to_pixels(tokens), self.config.patch_size, *rays.shape[-2:])
+        H, W = rays.shape[-2:]
+        return to_images(self.to_pixels(tokens), self.config.patch_size, H, W, self.config.patch_overlap).sigmoid()
+
+    def _patches(self, images: Tensor) -> Tensor:
+        return to_patches(images, self.config.patch_size, self.config.patch_overlap)

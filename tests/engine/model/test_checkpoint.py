@@ -278,9 +278,10 @@ def test_a_full_disk_is_told_and_leaves_the_old_file_alone(tmp_path, kind):
     assert os.listdir(tmp_path) == [kind]
 
 
-def test_a_model_with_our_options_has_no_published_form(tmp_path):
+@pytest.mark.parametrize("config", [OURS, ModelConfig(width=64, blocks=1, patch_overlap=4)])
+def test_a_model_with_our_options_has_no_published_form(tmp_path, config):
     with pytest.raises(CheckpointError, match="has no published form"):
-        export_published(tmp_path / "model.pt", build_model(OURS))
+        export_published(tmp_path / "model.pt", build_model(config))
 
 
 def test_models_from_published_tensors_infer_their_head_width():

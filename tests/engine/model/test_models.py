@@ -9,6 +9,7 @@ from lvsm_engine.model import transformer
 from lvsm_engine.model.checkpoint import build_model
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.model.rays import patch_rays, plucker_rays, world_to_image
+from lvsm_engine.model.tokens import to_images, to_patches
 from lvsm_engine.model.transformer import KeysValues, attention
 
 B, V, T, SIZE = 2, 3, 2, 32
@@ -221,3 +222,32 @@ def test_sizes_that_are_no_multiple_of_the_patch_are_refused():
 def test_a_configuration_that_is_no_model_is_refused(options, words):
     with pytest.raises(ValueError, match=words):
         ModelConfig(**options)
+
+
+def test_overlapping_patches_hold_their_neighbours_pixels_and_are_added_up():
+    images = torch.arange(1.0, 1 + 2 * 3 * 8 * 12).reshape(1, 2, 3, 8, 12)
+    patches = to_patches(images, 4, overlap=1)
+    assert patches.shape == (1, 2, 6, 6 * 6 * 3)
+    second = patches[0, 1, 1].reshape(6, 6, 3)  # the first row's middle patch: rows -1 to 4, columns 3 to 8
+    assert (second[0] == 0).all()
+    assert torch.equal(second[1:], images[0, 1, :, :5, 3:9].permute(1, 2, 0))
+    times = to_images(to_patches(torch.ones_like(images), 4, overlap=1), 4, 8, 12, overlap=1)[0, 0, 0]
+    assert times[0].tolist() == [1, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1]
+    assert times[3, 3] == 4
+    assert torch.equal(to_images(patches, 4, 8, 12, overlap=1), images * times)
+
+
+@pytest.mark.parametrize("options", [{}, {"inputs_first": True, "camera_encoding": "proxy_point"}])
+def test_overlapping_patches_blend_over_the_edges_of_patches(options):
+    model = small_model(patch_overlap=4, **options)
+    images, input_rays, target_rays, *_ = sample()
+    with torch.no_grad():
+        picture = model(images, input_rays, target_rays)
+        apart = small_model(**options)(images, input_rays, target_rays)
+    assert picture.shape == apart.shape == (B, T, 3, SIZE, SIZE)
+    assert picture.min() > 0 and picture.max() < 1
+    tokens = torch.zeros(B, T, 16, 128)
+    tokens[:, :, 5] = torch.randn(128)  # second row and column: pixels 8 to 15
+    changed = (model.pixels(tokens, target_rays) != 0.5).any(dim=2)[0, 0]
+    rows, columns = changed.nonzero(as_tuple=True)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 19, 4, 19)
