@@ -1,4 +1,4 @@
-"""What makes a batch's cameras more various than its data: crops and a jitter of the scene frame.
+"""What makes a batch's cameras more various than its data: crops, windows of targets and a jitter of the scene frame.
 
 Pure functions of a generator and arrays. A crop moves the camera's intrinsics exactly with the pixels; a jitter moves a
 whole scene, so that what is seen stays the same. Knows nothing of models or files.
@@ -14,6 +14,9 @@ from torch import Tensor
 from lvsm_engine.synthesizer import model_size
 
 from .srgb import to_linear, to_srgb
+
+# One window of a target in so many is not aimed at the subject.
+ANYWHERE = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,17 +102,41 @@ def crop(
     Returns (V, 3, height, width) and (V, 4). What stood at pixel (x, y) stands at ((x - left) * width / window's width,
     (y - top) * height / window's height).
     """
+    factors = np.array([width, height]) / windows[:, 2:]  # (V, 2)
+    lenses = np.concatenate([fxfycxcy[:, :2] * factors, (fxfycxcy[:, 2:] - windows[:, :2]) * factors], axis=1)
+    return to_srgb(resized_windows(to_linear(images), windows, width, height)), lenses
+
+
+def resized_windows(images: Tensor, windows: np.ndarray, width: int, height: int) -> Tensor:
+    """Windows (V, 4) of images (V, C, H, W), as (V, C, height, width)."""
     cut = []
     for image, (left, top, across, down) in zip(images, windows, strict=True):
-        window = to_linear(image[None, :, top : top + down, left : left + across])
+        window = image[None, :, top : top + down, left : left + across]
         cut.append(
             torch.nn.functional.interpolate(
                 window, (height, width), mode="bilinear", antialias=True, align_corners=False
             )
         )
-    factors = np.array([width, height]) / windows[:, 2:]  # (V, 2)
-    lenses = np.concatenate([fxfycxcy[:, :2] * factors, (fxfycxcy[:, 2:] - windows[:, :2]) * factors], axis=1)
-    return to_srgb(torch.cat(cut)), lenses
+    return torch.cat(cut)
+
+
+def draw_target_corners(generator: np.random.Generator, alpha: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Corners (T, 2), as (left, top), of windows of width x height pixels in views (T, H, W) whose alpha tells the subject.
+
+    The middle of a window is a random pixel of the subject, as far as the image's edges let it; one window in
+    ANYWHERE, and that of an empty view, lies anywhere.
+    """
+    most = np.array([alpha.shape[2] - width, alpha.shape[1] - height])  # the last corner from which a window fits
+    corners = []
+    for view in alpha:
+        rows, columns = np.nonzero(view > 0)
+        if len(rows) == 0 or generator.integers(ANYWHERE) == 0:
+            corners.append(generator.integers(0, most + 1))
+        else:
+            pixel = generator.integers(len(rows))
+            middle = np.array([columns[pixel], rows[pixel]])
+            corners.append(np.clip(middle - (width // 2, height // 2), 0, most))
+    return np.stack(corners)
 
 
 def draw_jitter(generator: np.random.Generator, jitter: FrameJitter) -> np.ndarray:

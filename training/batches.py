@@ -17,12 +17,12 @@ from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 
-from .augment import crop, draw_image_size, draw_jitter, draw_windows
+from .augment import crop, draw_image_size, draw_jitter, draw_target_corners, draw_windows, resized_windows
 from .configs import TrainingConfig
 from .views import PosedImages
 
 # What a generator draws for: no two draw from the same numbers.
-OF_STEP, OF_CROP, OF_JITTER = 1, 2, 3
+OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS = 1, 2, 3, 4
 
 
 class SceneStream(Protocol):
@@ -35,16 +35,16 @@ class SceneStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Scenes in a model's coordinates: images (B, V + T, 3, H, W) in [0, 1], rays (B, V + T, 6, H, W), V inputs first."""
+    """Scenes in a model's coordinates.
+
+    Of the inputs: images (B, V, 3, H, W) in [0, 1] and rays (B, V, 6, H, W). Of the targets, which are smaller where they
+    are windows: target_rays (B, T, 6, h, w) and the true images, truth (B, T, 3, h, w).
+    """
 
     images: Tensor
     rays: Tensor
-    inputs: int
-
-    @property
-    def truth(self) -> Tensor:
-        """The targets' images (B, T, 3, H, W)."""
-        return self.images[:, self.inputs :]
+    target_rays: Tensor
+    truth: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,11 @@ def step_batches(
         if config.crops.is_on:
             drawn = cropped_scenes(drawn, config, numbers, image_size)
         jitters = jitters_of(config, numbers) if config.frame_jitter.is_on else ()
-        yield to_batch(drawn, inputs, config.scene_frame, device, jitters)
+        batch = to_batch(drawn, inputs, config.scene_frame, device, jitters)
+        if stage.target_window < 1:
+            size = window_size(image_size, stage.target_window, config.model.patch_size)
+            batch = in_windows(batch, drawn.alpha[:, inputs:], size, config.seed, numbers)
+        yield batch
 
 
 def jitters_of(config: TrainingConfig, numbers: Sequence[int]) -> list[np.ndarray]:
@@ -115,16 +119,42 @@ def joined(batches: Sequence[PosedImages]) -> PosedImages:
 def cropped_scenes(
     drawn: PosedImages, config: TrainingConfig, numbers: Sequence[int], image_size: tuple[int, int]
 ) -> PosedImages:
-    """Scenes with windows of their views, at image_size (width, height). Their alpha is left as it was."""
+    """Scenes with windows of their views, at image_size (width, height)."""
     V, _, H, W = drawn.images.shape[1:]
-    images, lenses = [], []
+    images, alpha, lenses = [], [], []
     for scene, number in enumerate(numbers):
         generator = np.random.default_rng((config.seed, number, OF_CROP))
         windows = draw_windows(generator, config.crops, V, (W, H), *image_size)
         cut, lens = crop(drawn.images[scene], drawn.fxfycxcy[scene], windows, *image_size)
         images.append(cut)
+        alpha.append(resized_windows(drawn.alpha[scene][:, None], windows, *image_size)[:, 0])
         lenses.append(lens)
-    return replace(drawn, images=torch.stack(images), fxfycxcy=np.stack(lenses))
+    return replace(drawn, images=torch.stack(images), alpha=torch.stack(alpha), fxfycxcy=np.stack(lenses))
+
+
+def window_size(image_size: tuple[int, int], share: float, patch_size: int) -> tuple[int, int]:
+    """Pixels (width, height) of a window that takes this share of each of an image's sides: multiples of the patch."""
+    width, height = (max(patch_size, round(share * side / patch_size) * patch_size) for side in image_size)
+    return width, height
+
+
+def in_windows(batch: Batch, alpha: Tensor, size: tuple[int, int], seed: int, numbers: Sequence[int]) -> Batch:
+    """The batch with windows of size (width, height) in place of its targets, whose alpha is (B, T, H, W)."""
+    width, height = size
+    rays, truth = [], []
+    for scene, number in enumerate(numbers):
+        generator = np.random.default_rng((seed, number, OF_TARGETS))
+        corners = draw_target_corners(generator, alpha[scene].numpy(), width, height)
+        for target, (left, top) in enumerate(corners):
+            window = (scene, target, slice(None), slice(top, top + height), slice(left, left + width))
+            rays.append(batch.target_rays[window])
+            truth.append(batch.truth[window])
+    scenes_and_targets = alpha.shape[:2]
+    return replace(
+        batch,
+        target_rays=torch.stack(rays).unflatten(0, scenes_and_targets),
+        truth=torch.stack(truth).unflatten(0, scenes_and_targets),
+    )
 
 
 def to_batch(
@@ -139,7 +169,9 @@ def to_batch(
         if jitters:
             similarity = jitters[scene] @ similarity
         poses.append(framed(similarity, scene_poses))
-    return Batch(posed.images.to(device), _rays(np.stack(poses), posed.fxfycxcy, H, W, device), inputs)
+    rays = _rays(np.stack(poses), posed.fxfycxcy, H, W, device)
+    images = posed.images.to(device)
+    return Batch(images[:, :inputs], rays[:, :inputs], rays[:, inputs:], images[:, inputs:])
 
 
 def _rays(poses: np.ndarray, fxfycxcy: np.ndarray, height: int, width: int, device: torch.device) -> Tensor:

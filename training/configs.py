@@ -33,20 +33,28 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """A stretch of training at one image size: until this fraction of all steps."""
+    """A stretch of training at one image size: until this fraction of all steps. Raises ValueError."""
 
     until: float
     size: int
+    target_window: float = 1.0
+    """Targets are windows of this share of the image's side, mostly around their subject: cheaper steps. 1: all of it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target_window <= 1:
+            raise ValueError(
+                f"a stage's target_window is {self.target_window:g}: it must be a share of the side, up to 1."
+            )
 
     @classmethod
     def parsed(cls, words: list[str]) -> "Stage":
-        """SIZE or SIZE:UNTIL, as on the command line."""
-        size, _, until = words[0].partition(":")
-        return cls(until=float(until or 1), size=int(size))
+        """SIZE, SIZE:UNTIL or SIZE:UNTIL:TARGET_WINDOW, as on the command line."""
+        size, until, window = [*words[0].split(":"), "1", "1"][:3]
+        return cls(until=float(until), size=int(size), target_window=float(window))
 
     def words(self) -> list[str]:
         """The inverse of parsed."""
-        return [f"{self.size}:{self.until:g}"]
+        return [f"{self.size}:{self.until:g}:{self.target_window:g}"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +83,7 @@ def _words(kind: type, metavar: str) -> tyro.constructors.PrimitiveConstructorSp
 
 
 Sources = tuple[Annotated[Source, _words(Source, "FOLDER[=WEIGHT]")], ...]
-Stages = tuple[Annotated[Stage, _words(Stage, "SIZE[:UNTIL]")], ...]
+Stages = tuple[Annotated[Stage, _words(Stage, "SIZE[:UNTIL[:TARGET_WINDOW]]")], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,12 +97,12 @@ class TrainingConfig:
     validation: str | None
     """Folder of views whose first 4 are the inputs and the others the targets."""
     init: str | None = None
-    """A model's file to start from (same model options). A run that has a state goes on from that instead."""
+    """A model's file to start from (same model options; patch_overlap may grow). A run that has a state goes on from that."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     frame_jitter: FrameJitter = field(default_factory=FrameJitter)
     crops: Crops = field(default_factory=Crops)
     stages: Stages = (Stage(until=1.0, size=64),)
-    """Image sizes, in pixels a side, each until a fraction of the steps."""
+    """Image sizes, in pixels a side, each until a fraction of the steps, with the targets' windows."""
     steps: int = 7_000
     """Updates in all. A longer run goes on from before the decay, where it has begun."""
     batch: int = 10
@@ -137,6 +145,11 @@ class TrainingConfig:
             if stage.size % self.model.patch_size:
                 raise ValueError(
                     f"a stage's size {stage.size} must be a multiple of the patch size {self.model.patch_size}."
+                )
+            if stage.target_window < 1 and self.model.camera_encoding == "prope":
+                raise ValueError(
+                    "PRoPE tells a patch's place in its whole image: leave the stages' target_window at 1, or choose"
+                    " another --model.camera-encoding."
                 )
             least = 16 if self.perceptual.kind == "vgg19" else 64
             if self.perceptual.weight > 0 and stage.until > self.perceptual.begins and stage.size < least:

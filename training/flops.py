@@ -23,16 +23,19 @@ PEAKS = (
 )
 
 
-def forward_flops(config: ModelConfig, inputs: int, targets: int, tokens: int) -> float:
-    """Of one scene: `inputs` input views and `targets` targets of `tokens` tokens each."""
+def forward_flops(
+    config: ModelConfig, inputs: int, targets: int, tokens: int, target_tokens: int | None = None
+) -> float:
+    """Of one scene: `inputs` views of `tokens` tokens each, `targets` of target_tokens each (None: as many)."""
     own = inputs * tokens
+    asked = tokens if target_tokens is None else target_tokens
     if config.architecture == "encoder_decoder":
         encoder = _stack(config, config.encoder_blocks, config.latents + own)
-        return encoder + targets * _stack(config, config.blocks, config.latents + tokens)
+        return encoder + targets * _stack(config, config.blocks, config.latents + asked)
     if config.inputs_first:
         encoded = _stack(config, config.blocks, own)
-        return encoded + targets * _stack(config, config.blocks, tokens, own + tokens)
-    return targets * _stack(config, config.blocks, own + tokens)
+        return encoded + targets * _stack(config, config.blocks, asked, own + asked)
+    return targets * _stack(config, config.blocks, own + asked)
 
 
 def _stack(config: ModelConfig, blocks: int, tokens: int, seen: int | None = None) -> float:

@@ -90,12 +90,18 @@ def _data(credits: Sequence[SourceCredits]) -> str:
 
 def _recipe(training: Training) -> str:
     config = training.config
-    stages = ", ".join(f"{stage['size']} px until {stage['until']:.0%} of the steps" for stage in config["stages"])
+    stages = ", ".join(_stage(stage) for stage in config["stages"])
     return (
         f"Trained with this project's `training/`, preset `{config['name']}`,"
         f" {_beginning(config)}. Step {training.step} of {config['steps']}, {training.seconds / 3600:.1f} hours; {stages}."
         f" Weights: {training.weights}. The whole configuration:\n\n```json\n{json.dumps(config, indent=1)}\n```"
     )
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    window = stage.get("target_window", 1.0)
+    targets = f" (targets: windows of {window:.0%} of the side)" if window < 1 else ""
+    return f"{stage['size']} px{targets} until {stage['until']:.0%} of the steps"
 
 
 def _beginning(config: Mapping[str, Any]) -> str:

@@ -30,12 +30,13 @@ import tyro
 from torch import Tensor, nn
 
 from lvsm_engine.errors import LvsmError
-from lvsm_engine.model.checkpoint import Model, build_model, load_checkpoint
+from lvsm_engine.model.checkpoint import Model, build_model
 from lvsm_engine.synthesizer import choose_precision
 
-from .batches import Batch, Share, scenes_of_steps, step_batches
+from .batches import Batch, Share, scenes_of_steps, step_batches, window_size
 from .configs import PRESETS, TrainingConfig
 from .flops import TRAINING_FACTOR, forward_flops, peak_flops
+from .initial_weights import load_initial
 from .losses import load_perceptual, mean_squared_error
 from .optimizers import build_optimizers, clip_gradients, learning_rate_factor, mend_gradients, set_learning_rates
 from .parallelize import (
@@ -166,20 +167,6 @@ def check_shares(options: Options, processes: Processes) -> None:
             "Muon needs whole matrices, and --parallel fsdp keeps them in parts: give --muon-lr 0 --adamw-lr 4e-4, or"
             " --parallel ddp."
         )
-
-
-def load_initial(config: TrainingConfig) -> Model:
-    """The model of the configuration's `init` file. Raises CheckpointError, and RunStateError for another architecture."""
-    assert config.init is not None
-    model, _ = load_checkpoint(config.init)
-    for name in config.model.__dataclass_fields__:
-        have, want = getattr(model.config, name), getattr(config.model, name)
-        if have != want:
-            raise RunStateError(
-                f"{config.init}: its model has {name} {have}, and the run's has {want}. Give --model.{name.replace('_', '-')}"
-                f" {have}, or another --init."
-            )
-    return model.train()
 
 
 def announce(
@@ -360,8 +347,10 @@ class Run:
         """Images a second, and model FLOPs utilisation, of the last steps (of their mean number of inputs)."""
         config = self.config
         log_images = config.batch * config.views / seconds_a_step
-        tokens = (config.stage_at(step)[0].size // config.model.patch_size) ** 2
-        flops = np.mean([forward_flops(config.model, v, config.views - v, tokens) for v in config.input_views])
+        stage, patch = config.stage_at(step)[0], config.model.patch_size
+        image, window = (stage.size, stage.size), window_size((stage.size, stage.size), stage.target_window, patch)
+        tokens, asked = (math.prod(size) // patch**2 for size in (image, window))
+        flops = np.mean([forward_flops(config.model, v, config.views - v, tokens, asked) for v in config.input_views])
         peak = peak_flops(self.device)
         achieved = TRAINING_FACTOR * config.batch * float(flops) / seconds_a_step / self.processes.count
         log.speed(step, log_images, None if peak is None else achieved / peak)

@@ -45,7 +45,7 @@ def validate(
         if number < len(scenes):
             total += torch.tensor([sum(map(psnr_of, errors.tolist())), len(errors)], device=processes.device)
         if turn < SHOWN_SCENES:
-            strips.append(strip(batch.images[0, : batch.inputs], batch.truth[0], answer[0]))
+            strips.append(strip(batch.images[0], batch.truth[0], answer[0]))
     if processes.count > 1:
         torch.distributed.all_reduce(total)
     return float(total[0] / total[1]), torch.cat(strips, dim=1)

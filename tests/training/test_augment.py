@@ -12,6 +12,7 @@ from training.augment import (
     crop,
     draw_image_size,
     draw_jitter,
+    draw_target_corners,
     draw_windows,
 )
 from training.srgb import to_linear, to_srgb
@@ -133,3 +134,19 @@ def test_crops_that_cannot_be_are_refused(make):
 def test_a_jitter_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match="frame_jitter: scale must be at least 1"):
         FrameJitter(scale=0.9)
+
+
+def test_windows_of_targets_lie_inside_and_mostly_around_the_subject():
+    generator = np.random.default_rng(0)
+    alpha = np.zeros((400, 40, 60))
+    alpha[:, 4:8, 50:56] = 0.5
+    alpha[-1] = 0
+    left, top = draw_target_corners(generator, alpha, width=16, height=8).T
+    assert (left >= 0).all() and (left <= 44).all() and (top >= 0).all() and (top <= 32).all()
+    sees_the_subject = (left + 16 > 50) & (top < 8)
+    assert 0.85 < sees_the_subject.mean() < 0.95
+    assert len(set(left[~sees_the_subject])) > 10
+
+
+def test_a_window_of_a_view_s_own_size_is_the_view():
+    assert not draw_target_corners(np.random.default_rng(0), np.ones((5, 8, 16)), width=16, height=8).any()

@@ -1,5 +1,7 @@
 """Costs beside a table of the literature's formula, and beside what torch counts."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -31,19 +33,21 @@ def test_teraflops_are_those_of_the_table(config, inputs, tokens, scene, target)
         assert forward_flops(config, inputs, targets, tokens) / 1e12 == pytest.approx(expected, rel=8e-3)
 
 
+@pytest.mark.parametrize("asked", [16, 4])
 @pytest.mark.parametrize(
     "shape",
     [{}, {"inputs_first": True}, {"architecture": "encoder_decoder", "encoder_blocks": 1, "latents": 20}],
 )
-def test_torch_counts_as_many_operations_but_for_the_ends(shape):
+def test_torch_counts_as_many_operations_but_for_the_ends(shape, asked):
     config = ModelConfig(width=128, blocks=2, **shape)
     model = build_model(config)
-    images, rays = torch.rand(1, 3, 3, 32, 32), torch.rand(1, 5, 6, 32, 32)
+    images, rays = torch.rand(1, 3, 3, 32, 32), torch.rand(1, 3, 6, 32, 32)
+    side = math.isqrt(asked) * config.patch_size
     with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        model(images, rays[:, :3], rays[:, 3:])
+        model(images, rays, torch.rand(1, 2, 6, side, side))
     pixels = config.patch_size**2
-    ends = 2 * 16 * config.width * pixels * (3 * 9 + 2 * 6 + 2 * 3)
-    assert counter.get_total_flops() - ends == pytest.approx(forward_flops(config, 3, 2, 16), rel=1e-6)
+    ends = 2 * config.width * pixels * (16 * 3 * 9 + asked * 2 * (6 + 3))
+    assert counter.get_total_flops() - ends == pytest.approx(forward_flops(config, 3, 2, 16, asked), rel=1e-6)
 
 
 def test_an_unknown_device_has_no_peak():

@@ -16,7 +16,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lvsm_engine.model.checkpoint import build_model, load_checkpoint
+from lvsm_engine.model.checkpoint import build_model, load_checkpoint, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
 from tests.shared_data import shared
 from tests.training.launch import launch, launch_ranks
@@ -24,6 +24,7 @@ from training import export, train
 from training.augment import Crops, FrameJitter
 from training.batches import Batch, Share, scenes_of_steps, step_batches
 from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
+from training.initial_weights import load_initial
 from training.parallelize import Processes, parallelize
 from training.prediction import predict
 from training.run_log import StepReport
@@ -425,12 +426,20 @@ def test_products_are_computed_in_the_chosen_precision_and_images_are_float32(co
     torch.nn.init.normal_(model.to_pixels[1].weight)
     generator = torch.Generator().manual_seed(0)
     rays = torch.nn.functional.normalize(torch.randn(1, 3, 6, 16, 16, generator=generator), dim=2)
-    batch = Batch(torch.rand(1, 3, 3, 16, 16, generator=generator), rays, 2)
+    images = torch.rand(1, 3, 3, 16, 16, generator=generator)
+    batch = Batch(images[:, :2], rays[:, :2], rays[:, 2:], images[:, 2:])
     exact = predict(model, batch, torch.float32)
     coarse = predict(model, batch, torch.bfloat16)
     assert exact.dtype == coarse.dtype == torch.float32
-    assert torch.equal(exact, model(batch.images[:, :2], rays[:, :2], rays[:, 2:]))
+    assert torch.equal(exact, model(images[:, :2], rays[:, :2], rays[:, 2:]))
     assert 1e-5 < (exact - coarse).abs().max() < 0.1
+
+
+def first_batch(config):
+    """The first step's scenes, at the first stage's size."""
+    views = Views([(config.sources[0].folder, 1.0)], config.stages[0].size, config.seed)
+    scenes = scenes_of_steps(views, Share(), 0, 1, config, workers=0)
+    return next(step_batches(scenes, config, 0, Share(), ALONE.device))
 
 
 def test_a_batch_is_cropped_to_one_shape_for_all_and_its_frame_is_jittered(config):
@@ -440,19 +449,45 @@ def test_a_batch_is_cropped_to_one_shape_for_all_and_its_frame_is_jittered(confi
         crops=Crops(aspect=(0.4, 0.5)),
         frame_jitter=FrameJitter(scale=2.0),
     )
-    views = Views([(config.sources[0].folder, 1.0)], 16, config.seed)
-
-    def first_batch(config):
-        scenes = scenes_of_steps(views, Share(), 0, 1, config, workers=0)
-        return next(step_batches(scenes, config, 0, Share(), ALONE.device))
-
     batch = first_batch(various)
-    assert batch.images.shape == (4, 4, 3, 24, 8)
+    inputs = batch.images.shape[1]
+    assert batch.images.shape == (4, inputs, 3, 24, 8)
+    assert batch.truth.shape == (4, 4 - inputs, 3, 24, 8)
     plain = first_batch(dataclasses.replace(various, frame_jitter=FrameJitter()))
     assert torch.equal(batch.images, plain.images)
     moments, plain_moments = (one.rays[:, 0, :3, 0, 0].norm(dim=-1) for one in (batch, plain))
     assert plain_moments.std() < 1e-5  # all inputs stand 2 away and look at the middle
     assert moments.std() > 0.1
+
+
+def where(part, whole):
+    """The (left, top) at which `part` (C, h, w) stands in `whole` (C, H, W): all places."""
+    height, width = part.shape[-2:]
+    places = whole.unfold(-2, height, 1).unfold(-2, width, 1).permute(1, 2, 0, 3, 4)  # (tops, lefts, C, h, w)
+    return [(left, top) for top, left in (places == part).flatten(2).all(-1).nonzero().tolist()]
+
+
+@pytest.mark.parametrize("crops", [Crops(), Crops(aspect=(0.4, 0.5))])
+def test_windows_are_parts_of_the_targets_with_their_own_rays_and_the_inputs_stay_whole(config, crops):
+    whole = first_batch(dataclasses.replace(config, stages=(Stage(until=1.0, size=16),), crops=crops))
+    half = Stage(until=1.0, size=16, target_window=0.5)
+    batch = first_batch(dataclasses.replace(config, stages=(half,), crops=crops))
+    assert torch.equal(batch.images, whole.images) and torch.equal(batch.rays, whole.rays)
+    assert batch.truth.shape[-2:] == batch.target_rays.shape[-2:] == ((8, 8) if crops == Crops() else (16, 8))
+    corners = set()
+    for scene in range(4):
+        for target in range(batch.truth.shape[1]):
+            (corner,) = where(batch.target_rays[scene, target], whole.target_rays[scene, target])
+            assert corner in where(batch.truth[scene, target], whole.truth[scene, target])
+            corners.add(corner)
+    assert len(corners) > 3
+
+
+def test_a_run_with_windows_learns(config, tmp_path):
+    half = (Stage(until=1.0, size=16, target_window=0.5),)
+    one = train.prepare(options(dataclasses.replace(config, stages=half, steps=40), tmp_path / "run"), ALONE)
+    losses = [one.step(step)[0].loss for step in range(40)]
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
 
 
 # --- Starting from weights --------------------------------------------------------------------------------------------
@@ -495,6 +530,27 @@ def test_weights_of_another_architecture_are_refused(exported, config, tmp_path)
         run(wider, tmp_path / "second")
 
 
+def test_overlapping_patches_begin_with_the_same_pictures(exported, config, tmp_path):
+    out, _ = exported
+    overlapping = dataclasses.replace(config.model, patch_overlap=3)
+    grown = train.prepare(
+        options(dataclasses.replace(config, init=str(out), model=overlapping), tmp_path / "second"), ALONE
+    )
+    batch = first_batch(config)
+    model, _ = load_checkpoint(out)
+    torch.testing.assert_close(
+        predict(grown.model, batch, torch.float32), predict(model, batch, torch.float32), rtol=0, atol=1e-5
+    )
+    beyond = grown.model.to_pixels[1].weight.detach().clone()
+    assert beyond.shape == (14 * 14 * 3, 64) and (beyond == 0).all(dim=1).sum() == (14 * 14 - 8 * 8) * 3
+    grown.step(1)
+    assert not torch.equal(grown.model.to_pixels[1].weight, beyond)
+    with pytest.raises(RunStateError, match=r"has patch_overlap 3, and the run's has 0. Give --model.patch-overlap 3"):
+        file = tmp_path / "grown.safetensors"
+        save_checkpoint(file, grown.model, load_checkpoint(out)[1])
+        load_initial(dataclasses.replace(config, init=str(file)))
+
+
 def test_weights_that_are_not_there_are_refused(config, tmp_path):
     with pytest.raises(SystemExit, match=r"gone.safetensors: the model cannot be read"):
         run(dataclasses.replace(config, init=str(tmp_path / "gone.safetensors")), tmp_path / "run")
@@ -504,12 +560,12 @@ def test_weights_that_are_not_there_are_refused(config, tmp_path):
 
 
 def test_the_command_line_changes_any_field_of_a_preset():
-    words = "--preset cpu --data a b=2.5 --model.width 64 --stages 32:0.5 64 --steps 7 --perceptual.weight 0.5"
+    words = "--preset cpu --data a b=2.5 --model.width 64 --stages 32:0.5 64:1:0.5 --steps 7 --perceptual.weight 0.5"
     parsed = train.parse([*words.split(), "--scene-frame.kind", "identity", "--init", "weights.safetensors"])
     config = parsed.config
     assert config.sources == (Source(folder="a", weight=1.0), Source(folder="b", weight=2.5))
     assert (config.name, config.model.width, config.model.blocks, config.steps) == ("cpu", 64, 4, 7)
-    assert config.stages == (Stage(until=0.5, size=32), Stage(until=1.0, size=64))
+    assert config.stages == (Stage(until=0.5, size=32), Stage(until=1.0, size=64, target_window=0.5))
     assert (config.perceptual.weight, config.scene_frame.kind, config.init) == (0.5, "identity", "weights.safetensors")
     assert train.parse([]).config == PRESETS["default"]()
     with pytest.raises(ValueError, match="must leave a target among 3 views"):
@@ -522,11 +578,21 @@ def test_the_command_line_changes_any_field_of_a_preset():
         ({"stages": (Stage(until=0.5, size=16),)}, "end with until = 1.0"),
         ({"stages": (Stage(until=1.0, size=20),)}, "multiple of the patch size 8"),
         ({"input_views": (4,)}, "must leave a target among 4 views"),
+        (
+            {"model": ModelConfig(camera_encoding="prope"), "stages": (Stage(until=1.0, size=16, target_window=0.5),)},
+            "PRoPE tells a patch's place in its whole image",
+        ),
     ],
 )
 def test_a_configuration_that_cannot_run_is_refused(config, change, words):
     with pytest.raises(ValueError, match=words):
         dataclasses.replace(config, **change)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, float("nan")])
+def test_a_window_is_a_share_of_the_side(share):
+    with pytest.raises(ValueError, match="target_window is .*: it must be a share of the side"):
+        Stage(until=1.0, size=16, target_window=share)
 
 
 @pytest.mark.parametrize("name", PRESETS)

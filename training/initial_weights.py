@@ -1,0 +1,52 @@
+"""The weights that a run starts from: those of a model's file, grown where the run's tokens read more pixels."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from lvsm_engine.model.checkpoint import Model, build_model, load_checkpoint
+
+from .configs import TrainingConfig
+from .run_state import RunStateError
+
+# Tensors whose rows or columns are the pixels of a token: name, axis of the pixels.
+OF_PIXELS = (("tokenize_inputs.weight", 1), ("tokenize_targets.weight", 1), ("to_pixels.1.weight", 0))
+
+
+def load_initial(config: TrainingConfig) -> Model:
+    """The model of the configuration's `init` file. Raises CheckpointError, and RunStateError for another architecture."""
+    assert config.init is not None
+    model, _ = load_checkpoint(config.init)
+    model = with_overlap(model, max(model.config.patch_overlap, config.model.patch_overlap))
+    for name in config.model.__dataclass_fields__:
+        have, want = getattr(model.config, name), getattr(config.model, name)
+        if have != want:
+            raise RunStateError(
+                f"{config.init}: its model has {name} {have}, and the run's has {want}. Give --model.{name.replace('_', '-')}"
+                f" {have}, or another --init."
+            )
+    return model.train()
+
+
+def with_overlap(model: Model, overlap: int) -> Model:
+    """The same function of photos and cameras as a model whose tokens also reach `overlap` pixels beyond their patch.
+
+    What it gains starts at 0. overlap is at least the model's own.
+    """
+    own = model.config
+    if overlap == own.patch_overlap:
+        return model
+    wider = build_model(dataclasses.replace(own, patch_overlap=overlap))
+    tensors = model.state_dict()
+    side = own.patch_size + 2 * own.patch_overlap
+    for name, axis in OF_PIXELS:
+        tensors[name] = _framed(tensors[name].movedim(axis, 0), side, overlap - own.patch_overlap).movedim(0, axis)
+    wider.load_state_dict(tensors)
+    return wider
+
+
+def _framed(weights: Tensor, side: int, border: int) -> Tensor:
+    """(side * side * C, D) -> the same with zeros for a border of so many pixels around the square of side x side."""
+    square = weights.unflatten(0, (side, side, -1))  # (side, side, C, D)
+    return torch.nn.functional.pad(square, (0, 0, 0, 0, border, border, border, border)).flatten(0, 2)
