@@ -17,9 +17,15 @@ BETAS = (0.9, 0.95)
 
 
 def build_optimizers(
-    model: nn.Module, config: TrainingConfig, precision: torch.dtype = torch.float32
+    model: nn.Module,
+    config: TrainingConfig,
+    precision: torch.dtype = torch.float32,
+    share: tuple[int, int] = (0, 1),
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the blocks' matrices (where muon_lr is set), AdamW for the rest; what is one-dimensional does not decay."""
+    """Muon for the blocks' matrices (where muon_lr is set), AdamW for the rest; what is one-dimensional does not decay.
+
+    share: this process's rank and the number of those whose gradients are the same.
+    """
     matrices: list[Tensor] = []
     stacked: list[Tensor] = []
     others: list[Tensor] = []
@@ -39,7 +45,8 @@ def build_optimizers(
     if matrices:
         by_kind: list[dict] = [{"params": matrices}, {"params": stacked, "stacked": 3}]  # queries, keys, values
         # Its decay is multiplied by a ten times larger learning rate than AdamW's.
-        optimizers.append(Muon(by_kind, lr=config.muon_lr, weight_decay=config.weight_decay / 10, precision=precision))
+        decay = config.weight_decay / 10
+        optimizers.append(Muon(by_kind, lr=config.muon_lr, weight_decay=decay, precision=precision, share=share))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]

@@ -140,7 +140,7 @@ def prepare(options: Options, processes: Processes) -> "Run":
     model = model.to(processes.device).requires_grad_(True)
     compiler = "inductor" if options.compile_blocks else None
     trained = parallelize(model, options.parallel, processes, options.checkpoint_blocks, compiler)
-    optimizers = build_optimizers(model, config, precision)
+    optimizers = build_optimizers(model, config, precision, (processes.rank, processes.count))
     progress = Progress() if state is None else restore(state, model, optimizers)
     perceptual = load_perceptual(config.perceptual)
     if perceptual is not None:

@@ -46,3 +46,27 @@ def test_it_follows_torchs_muon_but_for_the_precision():
         mine.step()
         reference.step()
     torch.testing.assert_close(ours, theirs, atol=0.01, rtol=0)  # bfloat16 keeps 8 bits of an update of 0.06
+
+
+def stepped(gradients, share):
+    """Parameters after one step of a process with this share (rank, processes)."""
+    parameters = [torch.nn.Parameter(torch.ones_like(gradient)) for gradient in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    groups = [{"params": parameters[:3]}, {"params": parameters[3:], "stacked": 3}]
+    Muon(groups, lr=0.1, weight_decay=0.1, share=share).step()
+    return [parameter.detach() for parameter in parameters]
+
+
+def test_processes_share_the_work_and_end_with_the_same(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(shape, generator=generator) for shape in [(8, 8), (8, 32), (32, 8), (24, 8), (24, 8)]]
+    alone = stepped(gradients, (0, 1))
+    parts = []
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: parts.append(tensor.clone()))
+    stepped(gradients, (0, 2)), stepped(gradients, (1, 2))
+    assert all((part == 0).sum() > 300 for part in parts)  # a part each: no matrix twice, none left out
+    assert not ((parts[0] != 0) & (parts[1] != 0)).any()
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.add_(parts[0]))
+    for shared, own in zip(stepped(gradients, (1, 2)), alone, strict=True):
+        assert torch.equal(shared, own)

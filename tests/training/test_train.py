@@ -284,6 +284,9 @@ def test_muon_splits_to_its_own_rounding(parallel_config, tmp_path):
     config = dataclasses.replace(parallel_config, muon_lr=0.02)
     whole, split = run(config, tmp_path / "whole"), run(config, tmp_path / "split", accumulate=2)
     assert furthest(split, whole) < 1e-4
+    ranks = launch_ranks(options(config, tmp_path / "two"), tmp_path / "two.txt", 2)
+    assert [rank.ended() for rank in ranks] == [0, 0], ranks[0].says()[-3000:]
+    assert furthest(load_state(tmp_path / "two" / LATEST), whole) < 1e-4
 
 
 def test_a_state_saved_in_shards_goes_on_in_one_process(parallel_config, one_process, tmp_path):
