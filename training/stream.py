@@ -29,6 +29,7 @@ from typing import IO
 import tyro
 from tqdm import tqdm
 
+from .exit_status import exit_status
 from .manifest import (
     LeftOut,
     ObjectRecord,
@@ -295,21 +296,12 @@ def _end(number: int, *_: object) -> None:
 
 def main(options: Options) -> int:
     signal.signal(signal.SIGTERM, _end)  # so that the command at work is ended, too
-    try:
+
+    def work_through() -> Mapping[str, str]:
         selection = read_selection(options.selection)
-        missing = stream(options, selection, store_of(selection))
-    except ObjectsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted: run the same command again to go on.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    for sentence in itertools.islice(missing.values(), 5):
-        print(sentence, file=sys.stderr)
-    if missing:
-        print(f"{len(missing)} objects did not arrive: run the same command again.", file=sys.stderr)
-        return 1
-    return 0
+        return stream(options, selection, store_of(selection))
+
+    return exit_status(work_through)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,15 @@ def test_a_cluster_that_does_not_answer_is_named() -> None:
         pass
 
 
+def test_ray_that_does_not_start_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")  # as Ray says it
+
+    monkeypatch.setattr("ray.init", slow)
+    with pytest.raises(ClusterError, match="started or reached at this machine.*timed out"), ray_session(None, 1):
+        pass
+
+
 def test_a_path_that_is_too_long_for_ray_s_sockets_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 20)))
     with pytest.raises(ClusterError, match="set RAY_TMPDIR to a short path"), ray_session(None, 1):

@@ -9,8 +9,6 @@ will not come, with the reason; delete a line of that to try an object again. HF
 any size on a small disk.
 """
 
-import itertools
-import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +22,7 @@ from tqdm import tqdm
 
 from lvsm_engine.errors import Cancelled
 
+from ..exit_status import exit_status
 from ..manifest import (
     LEFT_OUT,
     MANIFEST,
@@ -226,21 +225,11 @@ def _records_with_files(folder: Path) -> list[ObjectRecord]:
 
 
 def main(options: Options) -> int:
-    try:
+    def fetch() -> Mapping[str, str]:
         selection = read_selection(options.selection)
-        missing = download(selection, store_of(selection), options.out, options.workers)
-    except ObjectsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted: run the same command again to go on.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    for sentence in itertools.islice(missing.values(), 5):
-        print(sentence, file=sys.stderr)
-    if missing:
-        print(f"{len(missing)} objects did not arrive: run the same command again.", file=sys.stderr)
-        return 1
-    return 0
+        return download(selection, store_of(selection), options.out, options.workers)
+
+    return exit_status(fetch)
 
 
 if __name__ == "__main__":

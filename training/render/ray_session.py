@@ -52,11 +52,8 @@ def ray_session(address: str | None, processes: int | None) -> Iterator[None]:
     where = {"address": address} if address else {"address": "local", "num_cpus": processes, "include_dashboard": False}
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"Ray cannot be started or reached at {address or 'this machine'} ({error}).") from error
-    except OSError as error:  # Of its folder; most of all, a path that is too long for a socket.
-        sentence = f"Ray cannot write where its sockets are to be ({error}): set RAY_TMPDIR to a short path as /tmp."
-        raise ClusterError(sentence) from error
+    except Exception as error:  # A bare one where Ray's own processes take too long to start.
+        raise _no_session(address, error) from error
     terminated: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -73,6 +70,16 @@ def ray_session(address: str | None, processes: int | None) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, previous)
         ray.shutdown()
+
+
+def _no_session(address: str | None, error: Exception) -> ClusterError:
+    if isinstance(error, OSError) and not isinstance(
+        error, ConnectionError
+    ):  # Most of all, too long a path for a socket.
+        return ClusterError(
+            f"Ray cannot write where its sockets are to be ({error}): set RAY_TMPDIR to a short path as /tmp."
+        )
+    return ClusterError(f"Ray cannot be started or reached at {address or 'this machine'} ({error}).")
 
 
 def plan_places(processes: int | None, device: Device, cpus: float, gpus: float) -> Places:
