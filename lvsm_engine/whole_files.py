@@ -10,6 +10,9 @@ from pathlib import Path
 
 from .errors import OutputError
 
+# What a file's name ends with until it is whole.
+PART = ".part"
+
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` make the file at the temporary path that it gets, and give it its name when it is on the disk.
@@ -18,7 +21,7 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     Raises OutputError for what the disk refuses; whatever else `write` raises passes through.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(path.name + PART)
     try:
         write(part)
         with open(part, "rb+") as file:  # Windows flushes only what is open for writing

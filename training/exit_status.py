@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
-from .manifest import ObjectsError
+from lvsm_engine.errors import LvsmError
 
 SHOWN = 5  # of the reasons
 
@@ -14,7 +14,7 @@ def exit_status(get_objects: Callable[[], Mapping[str, str]]) -> int:
     """Do it, and tell of the objects that did not arrive: what `get_objects` returns, with the reasons."""
     try:
         missing = get_objects()
-    except ObjectsError as error:
+    except LvsmError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

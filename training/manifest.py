@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.whole_files import write_bytes
 
 Split = Literal["train", "val"]
 MANIFEST = "manifest.jsonl"
@@ -106,14 +107,9 @@ def append_lines(path: Path, values: Iterable[ObjectRecord | LeftOut]) -> None:
 
 
 def write_lines(path: Path, values: Iterable) -> None:
-    """Write a file of JSON lines, whole or not at all."""
+    """Write a file of JSON lines, whole or not at all. Raises OutputError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(as_lines(values))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    write_bytes(path, as_lines(values).encode())
 
 
 def as_lines(values: Iterable) -> str:

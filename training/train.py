@@ -63,7 +63,7 @@ from .run_state import (
     write_config,
 )
 from .validation import validate
-from .views import PosedImages, Views
+from .views import DEFAULT_MEMORY, PosedImages, Views
 
 # What a process says that ends by SIGTERM, as shells count: 128 + 15.
 TERMINATED = 143
@@ -91,6 +91,8 @@ class Options:
     """Compute each block again for its gradients: a third more time, far less memory."""
     compile_blocks: bool = False
     """torch.compile the blocks."""
+    memory_gb: float = DEFAULT_MEMORY / 2**30
+    """Views that a training process and its loading ones may keep, GiB."""
     workers: int = 0
     """Processes that load scenes ahead, for each training process; 0 loads between the steps."""
 
@@ -150,7 +152,18 @@ def prepare(options: Options, processes: Processes) -> "Run":
         write_config(folder, config)
         announce(config, model, processes, precision, progress, options)
     return Run(
-        config, folder, model, trained, optimizers, perceptual, processes, share, precision, progress, options.workers
+        config,
+        folder,
+        model,
+        trained,
+        optimizers,
+        perceptual,
+        processes,
+        share,
+        precision,
+        progress,
+        options.workers,
+        round(options.memory_gb * 2**30),
     )
 
 
@@ -223,6 +236,8 @@ class Run:
     progress: Progress
     workers: int = 0
     """Processes that load scenes ahead."""
+    memory: int = DEFAULT_MEMORY
+    """Bytes of views that may be kept."""
     scenes: Iterator[PosedImages] | None = None
     """Where the next step's scenes come from."""
     next_step: int = -1
@@ -337,7 +352,7 @@ class Run:
         if step != self.next_step or step == first or self.scenes is None:
             sources = [(source.folder, source.weight) for source in config.sources]
             self.scenes = None  # its data go before others come
-            views = Views(sources, stage.size * config.crops.oversample, config.seed)
+            views = Views(sources, stage.size * config.crops.oversample, config.seed, self.memory)
             last = config.steps if stage.until == 1 else round(stage.until * config.steps)
             self.scenes = scenes_of_steps(views, self.share, step, last, config, self.workers)
         self.next_step = step + 1

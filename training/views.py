@@ -117,7 +117,8 @@ class Views:
             raise ViewsError(
                 f"The views of {', '.join(one.names[0] for one in self._sources if one.needs_memory)} and others take"
                 f" {(self._memory // processes - left) / 2**30:.1f} GiB at {self.size} px and a process may keep"
-                f" {self._memory / processes / 2**30:.1f}: pack them with training.shards, or allow more memory."
+                f" {self._memory / processes / 2**30:.1f}: pack them with training.shards, or"
+                " allow more (--memory-gb of training.train)."
             )
         of_shards = [one for one in self._sources if isinstance(one, ShardSource)]
         fits = sum(memory_of(one, self.size) for one in of_shards) <= left

@@ -553,7 +553,7 @@ def test_the_pool_resumes_and_ends_as_if_it_had_not_stopped(tmp_path: Path) -> N
     shards[1].unlink()
     assert main(options) == 0
     assert shards[1].read_bytes() == before and shards[0].stat().st_mtime_ns == kept
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_shard_laid_over_white_holds_the_scene_s_pictures(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import safetensors.numpy
 from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 
+from lvsm_engine.errors import OutputError
 from training.scene_views import StoredViews, ViewsError, read_file
 from training.shards.__main__ import main
 from training.shards.folder import Shards, read_index, shard_files
@@ -223,7 +224,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_no_shard(tmp_path: Path) -
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
-        with pytest.raises(ViewsError, match=r"00000\.array_record cannot be written .*: free space"):
+        with pytest.raises(OutputError, match=r"00000\.array_record cannot be written .*: free space"):
             pack(views, folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

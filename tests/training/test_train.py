@@ -562,6 +562,11 @@ def test_weights_that_are_not_there_are_refused(config, tmp_path):
 # --- Command line and presets -----------------------------------------------------------------------------------------
 
 
+def test_more_views_than_memory_are_refused_with_the_option_that_allows_them(config, tmp_path):
+    with pytest.raises(SystemExit, match="a process may keep .* allow more .--memory-gb of training.train"):
+        run(config, tmp_path / "run", memory_gb=1e-6)
+
+
 def test_the_command_line_changes_any_field_of_a_preset():
     words = "--preset cpu --data a b=2.5 --model.width 64 --stages 32:0.5 64:1:0.5 --steps 7 --perceptual.weight 0.5"
     parsed = train.parse([*words.split(), "--scene-frame.kind", "identity", "--init", "weights.safetensors"])

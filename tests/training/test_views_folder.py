@@ -19,11 +19,11 @@ def test_what_was_delivered_or_failed_is_known_to_the_next_run(tmp_path: Path) -
 
 
 def test_a_half_written_file_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
-    (tmp_path / "chair.npz.partial").write_bytes(b"vie")
+    (tmp_path / "chair.npz.part").write_bytes(b"vie")
     with ViewsFolder(tmp_path) as folder:
         assert "chair" not in folder
         folder.deliver("chair", b"views")
-    assert (tmp_path / "chair.npz").read_bytes() == b"views" and not list(tmp_path.glob("*.partial"))
+    assert (tmp_path / "chair.npz").read_bytes() == b"views" and not list(tmp_path.glob("*.part"))
 
 
 def test_a_failure_whose_line_was_cut_by_a_crash_is_forgotten(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ OpenCV axes; fxfycxcy (N, V, 4) float64. A scene depends on the seed and its num
 the shorter one. The folder's procedural.json keeps what the pool was drawn with: other options need another folder.
 """
 
+import io
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.scene.srgb import to_srgb
+from lvsm_engine.whole_files import write_bytes
 
 from .scenes import ProceduralViews, procedural_scene
 from .textures import LINEAR, ImageFolder
@@ -63,7 +64,7 @@ def main(options: Options) -> int:
 
 
 def write_shard(path: Path, shard: int, options: Options, images: ImageFolder | None) -> None:
-    """Write the scenes of a shard, under a temporary name first."""
+    """Write the scenes of a shard, whole or not at all. Raises OutputError."""
     scenes = [
         procedural_scene(
             options.seed,
@@ -76,16 +77,14 @@ def write_shard(path: Path, shard: int, options: Options, images: ImageFolder | 
         )
         for number in range(shard * options.shard, (shard + 1) * options.shard)
     ]
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            images=np.stack([straight_alpha(scene) for scene in scenes]),
-            camera_to_world=np.stack([scene.camera_to_world for scene in scenes]),
-            fxfycxcy=np.stack([scene.fxfycxcy for scene in scenes]),
-        )
-        _finish(file)
-    os.replace(partial, path)
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        images=np.stack([straight_alpha(scene) for scene in scenes]),
+        camera_to_world=np.stack([scene.camera_to_world for scene in scenes]),
+        fxfycxcy=np.stack([scene.fxfycxcy for scene in scenes]),
+    )
+    write_bytes(path, content.getvalue())
 
 
 def straight_alpha(scene: ProceduralViews) -> np.ndarray:
@@ -111,20 +110,11 @@ def _claim(options: Options) -> None:
     }
     note = options.out / "procedural.json"
     if not note.exists():
-        partial = note.with_suffix(".partial")
-        with partial.open("w") as file:
-            json.dump(drawn, file)
-            _finish(file)
-        os.replace(partial, note)
+        write_bytes(note, json.dumps(drawn).encode())
     elif (before := json.loads(note.read_text())) != drawn:
         raise PoolError(
             f"{options.out} holds a pool drawn with {before}, not {drawn}: name another folder for this one."
         )
-
-
-def _finish(file: IO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 if __name__ == "__main__":

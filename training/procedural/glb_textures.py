@@ -10,7 +10,6 @@ is named by its content's hash, so no image is there twice. Licences of the obje
 import hashlib
 import io
 import json
-import os
 import struct
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,9 @@ import numpy as np
 import tyro
 from PIL import Image
 from tqdm import tqdm
+
+from lvsm_engine.errors import OutputError
+from lvsm_engine.whole_files import write_bytes
 
 from .textures import TextureError
 
@@ -50,6 +52,9 @@ def main(options: Options) -> int:
                 _write(options.out, content)
         except TextureError as error:
             print(error, file=sys.stderr)
+        except OutputError as error:
+            print(error, file=sys.stderr)
+            return 1
     return 0
 
 
@@ -105,12 +110,7 @@ def _write(folder: Path, content: bytes) -> None:
         raise TextureError(f"An image of {len(content)} bytes cannot be decoded ({error}): it is left out.") from error
     if suffix is None or plain or too_small:
         return
-    partial = folder / f"{name}.partial"
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, folder / f"{name}{suffix}")
+    write_bytes(folder / f"{name}{suffix}", content)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.whole_files import PART, write_bytes
 
 FAILURES = "failures.jsonl"
 
@@ -47,7 +48,7 @@ class ViewsFolder:
         except OSError as error:
             self._lock.close()
             raise ViewsFolderError(f"{path} is being filled by another run: wait for its end, or end it.") from error
-        for leftover in path.glob("*.partial"):
+        for leftover in path.glob(f"*{PART}"):
             leftover.unlink()
         self._delivered = {entry.name.removesuffix(".npz") for entry in os.scandir(path) if entry.name.endswith(".npz")}
         self.failures = _read_failures(path / FAILURES)
@@ -58,13 +59,8 @@ class ViewsFolder:
         return name in self._delivered or name in self._failed
 
     def deliver(self, name: str, views: bytes) -> None:
-        """Write the .npz of an object, whole or not at all."""
-        partial = self.path / f"{name}.npz.partial"
-        with partial.open("wb") as file:
-            file.write(views)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.path / f"{name}.npz")
+        """Write the .npz of an object, whole or not at all. Raises OutputError."""
+        write_bytes(self.path / f"{name}.npz", views)
         self._delivered.add(name)
 
     def fail(self, failure: Failure) -> None:

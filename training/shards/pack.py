@@ -12,6 +12,9 @@ from typing import Any
 from array_record.python.array_record_module import ArrayRecordWriter
 from tqdm import tqdm
 
+from lvsm_engine.errors import OutputError
+from lvsm_engine.whole_files import write_bytes, write_whole
+
 from ..scene_views import StoredViews, ViewsError, read_file, scene_names, stored_shape, view_files
 from .folder import ENDING, Entry, entry_of, read_index, shard_files
 from .record import Origin, encode_record
@@ -99,37 +102,35 @@ def _free_name(folder: Path) -> Path:
 def write_shard(shard: Path, records: Iterable[bytes], bar: tqdm) -> None:
     """Write a shard and its index; the shard gets its name last, so that one that exists is whole.
 
-    Raises ViewsError where it cannot be written.
+    Raises OutputError where it cannot be written.
     """
-    partial = shard.with_name(shard.name + ".partial")
-    entries = []
-    try:
-        writer = ArrayRecordWriter(str(partial), WRITER_OPTIONS)
+
+    def write(part: Path) -> None:
+        entries = []
+        writer = ArrayRecordWriter(str(part), WRITER_OPTIONS)
         for position, record in enumerate(records):
             writer.write(record)
             entries.append(entry_of(record, shard.name, position))
             bar.update()
         writer.close()
-        _sync(partial)
         _write_index(shard.with_suffix(".json"), entries)
-        os.replace(partial, shard)
-        _sync(shard.parent)
-    except (OSError, RuntimeError) as error:
-        raise ViewsError(f"{shard} cannot be written ({error}): free space or choose another folder.") from error
+
+    try:
+        write_whole(shard, write)
+        _sync_names(shard.parent)
+    except RuntimeError as error:  # the writer's, for a full disk
+        raise OutputError(f"{shard} cannot be written ({error}): free space or choose another folder.") from error
 
 
 def _write_index(path: Path, entries: Sequence[Entry]) -> None:
     """A record a line, so that it can be searched as text."""
     lines = ",\n".join(json.dumps(dataclasses.asdict(entry)) for entry in entries)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(f'{{"records": [\n{lines}\n]}}\n')
-    _sync(partial)
-    os.replace(partial, path)
+    write_bytes(path, f'{{"records": [\n{lines}\n]}}\n'.encode())
 
 
-def _sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk when this returns."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync_names(folder: Path) -> None:
+    """Have the names in a folder on the disk when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
