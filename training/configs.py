@@ -123,6 +123,8 @@ class TrainingConfig:
     """The last part of the steps, in which the learning rate falls to 0; before it, it is constant."""
     decay_shape: Literal["linear", "cosine"] = "linear"
     """linear, or half a cosine (published, over all steps after the warm-up: --decay 1)."""
+    average: int = 0
+    """Also keep weights averaged over about so many steps, for validation and export; 0: none (published)."""
     clip: float = 1.0
     """Gradients are scaled down to this norm."""
     skip_above: float = 5.0
@@ -197,6 +199,7 @@ def default_weights() -> TrainingConfig:
         sources=OBJECTS,
         validation=VALIDATION,
         stages=(Stage(until=0.1, size=32), Stage(until=1.0, size=64)),
+        average=200,
     )
 
 
@@ -235,6 +238,7 @@ def cpu() -> TrainingConfig:
         views=10,
         input_views=(2, 3, 4, 4, 4, 6),
         warmup=20,
+        average=0,
         save_every=200,
         validate_every=200,
     )
@@ -253,6 +257,7 @@ def smoke() -> TrainingConfig:
         views=5,
         input_views=(1, 2, 3),
         warmup=2,
+        average=0,
         save_every=5,
         validate_every=10,
     )

@@ -29,13 +29,11 @@ from lvsm_engine.whole_files import write_bytes
 
 from .attributions import Attribution, object_names, read_attributions, tab_separated
 from .model_card import SourceCredits, Training, card_text
-from .run_state import LATEST, load_state
+from .run_state import AVERAGED, LATEST, load_state
 from .sources import is_procedural
 from .views import ViewsError, read_scenes
 from .weights_digest import weights_digest
 
-AVERAGED = "averaged"
-"""The entry of a run's state with averaged weights, where it keeps some."""
 OWN_LICENCE = "GPL-3.0-or-later"
 WHITE = (1.0, 1.0, 1.0)
 # Each view has a lens drawn by itself: so many scenes show the range.

@@ -1,5 +1,6 @@
 """A run on disk: what resumes it exactly. Written whole or not at all; one that cannot be read stops the run."""
 
+import copy
 import dataclasses
 import json
 import pickle
@@ -19,12 +20,15 @@ from torch.distributed.checkpoint.state_dict import (
 from lvsm_engine.errors import LvsmError, OutputError
 from lvsm_engine.whole_files import write_bytes, write_whole
 
+from .averaging import AveragedWeights
 from .configs import TrainingConfig
 
 LATEST = "latest.pt"
 BEFORE_DECAY = "before_decay.pt"
 """The state when the learning rate began to fall: from here a longer run can go on."""
 CONFIG = "config.json"
+AVERAGED = "averaged"
+"""The entry of a state with the averaged weights, where the run keeps them."""
 # What may differ when a run is resumed: none of it changes what the steps compute, but for `steps`, which prolongs the run.
 FREE_FIELDS = ("name", "steps", "save_every", "validate_every", "validation", "init", "stop_after_skips")
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -55,6 +59,7 @@ def save_state(
     progress: Progress,
     model: nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
+    averaged: AveragedWeights | None = None,
     is_writer: bool = True,
 ) -> None:
     """Write what resumes the run. Called by all processes alike; one of them is the writer.
@@ -66,6 +71,9 @@ def save_state(
         "model": get_model_state_dict(model, options=WHOLE),
         "optimizers": get_optimizer_state_dict(model, optimizers, options=WHOLE),  # by parameters' names
     }
+    if averaged is not None:
+        with averaged.in_place():
+            state[AVERAGED] = copy.deepcopy(get_model_state_dict(model, options=WHOLE))
     if is_writer:
         _write(path, state)
 
@@ -123,8 +131,13 @@ def find_state(folder: Path, config: TrainingConfig) -> dict | None:
     return before_decay if has_decayed and began < config.decay_begins else state
 
 
-def restore(state: dict, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> Progress:
-    """Put a loaded state into a model and its optimizers, whole or in shards."""
+def restore(
+    state: dict, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], averaged: AveragedWeights | None = None
+) -> Progress:
+    """Put a loaded state into a model, its averaged weights and its optimizers, whole or in shards."""
+    if averaged is not None:
+        set_model_state_dict(model, state.get(AVERAGED, state["model"]), options=WHOLE)
+        averaged.restart()
     set_model_state_dict(model, state["model"], options=WHOLE)
     set_optimizer_state_dict(model, optimizers, state["optimizers"], options=WHOLE)
     return Progress(**{field.name: state[field.name] for field in dataclasses.fields(Progress) if field.name in state})

@@ -33,6 +33,7 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import Model, build_model
 from lvsm_engine.synthesizer import choose_precision
 
+from .averaging import AveragedWeights
 from .batches import Batch, Share, scenes_of_steps, step_batches, window_size
 from .configs import PRESETS, TrainingConfig
 from .flops import TRAINING_FACTOR, forward_flops, peak_flops
@@ -143,7 +144,8 @@ def prepare(options: Options, processes: Processes) -> "Run":
     compiler = "inductor" if options.compile_blocks else None
     trained = parallelize(model, options.parallel, processes, options.checkpoint_blocks, compiler)
     optimizers = build_optimizers(model, config, precision, (processes.rank, processes.count))
-    progress = Progress() if state is None else restore(state, model, optimizers)
+    averaged = AveragedWeights(model, config.average) if config.average else None
+    progress = Progress() if state is None else restore(state, model, optimizers, averaged)
     perceptual = load_perceptual(config.perceptual)
     if perceptual is not None:
         perceptual = perceptual.to(processes.device)
@@ -157,6 +159,7 @@ def prepare(options: Options, processes: Processes) -> "Run":
         model,
         trained,
         optimizers,
+        averaged,
         perceptual,
         processes,
         share,
@@ -229,6 +232,7 @@ class Run:
     trained: nn.Module
     """What is called in the model's place when training: see parallelize."""
     optimizers: list[torch.optim.Optimizer]
+    averaged: AveragedWeights | None
     perceptual: nn.Module | None
     processes: Processes
     share: Share
@@ -316,6 +320,8 @@ class Run:
         perceptual, _ = mean_and_any(perceptual, False, self.processes) if weight else (0.0, False)
         loss = squared_error + weight * perceptual
         norm, is_taken = self.update(loss)
+        if self.averaged is not None and is_taken:
+            self.averaged.update(step)
         return StepReport(loss, squared_error, perceptual, norm, not is_taken), is_terminated
 
     def losses(self, batch: Batch, weight: float) -> tuple[Tensor, Tensor]:
@@ -372,17 +378,20 @@ class Run:
 
     def save(self, name: str) -> None:
         """Write the state; called by all processes."""
-        save_state(self.folder / name, self.progress, self.model, self.optimizers, self.processes.is_first)
+        save_state(
+            self.folder / name, self.progress, self.model, self.optimizers, self.averaged, self.processes.is_first
+        )
 
     def validate(self, step: int, log: RunLog | None) -> None:
-        """Where there are validation scenes: their targets' PSNR and some pictures, into the log."""
+        """Where there are validation scenes: their targets' PSNR and some pictures, into the log; of averaged weights, if any."""
         config = self.config
         if config.validation is None:
             return
         size = config.stage_at(step - 1)[0].size
-        psnr, pictures = validate(
-            self.model, config.validation, size, config.scene_frame, self.precision, self.processes
-        )
+        with contextlib.nullcontext() if self.averaged is None else self.averaged.in_place():
+            psnr, pictures = validate(
+                self.model, config.validation, size, config.scene_frame, self.precision, self.processes
+            )
         if log is not None:
             log.validation(step, psnr, size, pictures)
 

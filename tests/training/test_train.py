@@ -29,6 +29,7 @@ from training.parallelize import Processes, parallelize
 from training.prediction import predict
 from training.run_log import StepReport
 from training.run_state import BEFORE_DECAY, LATEST, Progress, RunStateError, load_state
+from training.validation import validate
 from training.views import Views
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,6 +227,56 @@ def test_a_full_disk_is_told_and_the_former_state_stays(config, tmp_path):
     with pytest.raises(SystemExit, match=r"latest.pt: the run's state cannot be written \(No space left on device\)"):
         run(config, tmp_path / "run")
     assert (tmp_path / "run" / LATEST).read_bytes() == before
+
+
+# --- Averaged weights -------------------------------------------------------------------------------------------------
+
+
+def test_averaged_weights_are_the_mean_of_the_first_steps_and_then_forget(config, tmp_path):
+    one = train.prepare(options(dataclasses.replace(config, average=3), tmp_path / "run"), ALONE)
+    weights = []
+    for step in range(5):
+        one.step(step)
+        weights.append(one.model.to_pixels[1].weight.detach().clone())
+        if step == 2:
+            with one.averaged.in_place():
+                torch.testing.assert_close(one.model.to_pixels[1].weight, torch.stack(weights).mean(0))
+            assert torch.equal(one.model.to_pixels[1].weight, weights[-1])
+    mean = torch.stack(weights[:3]).mean(0)
+    for later in weights[3:]:
+        mean = mean.lerp(later, 1 / 3)
+    with one.averaged.in_place():
+        torch.testing.assert_close(one.model.to_pixels[1].weight, mean)
+
+
+def test_averaged_weights_are_resumed_bit_for_bit_validated_and_change_nothing_else(config, tmp_path):
+    stage = (Stage(until=1.0, size=16),)
+    config = dataclasses.replace(config, decay=0.0, average=4, validate_every=3, stages=stage)
+    whole = run(dataclasses.replace(config, steps=6), tmp_path / "whole")
+    run(dataclasses.replace(config, steps=3), tmp_path / "parts")
+    resumed = run(dataclasses.replace(config, steps=6), tmp_path / "parts")
+    plain = run(dataclasses.replace(config, steps=6, average=0), tmp_path / "plain")
+    assert same_bits(resumed, whole) and same_bits(plain, whole) and "averaged" not in plain
+    assert same_bits({"model": resumed["averaged"]}, {"model": whole["averaged"]})
+    assert not same_bits({"model": whole["averaged"]}, whole)
+    events = EventAccumulator(str(tmp_path / "whole"))
+    events.Reload()
+    psnr = events.Scalars("validation/psnr_16")[-1].value
+    one = train.prepare(options(dataclasses.replace(config, steps=6), tmp_path / "whole"), ALONE)
+    said = [validate(one.model, config.validation, 16, config.scene_frame, torch.float32, ALONE)[0]]
+    with one.averaged.in_place():
+        said.append(validate(one.model, config.validation, 16, config.scene_frame, torch.float32, ALONE)[0])
+    assert said[1] == pytest.approx(psnr, abs=1e-4) and abs(said[0] - psnr) > 1e-3
+
+
+def test_averaged_weights_in_shards_are_those_of_one_process(parallel_config, data, tmp_path):
+    config = dataclasses.replace(parallel_config, average=3, validation=str(data / "val"), validate_every=2)
+    one = run(config, tmp_path / "one")
+    ranks = launch_ranks(options(config, tmp_path / "two", parallel="fsdp"), tmp_path / "two.txt", 2)
+    assert [rank.ended() for rank in ranks] == [0, 0], ranks[0].says()[-3000:]
+    two = load_state(tmp_path / "two" / LATEST)
+    assert furthest(two, one) < 1e-6
+    assert furthest({"model": two["averaged"]}, {"model": one["averaged"]}) < 1e-6
 
 
 # --- Splitting the work -----------------------------------------------------------------------------------------------
