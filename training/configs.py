@@ -211,7 +211,7 @@ def default_weights_at_128() -> TrainingConfig:
         name="default_128",
         model=dataclasses.replace(config.model, patch_overlap=4),
         init="runs/default/model.safetensors",
-        sources=(OBJECTS[0], Source(folder="data/views/objects_128", weight=1.0)),
+        sources=(OBJECTS[0], Source(folder="data/views/procedural_128", weight=1.0)),
         stages=(Stage(until=1.0, size=128, target_window=0.5),),
         steps=1_200,
         batch=4,
