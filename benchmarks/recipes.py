@@ -127,9 +127,8 @@ def main(options: Options) -> None:
 def _run(out: Path, suite: str, arm: str) -> str:
     """Run an arm and keep its result; what it came to, as a line."""
     torch.set_num_threads(1)
-    result = learn(
-        f"{SUITES[suite].base} {SUITES[suite].arms[arm]}", SUITES[suite].seconds, out / "runs" / f"{suite} {arm}"
-    )
+    words = f"{SUITES[suite].base} {SUITES[suite].arms[arm]}"
+    result = learn(words, SUITES[suite].seconds, out / "runs" / f"{suite} {arm}")
     file = _file(out, suite, arm)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(file, json.dumps(asdict(result), indent=1).encode())
@@ -179,9 +178,9 @@ def _prepared(config: TrainingConfig, folder: Path) -> train.Run:
 def _psnr(run: train.Run) -> float:
     config = run.config
     assert config.validation is not None
-    return validate(run.model, config.validation, config.resolution, config.scene_frame, run.precision, run.processes)[
-        0
-    ]
+    size, frame = config.resolution, config.scene_frame
+    psnr, _ = validate(run.model, config.validation, size, frame, run.precision, run.processes)
+    return psnr
 
 
 def table(suite: str, out: Path) -> str:

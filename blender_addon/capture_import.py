@@ -210,7 +210,7 @@ def _photo_files(scene: bpy.types.Scene) -> list[bpy.types.Image]:
 
 
 def _path(photo: bpy.types.Image) -> Path:
-    return Path(bpy.path.abspath(photo.filepath, library=photo.library))
+    return Path(photo.filepath_from_user())
 
 
 def files_named(names: set[str], folder: Path) -> Iterator[Path]:

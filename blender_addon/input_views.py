@@ -167,7 +167,7 @@ def _photo(image: bpy.types.Image, name: str) -> Path | np.ndarray:
     if image.packed_file:
         data = image.packed_file.data
         return _pixels(image, name) if header_size(io.BytesIO(data)) is None else np.frombuffer(data, np.uint8)
-    path = Path(bpy.path.abspath(image.filepath, library=image.library))
+    path = Path(image.filepath_from_user())
     if not path.is_file():
         raise CaptureError(f"{path}, the photo of {name}, does not exist: locate it.", LOCATE_PHOTOS)
     return _pixels(image, name) if path.suffix.lower() in FLOAT_FILES else path
