@@ -1,9 +1,11 @@
 """The folder that views arrive in, after crashes and beside other runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from training.render.__main__ import Options, main
 from training.render.views_folder import FAILURES, Failure, ViewsFolder, ViewsFolderError
 
 
@@ -48,3 +50,18 @@ def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
     with ViewsFolder(tmp_path), pytest.raises(ViewsFolderError, match="is being filled by another run"):
         ViewsFolder(tmp_path)
     ViewsFolder(tmp_path)
+
+
+def test_the_command_ends_with_2_and_a_sentence_where_nothing_can_be_rendered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = Options(source=tmp_path / "objects", out=tmp_path / "views", python=Path("true"))
+    options.source.mkdir()
+    assert main(options) == 2
+    assert "has no .glb files" in capsys.readouterr().err
+    (options.source / "chair.glb").touch()
+    assert main(replace(options, python=Path("false"))) == 2
+    assert "false cannot import bpy" in capsys.readouterr().err
+    with ViewsFolder(options.out):
+        assert main(options) == 2
+    assert "is being filled by another run" in capsys.readouterr().err

@@ -14,7 +14,6 @@ which names what was left out, the stage, the reason and the studio's last words
 """
 
 import logging
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,8 +25,7 @@ import tyro
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from lvsm_engine.errors import LvsmError
-
+from ..exit_status import exit_status
 from .devices import Device
 from .fan_out import Crew, render_all
 from .job import RenderJob, time_limit
@@ -63,19 +61,16 @@ def main(options: Options) -> int:
         print(f"{options.python} cannot import bpy: give a Python that has it (pip install bpy).", file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+
+    def render() -> dict[str, str]:
         with ViewsFolder(options.out) as folder:
             jobs = [_job(options, path) for path in objects]
             _render(options, [job for job in jobs if job.name not in folder], len(jobs), folder)
             for failure in folder.failures:
                 print(f"left out: {failure.name}: {failure.stage}: {failure.reason}", file=sys.stderr)
-    except LvsmError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted: run the same command again to go on.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+        return {}  # what is left out is so for good: a second run would not bring it
+
+    return exit_status(render)
 
 
 def _render(options: Options, jobs: Sequence[RenderJob], total: int, folder: ViewsFolder) -> None:
