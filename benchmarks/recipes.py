@@ -8,15 +8,16 @@ An arm is a process with one thread, metered in CPU seconds of its own, so that 
 clock only. Some steps of each stage tell what a step costs, and so how many steps the arm's schedule has. Learning rates
 are the base's, but where they are the change. An arm that was killed begins again; one that is done is not repeated.
 
-Data, made beforehand: data/views/train and data/views/val (training/README.md), and two pools of procedural scenes:
-python -m training.procedural --out data/views/objects_32 --scenes 768 --size 32 --kind objects, and so for scenes.
+Data, made beforehand: data/views/train and data/views/val (training/README.md), and three pools of procedural scenes:
+python -m training.procedural --out data/views/objects_32 --scenes 768 --size 32 --kind objects, and so scenes_32 of kind
+scenes and calm_32 of kind calm_objects.
 """
 
 import json
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from training.validation import validate
 
 MARKS = 8  # Validations of an arm, evenly over its steps.
 WARM_UP, MEASURED = 2, 16  # Steps of each stage that tell its cost.
+BEGINNING = 0.3  # Of the steps of an arm whose first data are others.
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Suite:
     base: str
     seconds: float
     arms: dict[str, str]
+    first_data: dict[str, str] = field(default_factory=dict)
+    """Of some arms: the words for what they learn from in the beginning."""
 
 
 PUBLISHED = "--model.camera-encoding none --model.no-predicted-depth --model.no-inputs-first"
@@ -64,10 +68,16 @@ SUITES = {
             "2 scenes of 20 views": "--batch 2 --views 20",
             "half procedural objects": "--data data/views/train data/views/objects_32",
             "half procedural scenes": "--data data/views/train data/views/scenes_32",
+            "procedural objects first": "",
+            "calm objects first": "",
             "no predicted depth": "--model.no-predicted-depth",
             "no camera encoding": "--model.camera-encoding none --model.no-predicted-depth",
             "1 to 8 inputs": "--input-views 1 2 3 4 5 6 7 8",
             "scene frame turned and tilted": "--frame-jitter.turn 180 --frame-jitter.tilt 10",
+        },
+        first_data={
+            "procedural objects first": "--data data/views/objects_32",
+            "calm objects first": "--data data/views/calm_32",
         },
     ),
     "path_to_64": Suite(
@@ -127,22 +137,28 @@ def main(options: Options) -> None:
 def _run(out: Path, suite: str, arm: str) -> str:
     """Run an arm and keep its result; what it came to, as a line."""
     torch.set_num_threads(1)
-    words = f"{SUITES[suite].base} {SUITES[suite].arms[arm]}"
-    result = learn(words, SUITES[suite].seconds, out / "runs" / f"{suite} {arm}")
+    compared = SUITES[suite]
+    words = f"{compared.base} {compared.arms[arm]}"
+    result = learn(words, compared.first_data.get(arm, ""), compared.seconds, out / "runs" / f"{suite} {arm}")
     file = _file(out, suite, arm)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(file, json.dumps(asdict(result), indent=1).encode())
     return f"{suite}, {arm}: {result.psnr[-1]:.2f} dB after {result.steps} steps, {result.seconds[-1]:.0f} CPU-s"
 
 
-def learn(words: str, seconds: float, folder: Path) -> Result:
+def learn(words: str, first_data: str, seconds: float, folder: Path) -> Result:
     """One whole schedule of about so many CPU seconds."""
     config = train.parse(words.split()).config
     config = replace(config, steps=round(seconds / seconds_a_step(config, folder)))
     run = _prepared(config, folder)
+    beginning = round(BEGINNING * config.steps) if first_data else 0
+    first_sources = train.parse(f"{words} {first_data}".split()).config.sources
     marks = {round(config.steps * (number + 1) / MARKS) for number in range(MARKS)}
     spent, at, psnr = 0.0, [], []
     for step in range(config.steps):
+        if step in (0, beginning):
+            run.config = replace(config, sources=first_sources if step < beginning else config.sources)
+            run.scenes = None
         started = time.process_time()
         run.step(step)
         spent += time.process_time() - started

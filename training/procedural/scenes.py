@@ -4,6 +4,7 @@ Every random number comes from numpy, so that a scene is the same on every devic
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from .surroundings import Ground, Room
 from .textures import ImageFolder, random_colour, random_pattern, random_sky
 from .things import Thing, assembled, fitted, moved, random_object, rotation_z, standing
 
-KINDS = ("objects", "scenes", "mixed")
+KINDS = ("objects", "calm_objects", "scenes", "mixed")
 IMAGE_SHARE = 0.6  # Of all textures, where there is a folder of images.
 CEILING_MARGIN, WALL_MARGIN, FLOOR_MARGIN = 0.25, 0.25, 0.15  # Cameras keep away from walls.
 MOST_THINGS = 20
@@ -52,12 +53,14 @@ def procedural_scene(
 ) -> ProceduralViews:
     """Draw scene `number` of a series and photograph it: a function of the arguments alone, on one device.
 
-    kind: "objects" (on white; their bounding box is centred at the origin with longest side 1), "scenes" (with
-    surroundings, the floor at z = 0, in about metres) or "mixed" (half and half). Z is up in both.
+    kind: "objects" (on white; their bounding box is centred at the origin with longest side 1), "calm_objects" (the same
+    without strong contrasts and colours), "scenes" (with surroundings, the floor at z = 0, in about metres) or "mixed"
+    (objects and scenes, half and half). Z is up in all.
     images: textures are taken from these too. only: of the `views` cameras, the numbers of those that take a picture.
     """
     rng = np.random.default_rng((seed, number))
-    draw = _objects_on_white if kind_of(rng, kind) == "objects" else _whole_scene
+    calm_objects = partial(_objects_on_white, calm=True)
+    draw = {"objects": _objects_on_white, "calm_objects": calm_objects, "scenes": _whole_scene}[kind_of(rng, kind)]
     scene, camera_to_world, fxfycxcy = draw(rng, views, size, images)
     if only is not None:
         camera_to_world, fxfycxcy = camera_to_world[only], fxfycxcy[only]
@@ -66,7 +69,7 @@ def procedural_scene(
 
 
 def kind_of(rng: np.random.Generator, kind: str) -> str:
-    """ "objects" or "scenes", drawn where it is "mixed". Raises ValueError for another word."""
+    """The kind itself, or "objects" or "scenes", drawn where it is "mixed". Raises ValueError for another word."""
     if kind not in KINDS:
         raise ValueError(f"kind is '{kind}': it must be one of {', '.join(KINDS)}.")
     return str(rng.choice(["objects", "scenes"])) if kind == "mixed" else kind
@@ -75,8 +78,10 @@ def kind_of(rng: np.random.Generator, kind: str) -> str:
 _Drawn = tuple[Scene, np.ndarray, np.ndarray]
 
 
-def _objects_on_white(rng: np.random.Generator, views: int, size: int, images: ImageFolder | None) -> _Drawn:
-    textures = [_random_texture(rng, images) for _ in range(rng.integers(2, 7))]
+def _objects_on_white(
+    rng: np.random.Generator, views: int, size: int, images: ImageFolder | None, calm: bool = False
+) -> _Drawn:
+    textures = [_random_texture(rng, images, calm) for _ in range(rng.integers(2, 7))]
     materials = [_random_material(rng, texture) for texture in range(len(textures))]
     thing = random_object(rng, range(len(materials)))
     if rng.uniform() < 0.2:
@@ -209,10 +214,11 @@ def _room(rng: np.random.Generator, half: np.ndarray) -> Room:
     )
 
 
-def _random_texture(rng: np.random.Generator, images: ImageFolder | None) -> np.ndarray:
-    if images is not None and rng.uniform() < IMAGE_SHARE:
+def _random_texture(rng: np.random.Generator, images: ImageFolder | None, calm: bool = False) -> np.ndarray:
+    """A calm one is never taken from the images: nothing tells which of them are."""
+    if images is not None and not calm and rng.uniform() < IMAGE_SHARE:
         return images.draw(rng)
-    return random_pattern(rng)
+    return random_pattern(rng, calm)
 
 
 def _random_material(rng: np.random.Generator, texture: int) -> Material:
