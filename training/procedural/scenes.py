@@ -4,7 +4,6 @@ Every random number comes from numpy, so that a scene is the same on every devic
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -59,9 +58,12 @@ def procedural_scene(
     images: textures are taken from these too. only: of the `views` cameras, the numbers of those that take a picture.
     """
     rng = np.random.default_rng((seed, number))
-    calm_objects = partial(_objects_on_white, calm=True)
-    draw = {"objects": _objects_on_white, "calm_objects": calm_objects, "scenes": _whole_scene}[kind_of(rng, kind)]
-    scene, camera_to_world, fxfycxcy = draw(rng, views, size, images)
+    drawn_kind = kind_of(rng, kind)
+    if drawn_kind == "scenes":
+        scene, camera_to_world, fxfycxcy = _whole_scene(rng, views, size, images)
+    else:
+        calm = drawn_kind == "calm_objects"
+        scene, camera_to_world, fxfycxcy = _objects_on_white(rng, views, size, images, calm)
     if only is not None:
         camera_to_world, fxfycxcy = camera_to_world[only], fxfycxcy[only]
     pictures, alpha = photograph(scene, camera_to_world, fxfycxcy, size, torch.device(device))
