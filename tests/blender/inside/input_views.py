@@ -128,3 +128,17 @@ settings.photo = bpy.data.images.load(str(nonsense))
 assert "nonsense.png" in str(refusal()) and "Camera A" in str(refusal())
 settings.photo.source = "SEQUENCE"
 assert "not a single image" in str(refusal())
+
+# A photo of a linked file, whose relative path starts from that file.
+library = folder / "library"
+(library / "photos").mkdir(parents=True)
+(library / "photos" / "linked.png").write_bytes(results.encode_png(PIXELS[..., :3]))
+linked = bpy.data.images.load(str(library / "photos" / "linked.png"))
+linked.filepath_raw = "//photos/linked.png"
+bpy.data.libraries.write(str(library / "asset.blend"), {linked}, path_remap="NONE")
+bpy.data.images.remove(linked)
+with bpy.data.libraries.load(str(library / "asset.blend"), link=True) as (_, wanted):
+    wanted.images = ["linked.png"]
+settings.photo = wanted.images[0]
+assert settings.photo.library and settings.photo.filepath == "//photos/linked.png"
+assert views()[0].photo == library / "photos" / "linked.png"
