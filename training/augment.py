@@ -77,6 +77,12 @@ def draw_image_size(generator: np.random.Generator, crops: Crops, size: int, pat
     return model_size(size, patch_size, _log_uniform(generator, *crops.aspect))
 
 
+def window_size(image_size: tuple[int, int], share: float, patch_size: int) -> tuple[int, int]:
+    """Pixels (width, height) of a window that takes this share of each of an image's sides: multiples of the patch."""
+    width, height = (max(patch_size, round(share * side / patch_size) * patch_size) for side in image_size)
+    return width, height
+
+
 def draw_windows(
     generator: np.random.Generator, crops: Crops, views: int, stored: tuple[int, int], width: int, height: int
 ) -> np.ndarray:

@@ -17,7 +17,7 @@ from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 
-from .augment import crop, draw_image_size, draw_jitter, draw_target_corners, draw_windows, resized_windows
+from .augment import crop, draw_image_size, draw_jitter, draw_target_corners, draw_windows, resized_windows, window_size
 from .configs import TrainingConfig
 from .views import PosedImages
 
@@ -130,12 +130,6 @@ def cropped_scenes(
         alpha.append(resized_windows(drawn.alpha[scene][:, None], windows, *image_size)[:, 0])
         lenses.append(lens)
     return replace(drawn, images=torch.stack(images), alpha=torch.stack(alpha), fxfycxcy=np.stack(lenses))
-
-
-def window_size(image_size: tuple[int, int], share: float, patch_size: int) -> tuple[int, int]:
-    """Pixels (width, height) of a window that takes this share of each of an image's sides: multiples of the patch."""
-    width, height = (max(patch_size, round(share * side / patch_size) * patch_size) for side in image_size)
-    return width, height
 
 
 def in_windows(batch: Batch, alpha: Tensor, size: tuple[int, int], seed: int, numbers: Sequence[int]) -> Batch:

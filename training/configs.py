@@ -9,8 +9,9 @@ import tyro
 
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.scene.frame import SceneFrame
+from lvsm_engine.synthesizer import model_size
 
-from .augment import Crops, FrameJitter
+from .augment import Crops, FrameJitter, window_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,11 +155,19 @@ class TrainingConfig:
                     " another --model.camera-encoding."
                 )
             least = 16 if self.perceptual.kind == "vgg19" else 64
-            if self.perceptual.weight > 0 and stage.until > self.perceptual.begins and stage.size < least:
+            side = self._least_target_side(stage)
+            if self.perceptual.weight > 0 and stage.until > self.perceptual.begins and side < least:
                 raise ValueError(
-                    f"the perceptual term {self.perceptual.kind} needs images of {least} px: let it begin after the"
-                    f" stage of {stage.size} px (--perceptual.begins {stage.until:g})."
+                    f"the perceptual term {self.perceptual.kind} needs targets of {least} px, and those of the stage of"
+                    f" {stage.size} px may be {side}: let it begin after that (--perceptual.begins {stage.until:g}), or"
+                    " give larger windows."
                 )
+
+    def _least_target_side(self, stage: Stage) -> int:
+        """Pixels of the shortest side that a stage's targets may have."""
+        patch = self.model.patch_size
+        sizes = [model_size(stage.size, patch, aspect) for aspect in self.crops.aspect]
+        return min(min(window_size(size, stage.target_window, patch)) for size in sizes)
 
     @property
     def resolution(self) -> int:

@@ -30,7 +30,7 @@ from lvsm_engine.whole_files import write_bytes
 from .attributions import Attribution, object_names, read_attributions, tab_separated
 from .model_card import SourceCredits, Training, card_text
 from .run_state import AVERAGED, LATEST, load_state
-from .sources import is_procedural
+from .sources import is_procedural, procedural_words
 from .views import ViewsError, read_scenes
 from .weights_digest import weights_digest
 
@@ -158,8 +158,11 @@ def credits_of(config: dict[str, Any], options: Options) -> list[SourceCredits]:
         listed |= read_attributions(manifest)
     credits = []
     for source in config["sources"]:
-        note = options.notes.get(source["folder"], MADE_HERE if is_procedural(source["folder"]) else "")
-        names = [] if note else object_names(Path(source["folder"]))
+        folder = source["folder"]
+        made_here = is_procedural(folder)
+        owes_nobody = made_here and procedural_words(folder)[1] is None  # textures from a folder are somebody's
+        note = options.notes.get(folder, MADE_HERE if owes_nobody else "")
+        names = [] if note or made_here else object_names(Path(folder))
         known = {name: listed[name] for name in names if name in listed}
         others = not names or len(known) < len(names)
         credits.append(SourceCredits(source["folder"], source["weight"], known, others, note))

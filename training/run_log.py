@@ -1,6 +1,8 @@
 """What a run tells of itself while it goes: TensorBoard, lines on the terminal, a progress bar. Written by one process."""
 
+import contextlib
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -35,10 +37,16 @@ def psnr_of(mean_squared_error: float) -> float:
 
 
 class RunLog:
-    """The log of a run in its folder; the first step's number and the last one's are for the progress bar."""
+    """The log of a run in its folder; the first step's number and the last one's are for the progress bar.
+
+    Where the disk takes no more of it, the log ends with a sentence, and the run goes on.
+    """
 
     def __init__(self, folder: Path, first_step: int, steps: int) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=first_step)
+        self._folder = folder
+        self._writer: SummaryWriter | None = None
+        with self._told():
+            self._writer = SummaryWriter(str(folder), purge_step=first_step)
         self._bar = tqdm(total=steps, initial=first_step, unit="step", disable=None)
 
     def __enter__(self) -> Self:
@@ -46,23 +54,42 @@ class RunLog:
 
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
-        self._writer.close()
+        if self._writer is not None:
+            with self._told():
+                self._writer.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Give the log up where it cannot be written any more, in a sentence."""
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            self.say(
+                f"{self._folder}: the log cannot be written ({error.strerror or error}), so the run goes on without it:"
+                " free space on that disk."
+            )
+
+    def _add(self, scalars: Mapping[str, float], step: int) -> None:
+        if self._writer is not None:
+            with self._told():
+                for name, value in scalars.items():
+                    self._writer.add_scalar(name, value, step)
 
     def step(self, step: int, report: StepReport, learning_rate: float, skipped: int, seconds: float) -> None:
         """A step is done: in the bar at once, in the log every LOG_EVERY, as a line every PRINT_EVERY."""
         self._bar.update()
         if step % LOG_EVERY == 0 or report.skipped:
             scalars = {
-                "loss": report.loss,
-                "squared_error": report.squared_error,
-                "perceptual": report.perceptual,
-                "psnr": psnr_of(report.squared_error),
-                "gradient_norm": report.gradient_norm,
-                "learning_rate": learning_rate,
-                "skipped_steps": skipped,
+                "train/loss": report.loss,
+                "train/squared_error": report.squared_error,
+                "train/perceptual": report.perceptual,
+                "train/psnr": psnr_of(report.squared_error),
+                "train/gradient_norm": report.gradient_norm,
+                "train/learning_rate": learning_rate,
+                "train/skipped_steps": skipped,
             }
-            for name, value in scalars.items():
-                self._writer.add_scalar(f"train/{name}", value, step)
+            self._add(scalars, step)
         if step % PRINT_EVERY == 0:
             self.say(
                 f"step {step}: psnr {psnr_of(report.squared_error):.2f}, gradient {report.gradient_norm:.2f},"
@@ -71,16 +98,18 @@ class RunLog:
 
     def speed(self, step: int, images_per_second: float, utilisation: float | None) -> None:
         """Views (inputs and targets) a second of all processes; model FLOPs over the cards' peak, where that is known."""
-        self._writer.add_scalar("speed/images_per_second", images_per_second, step)
+        self._add({"speed/images_per_second": images_per_second}, step)
         if utilisation is not None:
-            self._writer.add_scalar("speed/model_flops_utilisation", utilisation, step)
+            self._add({"speed/model_flops_utilisation": utilisation}, step)
 
     def validation(self, step: int, psnr: float, size: int, pictures: Tensor | None) -> None:
         """Mean PSNR of the validation targets at a size, and a picture (3, H, W) of some of them."""
-        self._writer.add_scalar(f"validation/psnr_{size}", psnr, step)
-        if pictures is not None:
-            self._writer.add_image("validation/inputs_truth_and_answer", pictures.clamp(0, 1), step)
-        self._writer.flush()
+        self._add({f"validation/psnr_{size}": psnr}, step)
+        if self._writer is not None:
+            with self._told():
+                if pictures is not None:
+                    self._writer.add_image("validation/inputs_truth_and_answer", pictures.clamp(0, 1), step)
+                self._writer.flush()
         self.say(f"step {step}: validation psnr {psnr:.2f} at {size} px")
 
     def say(self, line: str) -> None:

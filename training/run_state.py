@@ -30,7 +30,7 @@ CONFIG = "config.json"
 AVERAGED = "averaged"
 """The entry of a state with the averaged weights, where the run keeps them."""
 # What may differ when a run is resumed: none of it changes what the steps compute, but for `steps`, which prolongs the run.
-FREE_FIELDS = ("name", "steps", "save_every", "validate_every", "validation", "init", "stop_after_skips")
+FREE_FIELDS = ("name", "steps", "save_every", "validate_every", "validation", "stop_after_skips")
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 

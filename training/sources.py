@@ -87,6 +87,12 @@ def is_procedural(path: str | Path) -> bool:
     return str(path).startswith(f"{PROCEDURAL}:")
 
 
+def procedural_words(path: str | Path) -> tuple[str, str | None]:
+    """Of procedural:KIND[:FOLDER_OF_TEXTURES] the kind, and the folder where there is one."""
+    _, kind, *folder = str(path).split(":", maxsplit=2)
+    return kind, folder[0] if folder else None
+
+
 def memory_of(source: SceneSource, size: int) -> int:
     """Bytes that all views of a source take in memory."""
     return int(source.views.sum()) * size * size * BYTES_PER_PIXEL
@@ -212,11 +218,11 @@ class ProceduralSource:
     needs_memory = False
 
     def __init__(self, word: str, size: int) -> None:
-        _, kind, *folder = word.split(":", maxsplit=2)
+        kind, folder = procedural_words(word)
         if kind not in KINDS:
             raise ViewsError(f"{word}: the kind of procedural scenes must be one of {', '.join(KINDS)}.")
         try:
-            self._images = ImageFolder.of(Path(folder[0])) if folder else None
+            self._images = ImageFolder.of(Path(folder)) if folder else None
         except TextureError as error:
             raise ViewsError(str(error)) from error
         self._kind, self._size = kind, size

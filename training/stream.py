@@ -42,9 +42,8 @@ from .manifest import (
 )
 from .objaverse.candidates import Candidate
 from .objaverse.download import SPLITS, Arrivals, Fetcher, Store, read_selection, store_of
-from .objaverse.hub import FileFacts, HubUnreachable, sweep
+from .objaverse.hub import FileFacts, sweep
 
-GIVE_UP_AFTER = 20  # objects in a row that did not arrive: it is the hub, and not they
 RENDER_FAILURES = "failures.jsonl"
 PYTHON = shlex.quote(sys.executable)
 BPY_PYTHON = ".venv-bpy/5.0/bin/python"
@@ -124,7 +123,6 @@ class Supply:
         self._work = options.work or options.out / "work"
         self._views_bytes = options.views_mb * 1e6
         self.missing: dict[str, str] = {}
-        self._in_vain = 0
 
     def chunks(self, selection: Sequence[Candidate]) -> Iterator[tuple[Chunk, Arrivals]]:
         """All that is left of a selection. Raises HubUnreachable when nothing arrives any more."""
@@ -183,9 +181,6 @@ class Supply:
                 reason = f"{facts[one.location].bytes / 1e9:.2f} GB and its views are more than half of the disk cap"
                 arrivals.left_out.append(LeftOut(name=one.name, stage="stream", reason=reason))
         self.missing |= arrivals.missing
-        self._in_vain = 0 if arrivals.records else self._in_vain + len(arrivals.missing)
-        if self._in_vain >= GIVE_UP_AFTER:
-            raise HubUnreachable(next(iter(arrivals.missing.values())))
         return arrivals
 
     def _fits(self, size: int) -> bool:

@@ -19,7 +19,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,8 +33,9 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import Model, build_model
 from lvsm_engine.synthesizer import choose_precision
 
+from .augment import window_size
 from .averaging import AveragedWeights
-from .batches import Batch, Share, scenes_of_steps, step_batches, window_size
+from .batches import Batch, Share, scenes_of_steps, step_batches
 from .configs import PRESETS, TrainingConfig
 from .flops import TRAINING_FACTOR, forward_flops, peak_flops
 from .initial_weights import load_initial
@@ -63,7 +64,7 @@ from .run_state import (
     save_state,
     write_config,
 )
-from .validation import validate
+from .validation import check_validation, validate
 from .views import DEFAULT_MEMORY, PosedImages, Views
 
 # What a process says that ends by SIGTERM, as shells count: 128 + 15.
@@ -138,6 +139,8 @@ def prepare(options: Options, processes: Processes) -> "Run":
     state = find_state(folder, config)
     if state is not None:
         check_config(folder, config)
+    if config.validation is not None:
+        check_validation(config.validation, [stage.size for stage in config.stages])
     torch.manual_seed(config.seed)
     model = build_model(config.model) if state or config.init is None else load_initial(config)
     model = model.to(processes.device).requires_grad_(True)
@@ -257,20 +260,21 @@ class Run:
             log = None
             if self.processes.is_first:
                 log = stack.enter_context(RunLog(self.folder, first, self.config.steps))
-            since = time.monotonic()
+            computing, computed = 0.0, 0
             for step in range(first, self.config.steps):
                 if step == self.config.decay_begins and self.config.decay < 1:
                     self.save(BEFORE_DECAY)
-                report, is_terminated = self.step(step, bool(terminated))
+                begun = time.monotonic()
+                report, is_terminated = self.step(step, terminated)
+                computing, computed = computing + time.monotonic() - begun, computed + 1
                 seconds = before + time.monotonic() - started
                 self.advance(step, report, seconds)
                 if log is not None:
                     rate = self.optimizers[0].param_groups[0]["lr"]
                     log.step(step, report, rate, self.progress.skipped, seconds)
                     if (step + 1) % LOG_EVERY == 0:
-                        self.tell_speed(log, step, (time.monotonic() - since) / LOG_EVERY)
-                if (step + 1) % LOG_EVERY == 0:
-                    since = time.monotonic()
+                        self.tell_speed(log, step, computing / computed)
+                        computing, computed = 0.0, 0
                 self.finish_step(step + 1, is_terminated, log)
 
     def finish_step(self, done: int, is_terminated: bool, log: RunLog | None) -> None:
@@ -298,8 +302,8 @@ class Run:
                 " learning rate or look at the data, and start from that state's export."
             )
 
-    def step(self, step: int, is_terminated: bool = False) -> tuple[StepReport, bool]:
-        """One update, and whether any process was told to end. A wild or broken step is skipped by all alike."""
+    def step(self, step: int, terminated: Sequence[bool] = ()) -> tuple[StepReport, bool]:
+        """One update, and whether any process was told to end by then. A wild or broken step is skipped by all alike."""
         config = self.config
         set_learning_rates(self.optimizers, learning_rate_factor(config, step))
         for optimizer in self.optimizers:
@@ -316,7 +320,7 @@ class Run:
                 ((errors[0] + weight * errors[1]) / self.share.accumulate).backward()
             squared_error += float(errors[0].detach()) / self.share.accumulate
             perceptual += float(errors[1].detach()) / self.share.accumulate
-        squared_error, is_terminated = mean_and_any(squared_error, is_terminated, self.processes)
+        squared_error, is_terminated = mean_and_any(squared_error, bool(terminated), self.processes)
         perceptual, _ = mean_and_any(perceptual, False, self.processes) if weight else (0.0, False)
         loss = squared_error + weight * perceptual
         norm, is_taken = self.update(loss)

@@ -5,7 +5,9 @@ Scores worth quoting come from training.evaluate, through the engine; these are 
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,8 @@ from .parallelize import Processes
 from .prediction import predict
 from .render.cameras import PROTOCOL_TARGETS
 from .run_log import psnr_of, strip
+from .scene_views import ViewsError
+from .sources import open_source
 from .views import PosedImages, load_validation
 
 INPUTS = 4
@@ -49,6 +53,18 @@ def validate(
     if processes.count > 1:
         torch.distributed.all_reduce(total)
     return float(total[0] / total[1]), torch.cat(strips, dim=1)
+
+
+def check_validation(folder: str, sizes: Sequence[int]) -> None:
+    """Raises ViewsError for a folder whose scenes cannot be validated on at one of these sizes; reads their heads alone."""
+    for size in sizes:
+        source = open_source(Path(folder), size)
+        fewest = int(source.views.argmin())
+        if source.views[fewest] <= INPUTS:
+            raise ViewsError(
+                f"{folder}: {source.names[fewest]} has {source.views[fewest]} views, and validation takes {INPUTS} as inputs:"
+                " render more (training.render --sampling protocol), or give another --validation."
+            )
 
 
 @functools.lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ resumed at any step sees the same bytes. Knows nothing of the model.
 """
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -213,7 +214,11 @@ def _from_workers(draw: _Draw, numbers: range, workers: int, ahead_each: int) ->
 
 
 def _start_worker(_number: int, _workers: int) -> None:
-    """One thread a process, and none that outlives a trainer that was killed."""
+    """One thread a process, and none that outlives a trainer that was killed.
+
+    torchrun ends a trainer by a signal to its whole group: loading goes on, so that the step under way can be finished.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -148,6 +148,14 @@ def test_scenes_made_on_the_fly_need_no_note(config, tmp_path, capsys):
     assert "not told" not in capsys.readouterr().out
 
 
+def test_textures_from_a_folder_are_somebody_s(config, tmp_path, capsys):
+    config = dataclasses.replace(config, sources=(Source(folder="procedural:objects:my/textures"),))
+    run = write_run(tmp_path / "run", config)
+    _, card = exported(run, tmp_path / "model.safetensors", field_of_view=(28.0, 70.0))
+    assert "procedural:objects:my/textures`, weight 1: whose its objects are is not recorded here" in card.text
+    assert "whose its objects are is not told; give --manifest, or --notes" in capsys.readouterr().out
+
+
 def test_the_indexes_of_shards_tell_what_their_objects_are_called(tmp_path):
     (tmp_path / "00000.array_record").write_bytes(b"")
     (tmp_path / "00000.json").write_text(json.dumps({"records": [{"name": "b"}, {"name": "a"}]}))

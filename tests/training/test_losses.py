@@ -134,5 +134,5 @@ def test_a_term_that_needs_larger_images_is_refused_before_the_run(kind, least):
     stages = (Stage(until=0.5, size=8), Stage(until=1.0, size=64))
     config = dataclasses.replace(smoke(), stages=stages, perceptual=late)
     assert config.perceptual_weight_at(9) == 0 and config.perceptual_weight_at(10) == 0.5
-    with pytest.raises(ValueError, match=f"needs images of {least} px"):
+    with pytest.raises(ValueError, match=f"needs targets of {least} px"):
         dataclasses.replace(config, perceptual=dataclasses.replace(late, begins=0.4))

@@ -63,6 +63,11 @@ def test_varied_cameras_keep_the_object_s_size_in_the_image() -> None:
     assert farthest <= min(sizes) < farthest * 1.02 and nearest * 0.98 < max(sizes) <= nearest * (1 + 1e-9)
 
 
+def test_a_field_of_view_can_be_given_as_a_range() -> None:
+    fields = [field_of_view_of(camera) for camera in cameras_for("chair", "published", 500, 128, (35.0, 65.0))]
+    assert 35 <= min(fields) < 36 and 64 < max(fields) <= 65
+
+
 def test_the_optical_axis_passes_the_origin_within_the_jitter() -> None:
     offsets = []
     for camera in cameras_for("chair", "published", 500, 128):

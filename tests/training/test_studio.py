@@ -37,8 +37,10 @@ GREY = dict.fromkeys(FACES, (0.5, 0.5, 0.5))
 BLENDER_FROM_GLTF = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # y up becomes z up
 
 
-def box_glb(faces: dict = FACES, half_sides: np.ndarray = HALF_SIDES, alpha: float = 1.0) -> bytes:
-    """A GLB of the box, under a parent that scales it by 3 and moves it far from the origin."""
+def box_glb(
+    faces: dict = FACES, half_sides: np.ndarray = HALF_SIDES, alpha: float = 1.0, glow: dict | None = None
+) -> bytes:
+    """A GLB of the box, under a parent that scales it by 3 and moves it far from the origin; glow: colours emitted too."""
     buffer, views, accessors, primitives, materials = b"", [], [], [], []
     for (axis, sign), colour in faces.items():
         others = [(axis + 1) % 3, (axis + 2) % 3]
@@ -58,6 +60,8 @@ def box_glb(faces: dict = FACES, half_sides: np.ndarray = HALF_SIDES, alpha: flo
         )
         surface = {"baseColorFactor": [*colour, alpha], "metallicFactor": 0, "roughnessFactor": 1}
         materials.append({"pbrMetallicRoughness": surface, "alphaMode": "OPAQUE" if alpha == 1 else "BLEND"})
+        if glow is not None:
+            materials[-1]["emissiveFactor"] = list(glow[axis, sign])
     nodes = [{"children": [1], "translation": [50, -20, 7], "scale": [3, 3, 3]}, {"mesh": 0, "translation": [1, 0, 0]}]
     return glb(
         {
@@ -237,6 +241,13 @@ def test_an_object_that_teaches_nothing_is_rejected_with_its_reason(
 ) -> None:
     with pytest.raises(RejectedError, match=reason):
         studio.render(job_for("box", "published"), glb)
+
+
+def test_an_object_whose_colours_are_emitted_is_kept(studio: StudioProcess) -> None:
+    black = dict.fromkeys(FACES, (0.0, 0.0, 0.0))
+    assert studio.render(job_for("box", "published"), box_glb(black, glow=FACES))
+    with pytest.raises(RejectedError, match="untextured grey"):
+        studio.render(job_for("box", "published"), box_glb(black, glow=black))
 
 
 def test_the_command_renders_a_folder_the_same_and_lists_what_it_leaves_out(

@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lvsm_engine.model.checkpoint import build_model, load_checkpoint, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
+from tests.full_disk import no_file_larger_than
 from tests.shared_data import shared
 from tests.training.launch import launch, launch_ranks
 from training import export, train
@@ -27,7 +28,7 @@ from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
 from training.initial_weights import load_initial
 from training.parallelize import Processes, parallelize
 from training.prediction import predict
-from training.run_log import StepReport
+from training.run_log import RunLog, StepReport
 from training.run_state import BEFORE_DECAY, LATEST, Progress, RunStateError, load_state
 from training.validation import validate
 from training.views import Views
@@ -125,6 +126,38 @@ def test_the_log_holds_what_is_watched_and_a_strip_of_pictures(config, tmp_path)
     assert (strip.width, strip.height) == ((4 + 2) * 16, 2 * 2 * 16)  # 4 inputs, 2 targets; 2 scenes, truth over answer
 
 
+def test_the_speed_that_is_told_is_that_of_the_steps_alone(config, tmp_path, monkeypatch):
+    one = train.prepare(
+        options(dataclasses.replace(config, steps=40, save_every=5, validate_every=5), tmp_path / "run"), ALONE
+    )
+    one.progress = Progress(step=10)
+    monkeypatch.setattr(one, "step", lambda *_: (time.sleep(0.02), (StepReport(0.1, 0.1, 0.0, 0.1, False), False))[1])
+    monkeypatch.setattr(one, "validate", lambda *_: time.sleep(0.4))
+    one.train()
+    log = EventAccumulator(str(tmp_path / "run")).Reload()
+    speeds = [scalar.value for scalar in log.Scalars("speed/images_per_second")]
+    assert len(speeds) == 2 and all(300 < speed <= 4 * 4 / 0.02 for speed in speeds)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_log_that_finds_the_disk_full_ends_with_a_sentence_and_the_run_goes_on(tmp_path, capsys):
+    report = StepReport(0.1, 0.1, 0.0, 0.1, False)
+    with no_file_larger_than(2000), RunLog(tmp_path / "run", 0, 200) as log:
+        for step in range(200):
+            log.step(step, report, 1e-3, 0, 1.0)
+            log.validation(step, 20.0, 16, torch.zeros(3, 64, 64))
+    assert capsys.readouterr().out.count("the log cannot be written (File too large), so the run goes on") == 1
+
+
+def test_validation_scenes_are_looked_for_before_the_first_step(config, data, tmp_path):
+    with pytest.raises(SystemExit, match="gone has no views"):
+        run(dataclasses.replace(config, validation=str(data / "gone")), tmp_path / "run")
+    write_scenes(tmp_path / "few", 2, views=4)
+    with pytest.raises(SystemExit, match="few: 000/0 has 4 views, and validation takes 4 as inputs"):
+        run(dataclasses.replace(config, validation=str(tmp_path / "few")), tmp_path / "run")
+    assert not (tmp_path / "run" / LATEST).exists()
+
+
 # --- Resuming ---------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +183,31 @@ def test_a_run_that_is_terminated_saves_first_and_says_so(config, tmp_path):
     step = load_state(tmp_path / "run" / LATEST)["step"]
     assert f"Terminated: saved before step {step}; the same command goes on from there." in ended.says()
     assert 2 < step < 5000
+
+
+def test_ranks_that_load_ahead_save_before_torchrun_ends_them(data, tmp_path):
+    """torchrun signals whole groups, so the loading processes get SIGTERM too."""
+    words = (
+        f"--preset smoke --data {data / 'train'} --validation {data / 'val'} --stages 16 --views 4 --input-views 1 2"
+    )
+    words += (
+        f" --steps 5000 --decay 0.9999 --save-every 5000 --validate-every 5000 --workers 1 --out {tmp_path / 'run'}"
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    with open(tmp_path / "said.txt", "wb") as said:
+        ranks = subprocess.Popen(
+            [*torchrun, "-m", "training.train", *words.split()], cwd=ROOT, stdout=said, stderr=said
+        )
+    until = time.monotonic() + 180
+    while not (tmp_path / "run" / BEFORE_DECAY).exists():
+        assert ranks.poll() is None and time.monotonic() < until, (tmp_path / "said.txt").read_text()[-2000:]
+        time.sleep(0.05)
+    time.sleep(1)
+    ranks.terminate()
+    ranks.wait(60)
+    said = (tmp_path / "said.txt").read_text()
+    step = load_state(tmp_path / "run" / LATEST)["step"]
+    assert f"Terminated: saved before step {step}" in said and 2 < step < 5000, said[-2000:]
 
 
 def test_what_torch_draws_in_a_step_does_not_depend_on_what_was_drawn_before(config, tmp_path, monkeypatch):
@@ -575,6 +633,15 @@ def test_a_run_starts_from_given_weights_and_then_from_its_own_state(exported, c
     assert not same_bits(first, state)
     out.unlink()  # no longer needed: the run has a state
     run(dataclasses.replace(chained, steps=6), tmp_path / "second")
+
+
+def test_a_resumed_run_keeps_the_origin_of_its_weights(exported, config, tmp_path):
+    out, _ = exported
+    chained = dataclasses.replace(config, init=str(out), steps=3)
+    run(chained, tmp_path / "second")
+    with pytest.raises(SystemExit, match=r"was started with init .*model\.safetensors, and None is asked for"):
+        run(dataclasses.replace(chained, init=None, steps=5), tmp_path / "second")
+    assert json.loads((tmp_path / "second" / "config.json").read_text())["init"] == str(out)
 
 
 def test_weights_of_another_architecture_are_refused(exported, config, tmp_path):

@@ -60,8 +60,12 @@ def test_the_command_ends_with_2_and_a_sentence_where_nothing_can_be_rendered(
     assert main(options) == 2
     assert "has no .glb files" in capsys.readouterr().err
     (options.source / "chair.glb").touch()
-    assert main(replace(options, python=Path("false"))) == 2
-    assert "false cannot import bpy" in capsys.readouterr().err
+    for python in ("false", "no/python"):
+        assert main(replace(options, python=Path(python))) == 2
+        assert f"{python} cannot import bpy" in capsys.readouterr().err
+    for field_of_view, sampling in (((70.0, 50.0), "robust"), ((0.0, 50.0), "robust"), ((40.0, 50.0), "protocol")):
+        assert main(replace(options, field_of_view=field_of_view, sampling=sampling)) == 2
+        assert "--field-of-view takes two angles" in capsys.readouterr().err
     with ViewsFolder(options.out):
         assert main(options) == 2
     assert "is being filled by another run" in capsys.readouterr().err

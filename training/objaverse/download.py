@@ -41,6 +41,7 @@ from .candidates import Candidate
 from .hub import PATHS_A_REQUEST, FileFacts, Hub, HubUnreachable, WrongContent, sweep
 
 STAGE = "download"
+GIVE_UP_AFTER = 20  # objects in a row that did not arrive: it is the hub, and not they
 SPLITS: tuple[Split, ...] = ("val", "train")  # of two equal objects the first is kept: no test object is trained on
 
 
@@ -93,6 +94,7 @@ class Fetcher:
     def __init__(self, store: Store, workers: int, seen: dict[str, str]) -> None:
         self._store, self._workers, self._seen = store, workers, seen
         self._stopped = threading.Event()
+        self._in_vain = 0
 
     def stop(self) -> None:
         """Begin no file any more."""
@@ -109,7 +111,7 @@ class Fetcher:
         folder: Path,
         on_done: Callable[[], object] = lambda: None,
     ) -> Arrivals:
-        """Fetch candidates, whose facts are given, into FOLDER/NAME.glb."""
+        """Fetch candidates, whose facts are given, into FOLDER/NAME.glb. Raises HubUnreachable where none arrives any more."""
         arrivals = Arrivals([], [], {})
         wanted = []
         for candidate in candidates:
@@ -127,6 +129,9 @@ class Fetcher:
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # waits for the files on their way alone
                 raise
+        self._in_vain = 0 if arrivals.records else self._in_vain + len(arrivals.missing)
+        if self._in_vain >= GIVE_UP_AFTER:
+            raise HubUnreachable(next(iter(arrivals.missing.values())))
         return arrivals
 
     def _why_not(self, candidate: Candidate, facts: FileFacts | None) -> str | None:
@@ -210,8 +215,6 @@ def _download_split(selection: Sequence[Candidate], fetcher: Fetcher, folder: Pa
             append_lines(folder / MANIFEST, arrivals.records)
             append_lines(folder / LEFT_OUT, arrivals.left_out)
             missing |= arrivals.missing
-            if len(arrivals.missing) == len(batch):
-                raise HubUnreachable(next(iter(arrivals.missing.values())))
     return missing
 
 

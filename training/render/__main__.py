@@ -42,6 +42,7 @@ class Options:
     python: Path  # A Python that has the bpy module.
     sampling: Literal["published", "robust", "protocol"] = "published"  # Where the cameras stand, and in what light.
     views: int = 32  # A view count; "protocol" has its own.
+    field_of_view: tuple[float, float] | None = None  # Horizontal, degrees, drawn between these; else the sampling's.
     size: int = 512  # Pixels a side.
     samples: int = 16  # Cycles samples a pixel; 16 to 32.
     denoise: bool = False  # On a CPU it takes longer than four times the samples.
@@ -57,7 +58,14 @@ def main(options: Options) -> int:
     if not objects:
         print(f"{options.source} has no .glb files: give the folder that holds them.", file=sys.stderr)
         return 2
-    if subprocess.run([options.python, "-c", "import bpy"], capture_output=True).returncode != 0:
+    if options.field_of_view is not None and not _is_field_of_view(options):
+        print(
+            "--field-of-view takes two angles between 1 and 170 degrees, the lesser one first, and not with"
+            " --sampling protocol, which has its own.",
+            file=sys.stderr,
+        )
+        return 2
+    if not _has_bpy(options.python):
         print(f"{options.python} cannot import bpy: give a Python that has it (pip install bpy).", file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -71,6 +79,19 @@ def main(options: Options) -> int:
         return {}  # what is left out is so for good: a second run would not bring it
 
     return exit_status(render)
+
+
+def _is_field_of_view(options: Options) -> bool:
+    assert options.field_of_view is not None
+    low, high = options.field_of_view
+    return 1 <= low <= high <= 170 and options.sampling != "protocol"
+
+
+def _has_bpy(python: Path) -> bool:
+    try:
+        return subprocess.run([python, "-c", "import bpy"], capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def _render(options: Options, jobs: Sequence[RenderJob], total: int, folder: ViewsFolder) -> None:
@@ -98,6 +119,7 @@ def _job(options: Options, path: Path) -> RenderJob:
         size=options.size,
         samples=options.samples,
         denoise=options.denoise,
+        field_of_view=options.field_of_view,
         seconds=options.seconds or time_limit(options.views, options.size, options.samples),
     )
 

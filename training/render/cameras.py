@@ -5,7 +5,7 @@ principal point in the middle; angles are in degrees.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -121,12 +121,20 @@ def protocol_inputs(count: int) -> list[int]:
     return sorted([0, 2, 1, 3, *after_targets][:count])
 
 
-def cameras_for(name: str, sampling: str, views: int, size: int) -> list[Camera]:
-    """The cameras of the object `name`; `sampling` is one of SAMPLINGS, or "protocol", whose 26 views are given."""
+def cameras_for(
+    name: str, sampling: str, views: int, size: int, field_of_view: tuple[float, float] | None = None
+) -> list[Camera]:
+    """The cameras of the object `name`; `sampling` is one of SAMPLINGS, or "protocol", whose 26 views are given.
+
+    field_of_view: bounds of uniform draws, degrees, in the sampling's place.
+    """
     generator = generator_for(name, sampling)
     if sampling == "protocol":
         return protocol_cameras(generator, size)
-    return sample_cameras(generator, SAMPLINGS[sampling], views, size)
+    chosen = SAMPLINGS[sampling]
+    if field_of_view is not None:
+        chosen = replace(chosen, field_of_view=field_of_view)
+    return sample_cameras(generator, chosen, views, size)
 
 
 def _half_width(field_of_view: float) -> float:

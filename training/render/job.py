@@ -12,8 +12,8 @@ class RenderJob:
     """One object to render: a GLB file, the file to write, and what its views shall be.
 
     name: the object's uid; cameras and lights are a function of it. sampling: a name that
-    training.render.cameras.cameras_for knows. size: pixels a side. samples: of Cycles, a pixel. denoise: by
-    OpenImageDenoise. seconds: after which the studio is killed.
+    training.render.cameras.cameras_for knows; field_of_view: its bounds, in the sampling's place. size: pixels a side.
+    samples: of Cycles, a pixel. denoise: by OpenImageDenoise. seconds: after which the studio is killed.
     """
 
     name: str
@@ -25,6 +25,7 @@ class RenderJob:
     samples: int
     denoise: bool
     seconds: float
+    field_of_view: tuple[float, float] | None = None
 
 
 def time_limit(views: int, size: int, samples: int) -> float:

@@ -77,7 +77,7 @@ def render_object(job: RenderJob, device: str, replies: Replies) -> None:
     check_materials()
     replies.say(stage="render")
     set_lighting(scene, lighting_for(job.name, job.sampling))
-    cameras = cameras_for(job.name, job.sampling, job.views, job.size)
+    cameras = cameras_for(job.name, job.sampling, job.views, job.size, job.field_of_view)
     images = np.stack([photograph(scene, camera) for camera in cameras])  # (V, S, S, 4)
     replies.say(stage="check")
     check_images(images)
@@ -183,17 +183,18 @@ def check_materials() -> None:
 
 
 def base_colours(material: bpy.types.Material | None) -> list[tuple[float, float, float]] | None:
-    """The colours (linear) of a material's shaders, or None where a texture or an attribute gives them."""
+    """The colours (linear) of a material's shaders, of what they emit too; None where a texture or an attribute gives one."""
     if material is None or material.node_tree is None:
         return [(0.8, 0.8, 0.8)]  # What Blender draws without a material.
     colours = []
     for node in material.node_tree.nodes:
         if not any(output.type == "SHADER" for output in node.outputs):
             continue
+        glows = "Emission Strength" in node.inputs and node.inputs["Emission Strength"].default_value > 0
         for socket in node.inputs:
-            if socket.name in ("Base Color", "Color") and socket.is_linked:
-                return None
-            if socket.name in ("Base Color", "Color"):
+            if socket.name in ("Base Color", "Color") or (glows and socket.name == "Emission Color"):
+                if socket.is_linked:
+                    return None
                 colours.append(tuple(socket.default_value[:3]))
     return colours or None
 
