@@ -5,6 +5,7 @@
 #     PRESET=decoder_only_256 CAP_GB=2000 PROCESSES=8 training/pipeline.sh           # the published model; eight cards
 #     SOURCE=../shared/objects OBJECTS=12 VALIDATION=2 VIEWS=12 SIZE=64 SAMPLES=4 PRESET=cpu training/pipeline.sh
 #                                                                   # a dozen GLB files, a CPU
+#     SOURCE=my/glbs LICENCES=any VALIDATION_SHARE=0.2 training/pipeline.sh          # files without a manifest
 #
 # What each stage costs: training/README.md.
 set -euo pipefail
@@ -17,6 +18,7 @@ SOURCE=${SOURCE:-}                                      # a folder of GLB files;
 LICENCES=${LICENCES:-CC-BY-4.0 CC-BY-3.0 CC0-1.0 MIT-0 ISC}
 OBJECTS=${OBJECTS:-None}                                # to train on, at most; None: all
 VALIDATION=${VALIDATION:-100}                           # to validate on, at most
+VALIDATION_SHARE=${VALIDATION_SHARE:-0.01}              # of objects whose source states no split; of few it must be more
 CAP_GB=${CAP_GB:-200}                                   # what objects and views may take of the disk, on their way
 
 VIEWS=${VIEWS:-32}                                      # an object; size in pixels; samples a pixel
@@ -34,7 +36,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}            # more processes instead
 # 1. Choose objects, by licence and, if wanted, by much else (--help): a list, a line an object.
 # shellcheck disable=SC2086  # LICENCES is several words
 $PYTHON -m training.objaverse.select --out "$DATA/selection.jsonl" ${SOURCE:+--source "$SOURCE"} \
-    --licences $LICENCES --limit "$OBJECTS" --limit-val "$VALIDATION"
+    --licences $LICENCES --limit "$OBJECTS" --limit-val "$VALIDATION" --validation-share "$VALIDATION_SHARE"
 
 # 2. Download, render, pack into shards, delete, chunk by chunk. The validation objects are seen from fixed places.
 RENDER="$PYTHON -m training.render --source {objects} --out {views} --python $BPY_PYTHON --size $SIZE --samples $SAMPLES"

@@ -229,7 +229,11 @@ def test_a_folder_without_a_manifest_must_be_wanted_without_licences(
     assert main(options) == 2
     streams = capsys.readouterr()
     assert "1 left out: licence unknown" in streams.out and "No object passes" in streams.err
-    assert main(dataclasses.replace(options, licences=("unknown",))) == 0
+    options = dataclasses.replace(options, licences=("unknown",))
+    assert main(options) == 2 and not options.out.exists()
+    assert "No object is left to validate on: change --validation-share, which is 0.01" in capsys.readouterr().err
+    assert main(dataclasses.replace(options, validation_share=1.0, limit=None)) == 0
+    assert main(dataclasses.replace(options, limit_val=0)) == 0
     (mine,) = read_selection(options.out)
     assert (mine.name, mine.licence, mine.address) == ("mine", "unknown", Path(mine.location).as_uri())
 

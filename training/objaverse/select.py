@@ -64,6 +64,17 @@ def main(options: Options) -> int:
     if not chosen:
         print("No object passes: loosen the options that left most of them out.", file=sys.stderr)
         return 2
+    share = options.validation_share
+    lacks_training = options.limit != 0 and share < 1 and not splits["train"]
+    lacks_validation = options.limit_val != 0 and share > 0 and not splits["val"]
+    if lacks_training or lacks_validation:
+        purpose, limit = ("train", "--limit") if lacks_training else ("validate", "--limit-val")
+        print(
+            f"No object is left to {purpose} on: change --validation-share, which is {share:g} (of few objects it must be"
+            f" more), or give {limit} 0 where none is wanted.",
+            file=sys.stderr,
+        )
+        return 2
     write_lines(options.out, chosen)
     return 0
 
