@@ -306,6 +306,19 @@ def test_loading_processes_give_the_same_batches_resume_anywhere_and_end_with_th
     assert multiprocessing.active_children() == []
 
 
+def test_loading_goes_on_when_a_whole_group_is_told_to_end(packed) -> None:
+    """As torchrun does, whose trainers finish their step then."""
+    views = Views([(packed[1], 1.0)], 4, seed=0)
+    stream = views.stream(range(1000), 2, 2, workers=1, ahead=1)
+    next(stream)
+    (worker,) = multiprocessing.active_children()
+    worker.terminate()
+    for number in range(1, 40):
+        assert_same(next(stream), views.batch(number, 2, 2))
+    stream.close()
+    assert multiprocessing.active_children() == []
+
+
 def test_a_loading_process_hands_on_what_is_wrong(packed) -> None:
     views = Views([(packed[1], 1.0)], 4, seed=0)
     for shard in shard_files(packed[1]):
