@@ -1,0 +1,36 @@
+"""What the README says that the bundled weights reach, they reach."""
+
+import json
+import re
+
+import pytest
+
+from tests.shared_data import ROOT, shared
+from training.evaluate.__main__ import Options, main
+
+
+def told(capture: str) -> float:
+    """The model's PSNR in the README's table of captures."""
+    found = re.search(rf"^\| {capture} [^|]*\| ([\d.]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert found, f"README.md has no row of {capture}"
+    return float(found[1])
+
+
+@pytest.mark.parametrize(("capture", "folder"), [("banana", "banana_instant_ngp"), ("buddha", "buddha_formats")])
+def test_the_table_of_captures_is_reproduced_to_a_twentieth_of_a_db(capture, folder, tmp_path):
+    main(
+        Options(
+            out=tmp_path,
+            capture=(shared("captures", folder),),
+            every=4,
+            limit=5,
+            size=64,
+            lpips="none",
+            device="cpu",
+            precision="float32",
+        )
+    )
+    means = json.loads((tmp_path / "scores.json").read_text())["means"]
+    (mean,) = (mean for mean in means if mean["answer"] == "default")
+    assert mean["targets"] == 4
+    assert mean["psnr"] == pytest.approx(told(capture), abs=0.05)
