@@ -140,5 +140,5 @@ bpy.data.images.remove(linked)
 with bpy.data.libraries.load(str(library / "asset.blend"), link=True) as (_, wanted):
     wanted.images = ["linked.png"]
 settings.photo = wanted.images[0]
-assert settings.photo.library and settings.photo.filepath == "//photos/linked.png"
+assert settings.photo in bpy.data.libraries["asset.blend"].users_id and settings.photo.filepath == "//photos/linked.png"
 assert views()[0].photo == library / "photos" / "linked.png"
