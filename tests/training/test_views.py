@@ -393,7 +393,7 @@ def test_a_chosen_view_of_a_procedural_scene_is_the_one_that_all_views_hold():
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("procedural:trees", "must be one of objects, scenes, mixed"),
+        ("procedural:trees", "must be one of objects, calm_objects, scenes, mixed"),
         ("procedural:objects:/none", "no JPEG or PNG image"),
     ],
 )
