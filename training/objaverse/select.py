@@ -11,7 +11,7 @@ The same options choose the same objects: the order, and so what a limit keeps, 
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,29 +54,32 @@ def main(options: Options) -> int:
         else:
             candidates = objaverse_candidates(Hub(), options.lists.expanduser(), names)
         chosen, refused = choose(candidates, options, names)
+        splits = Counter(str(candidate.split) for candidate in chosen)
+        for reason, count in refused.most_common():
+            print(f"{count:8d} left out: {reason}")
+        print(f"{len(chosen):8d} chosen: {splits['train']} to train on, {splits['val']} to validate on")
+        check_splits(splits, options)
     except ObjectsError as error:
         print(error, file=sys.stderr)
         return 2
-    for reason, count in refused.most_common():
-        print(f"{count:8d} left out: {reason}")
-    splits = Counter(candidate.split for candidate in chosen)
-    print(f"{len(chosen):8d} chosen: {splits['train']} to train on, {splits['val']} to validate on")
-    if not chosen:
-        print("No object passes: loosen the options that left most of them out.", file=sys.stderr)
-        return 2
-    share = options.validation_share
-    lacks_training = options.limit != 0 and share < 1 and not splits["train"]
-    lacks_validation = options.limit_val != 0 and share > 0 and not splits["val"]
-    if lacks_training or lacks_validation:
-        purpose, limit = ("train", "--limit") if lacks_training else ("validate", "--limit-val")
-        print(
-            f"No object is left to {purpose} on: change --validation-share, which is {share:g} (of few objects it must be"
-            f" more), or give {limit} 0 where none is wanted.",
-            file=sys.stderr,
-        )
-        return 2
     write_lines(options.out, chosen)
     return 0
+
+
+def check_splits(splits: Mapping[str, int], options: Options) -> None:
+    """Raises ObjectsError where nothing is chosen, or nothing of a split that is wanted."""
+    if not any(splits.values()):
+        raise ObjectsError("No object passes: loosen the options that left most of them out.")
+    share = options.validation_share
+    for split, purpose, option, is_wanted in (
+        ("train", "train", "--limit", options.limit != 0 and share < 1),
+        ("val", "validate", "--limit-val", options.limit_val != 0 and share > 0),
+    ):
+        if is_wanted and not splits[split]:
+            raise ObjectsError(
+                f"No object is left to {purpose} on: change --validation-share, which is {share:g} (of few objects it must"
+                f" be more), or give {option} 0 where none is wanted."
+            )
 
 
 def choose(

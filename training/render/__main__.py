@@ -25,6 +25,8 @@ import tyro
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from lvsm_engine.errors import LvsmError
+
 from ..exit_status import exit_status
 from .devices import Device
 from .fan_out import Crew, render_all
@@ -53,24 +55,16 @@ class Options:
     limit: int | None = None  # Only the first objects, in the order of their names.
 
 
+class RenderError(LvsmError):
+    """What is asked for cannot be rendered."""
+
+
 def main(options: Options) -> int:
-    objects = sorted(options.source.glob("*.glb"))[: options.limit]
-    if not objects:
-        print(f"{options.source} has no .glb files: give the folder that holds them.", file=sys.stderr)
-        return 2
-    if options.field_of_view is not None and not _is_field_of_view(options):
-        print(
-            "--field-of-view takes two angles between 1 and 170 degrees, the lesser one first, and not with"
-            " --sampling protocol, which has its own.",
-            file=sys.stderr,
-        )
-        return 2
-    if not _has_bpy(options.python):
-        print(f"{options.python} cannot import bpy: give a Python that has it (pip install bpy).", file=sys.stderr)
-        return 2
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     def render() -> dict[str, str]:
+        objects = _objects(options)
+        _check(options)
         with ViewsFolder(options.out) as folder:
             jobs = [_job(options, path) for path in objects]
             _render(options, [job for job in jobs if job.name not in folder], len(jobs), folder)
@@ -81,17 +75,28 @@ def main(options: Options) -> int:
     return exit_status(render)
 
 
-def _is_field_of_view(options: Options) -> bool:
-    assert options.field_of_view is not None
-    low, high = options.field_of_view
-    return 1 <= low <= high <= 170 and options.sampling != "protocol"
+def _objects(options: Options) -> list[Path]:
+    objects = sorted(options.source.glob("*.glb"))[: options.limit]
+    if not objects:
+        raise RenderError(f"{options.source} has no .glb files: give the folder that holds them.")
+    return objects
 
 
-def _has_bpy(python: Path) -> bool:
+def _check(options: Options) -> None:
+    """Raises RenderError for options that cannot be, and for a Python without bpy."""
+    if options.field_of_view is not None:
+        low, high = options.field_of_view
+        if options.sampling == "protocol" or not 1 <= low <= high <= 170:
+            raise RenderError(
+                "--field-of-view takes two angles between 1 and 170 degrees, the lesser one first, and not with"
+                " --sampling protocol, which has its own."
+            )
     try:
-        return subprocess.run([python, "-c", "import bpy"], capture_output=True).returncode == 0
+        has_bpy = subprocess.run([options.python, "-c", "import bpy"], capture_output=True).returncode == 0
     except OSError:
-        return False
+        has_bpy = False
+    if not has_bpy:
+        raise RenderError(f"{options.python} cannot import bpy: give a Python that has it (pip install bpy).")
 
 
 def _render(options: Options, jobs: Sequence[RenderJob], total: int, folder: ViewsFolder) -> None:
