@@ -17,12 +17,21 @@ from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 
-from .augment import crop, draw_image_size, draw_jitter, draw_target_corners, draw_windows, resized_windows, window_size
+from .augment import (
+    crop,
+    draw_image_size,
+    draw_jitter,
+    draw_seen_patches,
+    draw_target_corners,
+    draw_windows,
+    resized_windows,
+    window_size,
+)
 from .configs import TrainingConfig
 from .views import PosedImages
 
 # What a generator draws for: no two draw from the same numbers.
-OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS = 1, 2, 3, 4
+OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS = 1, 2, 3, 4, 5
 
 
 class SceneStream(Protocol):
@@ -38,13 +47,15 @@ class Batch:
     """Scenes in a model's coordinates.
 
     Of the inputs: images (B, V, 3, H, W) in [0, 1] and rays (B, V, 6, H, W). Of the targets, which are smaller where they
-    are windows: target_rays (B, T, 6, h, w) and the true images, truth (B, T, 3, h, w).
+    are windows: target_rays (B, T, 6, h, w) and the true images, truth (B, T, 3, h, w). seen: the numbers (B, V, k) of the
+    inputs' patches that the model is shown; None: all.
     """
 
     images: Tensor
     rays: Tensor
     target_rays: Tensor
     truth: Tensor
+    seen: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,10 @@ def step_batches(
         if stage.target_window < 1:
             size = window_size(image_size, stage.target_window, config.model.patch_size)
             batch = in_windows(batch, drawn.alpha[:, inputs:], size, config.seed, numbers)
+        if stage.seen_inputs < 1:
+            batch = replace(
+                batch, seen=seen_patches(drawn.alpha[:, :inputs], config, stage.seen_inputs, numbers).to(device)
+            )
         yield batch
 
 
@@ -149,6 +164,17 @@ def in_windows(batch: Batch, alpha: Tensor, size: tuple[int, int], seed: int, nu
         target_rays=torch.stack(rays).unflatten(0, scenes_and_targets),
         truth=torch.stack(truth).unflatten(0, scenes_and_targets),
     )
+
+
+def seen_patches(alpha: Tensor, config: TrainingConfig, share: float, numbers: Sequence[int]) -> Tensor:
+    """The numbers (B, V, k) of this share of the patches of inputs, whose alpha is (B, V, H, W)."""
+    drawn = [
+        draw_seen_patches(
+            np.random.default_rng((config.seed, number, OF_INPUTS)), of_scene.numpy(), config.model.patch_size, share
+        )
+        for of_scene, number in zip(alpha, numbers, strict=True)
+    ]
+    return torch.from_numpy(np.stack(drawn))
 
 
 def to_batch(

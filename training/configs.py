@@ -40,22 +40,24 @@ class Stage:
     size: int
     target_window: float = 1.0
     """Targets are windows of this share of the image's side, mostly around their subject: cheaper steps. 1: all of it."""
+    seen_inputs: float = 1.0
+    """The model is shown this share of each input's patches, those of the subject first: cheaper steps. 1: all."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.target_window <= 1:
-            raise ValueError(
-                f"a stage's target_window is {self.target_window:g}: it must be a share of the side, up to 1."
-            )
+        for name, whole in {"target_window": "side", "seen_inputs": "patches"}.items():
+            share = getattr(self, name)
+            if not 0 < share <= 1:
+                raise ValueError(f"a stage's {name} is {share:g}: it must be a share of the {whole}, up to 1.")
 
     @classmethod
     def parsed(cls, words: list[str]) -> "Stage":
-        """SIZE, SIZE:UNTIL or SIZE:UNTIL:TARGET_WINDOW, as on the command line."""
-        size, until, window = [*words[0].split(":"), "1", "1"][:3]
-        return cls(until=float(until), size=int(size), target_window=float(window))
+        """SIZE[:UNTIL[:TARGET_WINDOW[:SEEN_INPUTS]]], as on the command line."""
+        size, until, window, seen = [*words[0].split(":"), "1", "1", "1"][:4]
+        return cls(until=float(until), size=int(size), target_window=float(window), seen_inputs=float(seen))
 
     def words(self) -> list[str]:
         """The inverse of parsed."""
-        return [f"{self.size}:{self.until:g}:{self.target_window:g}"]
+        return [f"{self.size}:{self.until:g}:{self.target_window:g}:{self.seen_inputs:g}"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +86,7 @@ def _words(kind: type, metavar: str) -> tyro.constructors.PrimitiveConstructorSp
 
 
 Sources = tuple[Annotated[Source, _words(Source, "FOLDER[=WEIGHT]")], ...]
-Stages = tuple[Annotated[Stage, _words(Stage, "SIZE[:UNTIL[:TARGET_WINDOW]]")], ...]
+Stages = tuple[Annotated[Stage, _words(Stage, "SIZE[:UNTIL[:TARGET_WINDOW[:SEEN_INPUTS]]]")], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +155,12 @@ class TrainingConfig:
                 raise ValueError(
                     "PRoPE tells a patch's place in its whole image: leave the stages' target_window at 1, or choose"
                     " another --model.camera-encoding."
+                )
+            parts = stage.target_window < 1 or stage.seen_inputs < 1
+            if parts and self.model.camera_encoding != "none" and not self.model.inputs_first:
+                raise ValueError(
+                    "joint attention with a camera encoding needs as many patches of inputs as of targets: leave the"
+                    " stages' target_window and seen_inputs at 1, or choose --model.inputs-first."
                 )
             least = 16 if self.perceptual.kind == "vgg19" else 64
             side = self._least_target_side(stage)

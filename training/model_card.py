@@ -101,7 +101,9 @@ def _recipe(training: Training) -> str:
 def _stage(stage: Mapping[str, Any]) -> str:
     window = stage.get("target_window", 1.0)
     targets = f" (targets: windows of {window:.0%} of the side)" if window < 1 else ""
-    return f"{stage['size']} px{targets} until {stage['until']:.0%} of the steps"
+    seen = stage.get("seen_inputs", 1.0)
+    inputs = f" (inputs: {seen:.0%} of the patches)" if seen < 1 else ""
+    return f"{stage['size']} px{targets}{inputs} until {stage['until']:.0%} of the steps"
 
 
 def _beginning(config: Mapping[str, Any]) -> str:

@@ -76,6 +76,11 @@ class CameraEncoding:
         cosines, sines = _point_angles(self.nearest, self.direction, depth)
         return replace(self, cosines=cosines, sines=sines)
 
+    def of_patches(self, numbers: Tensor) -> "CameraEncoding":
+        """The same of the patches with these numbers (B, V, k) alone: n becomes k."""
+        of_each = {name: value for name, value in _tensors(self).items() if name not in ("matrices", "inverses")}
+        return replace(self, **{name: of_patches(value, numbers) for name, value in of_each.items()})
+
     def repeated(self, times: int) -> "CameraEncoding":
         """Each scene's encoding `times` times: B becomes B * times."""
         return replace(self, **{name: value.repeat_interleave(times, dim=0) for name, value in _tensors(self).items()})
@@ -83,6 +88,13 @@ class CameraEncoding:
     def of_single_views(self) -> "CameraEncoding":
         """Every view as a scene of its own: (B, V, ...) becomes (B * V, 1, ...)."""
         return replace(self, **{name: value.flatten(0, 1)[:, None] for name, value in _tensors(self).items()})
+
+
+def of_patches(values: Tensor, numbers: Tensor) -> Tensor:
+    """The values (B, V, n, ...) of the patches with these numbers (B, V, k): (B, V, k, ...)."""
+    of_scene = torch.arange(numbers.shape[0], device=numbers.device)[:, None, None]
+    of_view = torch.arange(numbers.shape[1], device=numbers.device)[None, :, None]
+    return values[of_scene, of_view, numbers]
 
 
 def joined(first: CameraEncoding, second: CameraEncoding) -> CameraEncoding:

@@ -42,16 +42,25 @@ class DecoderOnly(ViewTransformer):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         initialise_blocks(self.blocks)
 
-    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor) -> Tensor:
-        """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1]."""
-        return self.decode(self.encode(images, input_rays), target_rays)
+    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor, seen: Tensor | None = None) -> Tensor:
+        """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1].
+
+        seen: the numbers (B, V, k) of the inputs' patches that the model is shown; None: all.
+        """
+        return self.decode(self.encode(images, input_rays, seen=seen), target_rays)
 
     def encode(
-        self, images: Tensor, input_rays: Tensor, check: Callable[[], None] = never_stop
+        self,
+        images: Tensor,
+        input_rays: Tensor,
+        check: Callable[[], None] = never_stop,
+        seen: Tensor | None = None,
     ) -> InputTokens | InputKeysValues:
         """What serves every target of these inputs. `check` is called before each block and may raise to stop."""
-        tokens = self.input_tokens(images, input_rays)
+        tokens = self.input_tokens(images, input_rays, seen)
         cameras = self._encode_cameras(input_rays)
+        if cameras is not None and seen is not None:
+            cameras = cameras.of_patches(seen)
         if not self.config.inputs_first:
             return InputTokens(tokens, cameras)
         x = self.norm(tokens)[:, None]  # (B, 1, V * n, D)

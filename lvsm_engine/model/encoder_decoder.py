@@ -33,13 +33,22 @@ class EncoderDecoder(ViewTransformer):
         initialise_blocks(self.encoder)
         initialise_blocks(self.decoder)
 
-    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor) -> Tensor:
-        """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1]."""
-        return self.decode(self.encode(images, input_rays), target_rays)
+    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor, seen: Tensor | None = None) -> Tensor:
+        """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1].
 
-    def encode(self, images: Tensor, input_rays: Tensor, check: Callable[[], None] = never_stop) -> Latents:
+        seen: the numbers (B, V, k) of the inputs' patches that the model is shown; None: all.
+        """
+        return self.decode(self.encode(images, input_rays, seen=seen), target_rays)
+
+    def encode(
+        self,
+        images: Tensor,
+        input_rays: Tensor,
+        check: Callable[[], None] = never_stop,
+        seen: Tensor | None = None,
+    ) -> Latents:
         """The inputs as latents. `check` is called before each block and may raise to stop."""
-        tokens = self.input_tokens(images, input_rays)
+        tokens = self.input_tokens(images, input_rays, seen)
         latents = self.latents.expand(len(tokens), -1, -1).to(tokens.dtype)
         x = torch.cat([latents, tokens], dim=1)[:, None]  # (B, 1, L + V * n, D); no norm in front of the encoder
         for block in self.encoder:

@@ -7,6 +7,7 @@ D width.
 import torch
 from torch import Tensor, nn
 
+from .camera_encoding import of_patches
 from .config import ModelConfig
 
 
@@ -51,10 +52,15 @@ class ViewTransformer(nn.Module):
         for linear in (self.tokenize_inputs, self.tokenize_targets, head):
             nn.init.normal_(linear.weight, std=0.02)
 
-    def input_tokens(self, images: Tensor, rays: Tensor) -> Tensor:
-        """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel."""
-        posed = torch.cat([2 * images - 1, self._shown(rays)], dim=2)
-        return self.tokenize_inputs(self._patches(posed)).flatten(1, 2)
+    def input_tokens(self, images: Tensor, rays: Tensor, seen: Tensor | None = None) -> Tensor:
+        """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel.
+
+        seen: the numbers (B, V, k) of the patches that become tokens, k of each view; None: all n.
+        """
+        patches = self._patches(torch.cat([2 * images - 1, self._shown(rays)], dim=2))
+        if seen is not None:
+            patches = of_patches(patches, seen)
+        return self.tokenize_inputs(patches).flatten(1, 2)
 
     def target_tokens(self, rays: Tensor) -> Tensor:
         """(B, T, n, D): patches of rays, 6 channels a pixel."""

@@ -595,8 +595,18 @@ def test_windows_are_parts_of_the_targets_with_their_own_rays_and_the_inputs_sta
     assert len(corners) > 3
 
 
-def test_a_run_with_windows_learns(config, tmp_path):
-    half = (Stage(until=1.0, size=16, target_window=0.5),)
+def test_a_share_of_the_inputs_patches_is_seen(config):
+    whole = first_batch(dataclasses.replace(config, stages=(Stage(until=1.0, size=16),)))
+    batch = first_batch(dataclasses.replace(config, stages=(Stage(until=1.0, size=16, seen_inputs=0.5),)))
+    assert whole.seen is None
+    assert batch.seen.shape == (*batch.images.shape[:2], 2)  # of 4 patches
+    assert len(set(map(tuple, batch.seen.flatten(0, 1).tolist()))) > 1
+    assert torch.equal(batch.images, whole.images) and torch.equal(batch.truth, whole.truth)
+
+
+@pytest.mark.parametrize("parts", [{"target_window": 0.5}, {"seen_inputs": 0.5}])
+def test_a_run_that_is_shown_parts_learns(config, tmp_path, parts):
+    half = (Stage(until=1.0, size=16, **parts),)
     one = train.prepare(options(dataclasses.replace(config, stages=half, steps=40), tmp_path / "run"), ALONE)
     losses = [one.step(step)[0].loss for step in range(40)]
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
@@ -686,12 +696,17 @@ def test_more_views_than_memory_are_refused_with_the_option_that_allows_them(con
 
 
 def test_the_command_line_changes_any_field_of_a_preset():
-    words = "--preset cpu --data a b=2.5 --model.width 64 --stages 32:0.5 64:1:0.5 --steps 7 --perceptual.weight 0.5"
+    words = (
+        "--preset cpu --data a b=2.5 --model.width 64 --stages 32:0.5:1:0.6 64:1:0.5 --steps 7 --perceptual.weight 0.5"
+    )
     parsed = train.parse([*words.split(), "--scene-frame.kind", "identity", "--init", "weights.safetensors"])
     config = parsed.config
     assert config.sources == (Source(folder="a", weight=1.0), Source(folder="b", weight=2.5))
     assert (config.name, config.model.width, config.model.blocks, config.steps) == ("cpu", 64, 4, 7)
-    assert config.stages == (Stage(until=0.5, size=32), Stage(until=1.0, size=64, target_window=0.5))
+    assert config.stages == (
+        Stage(until=0.5, size=32, seen_inputs=0.6),
+        Stage(until=1.0, size=64, target_window=0.5),
+    )
     assert (config.perceptual.weight, config.scene_frame.kind, config.init) == (0.5, "identity", "weights.safetensors")
     assert train.parse([]).config == PRESETS["default"]()
     with pytest.raises(ValueError, match="must leave a target among 3 views"):
@@ -708,6 +723,13 @@ def test_the_command_line_changes_any_field_of_a_preset():
             {"model": ModelConfig(camera_encoding="prope"), "stages": (Stage(until=1.0, size=16, target_window=0.5),)},
             "PRoPE tells a patch's place in its whole image",
         ),
+        (
+            {
+                "model": ModelConfig(camera_encoding="proxy_point"),
+                "stages": (Stage(until=1.0, size=16, seen_inputs=0.5),),
+            },
+            "joint attention with a camera encoding needs as many patches",
+        ),
     ],
 )
 def test_a_configuration_that_cannot_run_is_refused(config, change, words):
@@ -716,9 +738,10 @@ def test_a_configuration_that_cannot_run_is_refused(config, change, words):
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5, float("nan")])
-def test_a_window_is_a_share_of_the_side(share):
-    with pytest.raises(ValueError, match="target_window is .*: it must be a share of the side"):
-        Stage(until=1.0, size=16, target_window=share)
+@pytest.mark.parametrize(("name", "whole"), [("target_window", "side"), ("seen_inputs", "patches")])
+def test_a_stage_s_parts_are_shares(name, whole, share):
+    with pytest.raises(ValueError, match=f"{name} is .*: it must be a share of the {whole}"):
+        Stage(until=1.0, size=16, **{name: share})
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -107,6 +107,23 @@ def test_targets_do_not_see_each_other(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_of_the_inputs_only_the_seen_patches_matter(name):
+    model = small_model(**MODELS[name] | ({"inputs_first": True} if name == "prope" else {}))
+    images, input_rays, target_rays, _, _ = sample()
+    n = (SIZE // 8) ** 2
+    order = torch.rand(B, V, n, generator=torch.Generator().manual_seed(2)).argsort(-1)
+    whole = model(images, input_rays, target_rays)
+    torch.testing.assert_close(model(images, input_rays, target_rays, order), whole, rtol=0, atol=2e-5)
+    seen, hidden = order[..., :5], order[..., 5:]
+    half = model(images, input_rays, target_rays, seen)
+    assert (half - whole).abs().max() > 1e-2
+    patches = to_patches(images, 8)  # (B, V, n, C)
+    painted = patches.scatter(2, hidden[..., None].expand(-1, -1, -1, patches.shape[-1]), 0.0)
+    elsewhere = model(to_images(painted, 8, SIZE, SIZE), input_rays, target_rays, seen)
+    torch.testing.assert_close(elsewhere, half, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_the_order_of_inputs_does_not_matter(name):
     model = small_model(**MODELS[name])
     images, input_rays, target_rays, _, _ = sample()
