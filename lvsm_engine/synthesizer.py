@@ -97,7 +97,7 @@ class Synthesizer:
         if not views:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
         width, height = self._size_of_inputs(views)
-        need = bytes_of_inputs(self.config, width * height // self.config.patch_size**2, len(views))
+        need = bytes_of_inputs(self.config, width * height // self.config.input_stride**2, len(views))
         free = free_bytes(self.device)
         shortage = _shortage(f"{len(views)} input views of {width}x{height} pixels need", need, free, self.device)
         if free is not None and need > free:
@@ -255,16 +255,18 @@ def _shortage(what: str, need: int, free: int | None, device: torch.device) -> D
 
 def tokens_a_target(config: ModelConfig, tokens: int, views: int) -> int:
     """How many tokens pass through the blocks for one more target in a batch, which has `tokens` itself."""
-    if config.inputs_first:
-        return tokens
-    return tokens + (config.latents if config.architecture == "encoder_decoder" else views * tokens)
+    return tokens if config.inputs_first else tokens + _context_tokens(config, tokens, views)
 
 
 def bytes_a_target(config: ModelConfig, tokens: int, views: int) -> int:
     """About what one more target in a batch takes at its peak: activations, and the logits of plain attention."""
-    context = config.latents if config.architecture == "encoder_decoder" else views * tokens
     own = tokens_a_target(config, tokens, views)
-    return _bytes_of_block(config, own, own if own > tokens else own + context)
+    return _bytes_of_block(config, own, tokens + _context_tokens(config, tokens, views))
+
+
+def _context_tokens(config: ModelConfig, tokens: int, views: int) -> int:
+    """The tokens that a target of `tokens` sees beside its own."""
+    return config.latents if config.architecture == "encoder_decoder" else views * tokens * config.input_density**2
 
 
 def bytes_of_inputs(config: ModelConfig, tokens: int, views: int) -> int:

@@ -170,7 +170,7 @@ def seen_patches(alpha: Tensor, config: TrainingConfig, share: float, numbers: S
     """The numbers (B, V, k) of this share of the patches of inputs, whose alpha is (B, V, H, W)."""
     drawn = [
         draw_seen_patches(
-            np.random.default_rng((config.seed, number, OF_INPUTS)), of_scene.numpy(), config.model.patch_size, share
+            np.random.default_rng((config.seed, number, OF_INPUTS)), of_scene.numpy(), config.model.input_stride, share
         )
         for of_scene, number in zip(alpha, numbers, strict=True)
     ]

@@ -19,6 +19,7 @@ def load_initial(config: TrainingConfig) -> Model:
     assert config.init is not None
     model, _ = load_checkpoint(config.init)
     model = with_overlap(model, max(model.config.patch_overlap, config.model.patch_overlap))
+    model = with_density(model, max(model.config.input_density, config.model.input_density))
     for name in config.model.__dataclass_fields__:
         have, want = getattr(model.config, name), getattr(config.model, name)
         if have != want:
@@ -44,6 +45,15 @@ def with_overlap(model: Model, overlap: int) -> Model:
         tensors[name] = _framed(tensors[name].movedim(axis, 0), side, overlap - own.patch_overlap).movedim(0, axis)
     wider.load_state_dict(tensors)
     return wider
+
+
+def with_density(model: Model, density: int) -> Model:
+    """A model of the same weights whose inputs have more tokens; its pictures change, since inputs then weigh more."""
+    if density == model.config.input_density:
+        return model
+    denser = build_model(dataclasses.replace(model.config, input_density=density))
+    denser.load_state_dict(model.state_dict())
+    return denser
 
 
 def _framed(weights: Tensor, side: int, border: int) -> Tensor:

@@ -11,6 +11,7 @@ LIMITS = {
     "head_width": (1, 2**16),
     "patch_size": (1, 2**10),
     "patch_overlap": (0, 2**10),
+    "input_density": (1, 2**4),
     "blocks": (1, 2**10),
     "encoder_blocks": (0, 2**10),
     "latents": (0, 2**20),
@@ -35,6 +36,8 @@ class ModelConfig:
     """Side of the square of pixels that is one token."""
     patch_overlap: int = 0
     """Tokens also read and write so many pixels of their neighbours on each side, so that no grid shows (published: 0)."""
+    input_density: int = 1
+    """Tokens of an input for each patch of its side: 2 makes four times as many, each half a patch from the next."""
     blocks: int = 24
     """Transformer blocks; of the decoder, where there is an encoder."""
     encoder_blocks: int = 0
@@ -81,10 +84,24 @@ class ModelConfig:
             raise ValueError(f"camera_encoding {self.camera_encoding} needs head_width 64, not {self.head_width}.")
         if self.predicted_depth and self.camera_encoding != "proxy_point":
             raise ValueError("predicted_depth needs camera_encoding proxy_point.")
+        if self.patch_size % self.input_density or (self.patch_size - self.input_stride) % 2:
+            raise ValueError(
+                f"patch_size {self.patch_size} with input_density {self.input_density}: the pixels from one input token to"
+                " the next must be whole, and as many on both sides of a patch."
+            )
+        if self.input_density > 1 and self.camera_encoding != "none" and not self.inputs_first:
+            raise ValueError(
+                "input_density with a camera_encoding needs inputs_first: inputs' and targets' tokens differ."
+            )
         if not self.rays_in_tokens and self.camera_encoding == "none":
             raise ValueError(
                 "without rays_in_tokens a camera_encoding is needed: nothing else tells where cameras are."
             )
+
+    @property
+    def input_stride(self) -> int:
+        """Pixels from one token of an input to the next."""
+        return self.patch_size // self.input_density
 
     @property
     def heads(self) -> int:

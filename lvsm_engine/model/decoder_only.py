@@ -58,7 +58,7 @@ class DecoderOnly(ViewTransformer):
     ) -> InputTokens | InputKeysValues:
         """What serves every target of these inputs. `check` is called before each block and may raise to stop."""
         tokens = self.input_tokens(images, input_rays, seen)
-        cameras = self._encode_cameras(input_rays)
+        cameras = self._encode_cameras(input_rays, self.config.input_stride)
         if cameras is not None and seen is not None:
             cameras = cameras.of_patches(seen)
         if not self.config.inputs_first:
@@ -79,7 +79,7 @@ class DecoderOnly(ViewTransformer):
     ) -> Tensor:
         """The targets' images (B, T, 3, H, W) in [0, 1] from their rays (B, T, 6, H, W)."""
         tokens = self.target_tokens(target_rays)  # (B, T, n, D)
-        cameras = self._encode_cameras(target_rays)
+        cameras = self._encode_cameras(target_rays, self.config.patch_size)
         if isinstance(encoding, InputTokens):
             x = self._decode_with_inputs(encoding, tokens, cameras, check)
         else:
@@ -103,5 +103,5 @@ class DecoderOnly(ViewTransformer):
             x, _ = block(x, cameras)
         return x[:, 0, -n:].unflatten(0, (B, T))
 
-    def _encode_cameras(self, rays: Tensor) -> CameraEncoding | None:
-        return encode_cameras(self.config.camera_encoding, rays, self.config.patch_size, self.config.heads)
+    def _encode_cameras(self, rays: Tensor, stride: int) -> CameraEncoding | None:
+        return encode_cameras(self.config.camera_encoding, rays, stride, self.config.heads)

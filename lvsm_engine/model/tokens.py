@@ -1,7 +1,7 @@
 """Pictures to tokens and back: the two ends that both architectures share.
 
-Letters in shapes: B scenes, V views, T targets, H and W pixels, p patch size, n = H / p * W / p tokens a view, C channels,
-D width.
+Letters in shapes: B scenes, V views, T targets, H and W pixels, p patch size, n = H / p * W / p tokens a view (of
+inputs, H / s * W / s with the stride s from one to the next), C channels, D width.
 """
 
 import torch
@@ -53,18 +53,20 @@ class ViewTransformer(nn.Module):
             nn.init.normal_(linear.weight, std=0.02)
 
     def input_tokens(self, images: Tensor, rays: Tensor, seen: Tensor | None = None) -> Tensor:
-        """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel.
+        """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel, config.input_stride apart.
 
         seen: the numbers (B, V, k) of the patches that become tokens, k of each view; None: all n.
         """
-        patches = self._patches(torch.cat([2 * images - 1, self._shown(rays)], dim=2))
+        posed = torch.cat([2 * images - 1, self._shown(rays)], dim=2)
+        stride = self.config.input_stride
+        patches = to_patches(posed, stride, self.config.patch_overlap + (self.config.patch_size - stride) // 2)
         if seen is not None:
             patches = of_patches(patches, seen)
         return self.tokenize_inputs(patches).flatten(1, 2)
 
     def target_tokens(self, rays: Tensor) -> Tensor:
         """(B, T, n, D): patches of rays, 6 channels a pixel."""
-        return self.tokenize_targets(self._patches(self._shown(rays)))
+        return self.tokenize_targets(to_patches(self._shown(rays), self.config.patch_size, self.config.patch_overlap))
 
     def _shown(self, rays: Tensor) -> Tensor:
         """What tokens hold of their rays; where that is nothing, ones, so that the tokenizer's sum is a learned token."""
@@ -74,6 +76,3 @@ class ViewTransformer(nn.Module):
         """The head: (B, T, n, D) -> (B, T, 3, H, W) in [0, 1], of the rays' height and width."""
         H, W = rays.shape[-2:]
         return to_images(self.to_pixels(tokens), self.config.patch_size, H, W, self.config.patch_overlap).sigmoid()
-
-    def _patches(self, images: Tensor) -> Tensor:
-        return to_patches(images, self.config.patch_size, self.config.patch_overlap)

@@ -92,6 +92,7 @@ MODELS = {
     "inputs_first": {"inputs_first": True},
     "prope": {"camera_encoding": "prope"},
     "proxy_point": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True},
+    "dense": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True, "input_density": 2},
     "encoder_decoder": {"architecture": "encoder_decoder", "blocks": 2, "encoder_blocks": 2, "latents": 8},
 }
 
@@ -110,16 +111,19 @@ def test_targets_do_not_see_each_other(name):
 def test_of_the_inputs_only_the_seen_patches_matter(name):
     model = small_model(**MODELS[name] | ({"inputs_first": True} if name == "prope" else {}))
     images, input_rays, target_rays, _, _ = sample()
-    n = (SIZE // 8) ** 2
+    p = model.config.input_stride
+    n = (SIZE // p) ** 2
     order = torch.rand(B, V, n, generator=torch.Generator().manual_seed(2)).argsort(-1)
     whole = model(images, input_rays, target_rays)
     torch.testing.assert_close(model(images, input_rays, target_rays, order), whole, rtol=0, atol=2e-5)
-    seen, hidden = order[..., :5], order[..., 5:]
+    seen, hidden = order[..., : n // 3], order[..., n // 3 :]
     half = model(images, input_rays, target_rays, seen)
     assert (half - whole).abs().max() > 1e-2
-    patches = to_patches(images, 8)  # (B, V, n, C)
+    if model.config.input_density > 1:
+        return  # tokens that are seen hold pixels of those that are not
+    patches = to_patches(images, p)  # (B, V, n, C)
     painted = patches.scatter(2, hidden[..., None].expand(-1, -1, -1, patches.shape[-1]), 0.0)
-    elsewhere = model(to_images(painted, 8, SIZE, SIZE), input_rays, target_rays, seen)
+    elsewhere = model(to_images(painted, p, SIZE, SIZE), input_rays, target_rays, seen)
     torch.testing.assert_close(elsewhere, half, rtol=0, atol=1e-6)
 
 
@@ -225,10 +229,27 @@ def test_sizes_that_are_no_multiple_of_the_patch_are_refused():
         small_model()(*sample(size=30)[:3])
 
 
+def test_denser_tokens_of_inputs_are_the_same_tokens_and_others_between_them():
+    options = {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True, "patch_overlap": 2}
+    once, twice = small_model(**options), small_model(input_density=2, **options)
+    twice.load_state_dict(once.state_dict())
+    images, input_rays, target_rays, _, _ = sample()
+    n = SIZE // 4
+    # Where a patch of 8 pixels begins every 4: moved by 2, patches of the one lie on patches of the other.
+    moved = torch.nn.functional.pad(images, (0, 0, 0, 0))[..., 2:-6, 2:-6], input_rays[..., 2:-6, 2:-6]
+    dense = twice.input_tokens(images, input_rays).unflatten(1, (V, n, n))
+    inner = once.input_tokens(*moved).unflatten(1, (V, SIZE // 8 - 1, SIZE // 8 - 1))
+    torch.testing.assert_close(inner[:, :, 1:-1, 1:-1], dense[:, :, 3:-4:2, 3:-4:2], rtol=0, atol=1e-5)
+    assert twice(images, input_rays, target_rays).shape == (B, T, 3, SIZE, SIZE)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"width": 100}, "multiple of head_width"),
+        ({"input_density": 3}, "input_density 3: the pixels from one input token to the next must be whole"),
+        ({"input_density": 8}, "as many on both sides of a patch"),
+        ({"input_density": 2, "camera_encoding": "proxy_point"}, "needs inputs_first"),
         ({"architecture": "encoder_decoder"}, "0 encoder blocks"),
         ({"architecture": "nerf"}, "must be one of decoder_only"),
         ({"predicted_depth": True}, "needs camera_encoding proxy_point"),
