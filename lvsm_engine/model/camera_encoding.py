@@ -78,8 +78,9 @@ class CameraEncoding:
 
     def of_patches(self, numbers: Tensor) -> "CameraEncoding":
         """The same of the patches with these numbers (B, V, k) alone: n becomes k."""
-        of_each = {name: value for name, value in _tensors(self).items() if name not in ("matrices", "inverses")}
-        return replace(self, **{name: of_patches(value, numbers) for name, value in of_each.items()})
+        of_each = (name for name in _tensors(self) if name not in ("matrices", "inverses"))
+        chosen: dict[str, Any] = {name: of_patches(getattr(self, name), numbers) for name in of_each}
+        return replace(self, **chosen)
 
     def repeated(self, times: int) -> "CameraEncoding":
         """Each scene's encoding `times` times: B becomes B * times."""
