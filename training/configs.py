@@ -122,7 +122,7 @@ class TrainingConfig:
     weight_decay: float = 0.05
     """Of all that is not one-dimensional."""
     warmup: int = 100
-    """Steps of linear warm-up, at the start and at each change of image size."""
+    """Steps of linear warm-up, at the start of each stage."""
     decay: float = 0.3
     """The last part of the steps, in which the learning rate falls to 0; before it, it is constant."""
     decay_shape: Literal["linear", "cosine"] = "linear"

@@ -1,4 +1,4 @@
-"""The weights that a run starts from: those of a model's file, grown where the run's tokens read more pixels."""
+"""The weights that a run starts from: those of a model's file, grown where the run's tokens read more pixels, or are more."""
 
 import dataclasses
 

@@ -78,8 +78,11 @@ class CameraEncoding:
 
     def of_patches(self, numbers: Tensor) -> "CameraEncoding":
         """The same of the patches with these numbers (B, V, k) alone: n becomes k."""
-        of_each = (name for name in _tensors(self) if name not in ("matrices", "inverses"))
-        chosen: dict[str, Any] = {name: of_patches(getattr(self, name), numbers) for name in of_each}
+        chosen: dict[str, Any] = {
+            name: torch.take_along_dim(value, numbers[(..., *[None] * (value.dim() - 3))], dim=2)
+            for name, value in _tensors(self).items()
+            if name not in ("matrices", "inverses")
+        }
         return replace(self, **chosen)
 
     def repeated(self, times: int) -> "CameraEncoding":
@@ -89,13 +92,6 @@ class CameraEncoding:
     def of_single_views(self) -> "CameraEncoding":
         """Every view as a scene of its own: (B, V, ...) becomes (B * V, 1, ...)."""
         return replace(self, **{name: value.flatten(0, 1)[:, None] for name, value in _tensors(self).items()})
-
-
-def of_patches(values: Tensor, numbers: Tensor) -> Tensor:
-    """The values (B, V, n, ...) of the patches with these numbers (B, V, k): (B, V, k, ...)."""
-    of_scene = torch.arange(numbers.shape[0], device=numbers.device)[:, None, None]
-    of_view = torch.arange(numbers.shape[1], device=numbers.device)[None, :, None]
-    return values[of_scene, of_view, numbers]
 
 
 def joined(first: CameraEncoding, second: CameraEncoding) -> CameraEncoding:

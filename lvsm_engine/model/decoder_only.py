@@ -42,13 +42,6 @@ class DecoderOnly(ViewTransformer):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         initialise_blocks(self.blocks)
 
-    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor, seen: Tensor | None = None) -> Tensor:
-        """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1].
-
-        seen: the numbers (B, V, k) of the inputs' patches that the model is shown; None: all.
-        """
-        return self.decode(self.encode(images, input_rays, seen=seen), target_rays)
-
     def encode(
         self,
         images: Tensor,

@@ -33,13 +33,6 @@ class EncoderDecoder(ViewTransformer):
         initialise_blocks(self.encoder)
         initialise_blocks(self.decoder)
 
-    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor, seen: Tensor | None = None) -> Tensor:
-        """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1].
-
-        seen: the numbers (B, V, k) of the inputs' patches that the model is shown; None: all.
-        """
-        return self.decode(self.encode(images, input_rays, seen=seen), target_rays)
-
     def encode(
         self,
         images: Tensor,

@@ -4,11 +4,15 @@ Letters in shapes: B scenes, V views, T targets, H and W pixels, p patch size, n
 inputs, H / s * W / s with the stride s from one to the next), C channels, D width.
 """
 
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from .camera_encoding import of_patches
 from .config import ModelConfig
+from .transformer import never_stop
 
 
 def to_patches(images: Tensor, patch_size: int, overlap: int = 0) -> Tensor:
@@ -38,7 +42,7 @@ def to_images(patches: Tensor, patch_size: int, height: int, width: int, overlap
 
 
 class ViewTransformer(nn.Module):
-    """What stands before and after the transformer blocks (paper, section 3.1): tokenizers, norm, head."""
+    """Photos and rays in, images out; what stands around the blocks (paper, section 3.1): tokenizers, norm, head."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -52,6 +56,27 @@ class ViewTransformer(nn.Module):
         for linear in (self.tokenize_inputs, self.tokenize_targets, head):
             nn.init.normal_(linear.weight, std=0.02)
 
+    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor, seen: Tensor | None = None) -> Tensor:
+        """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1].
+
+        seen: the numbers (B, V, k) of the inputs' patches that the model is shown; None: all.
+        """
+        return self.decode(self.encode(images, input_rays, seen=seen), target_rays)
+
+    @abstractmethod
+    def encode(
+        self,
+        images: Tensor,
+        input_rays: Tensor,
+        check: Callable[[], None] = never_stop,
+        seen: Tensor | None = None,
+    ) -> Any:
+        """What serves every target of these inputs. `check` is called before each block and may raise to stop."""
+
+    @abstractmethod
+    def decode(self, encoding: Any, target_rays: Tensor, check: Callable[[], None] = never_stop) -> Tensor:
+        """The targets' images (B, T, 3, H, W) in [0, 1] from what `encode` gave and their rays (B, T, 6, H, W)."""
+
     def input_tokens(self, images: Tensor, rays: Tensor, seen: Tensor | None = None) -> Tensor:
         """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel, config.input_stride apart.
 
@@ -61,7 +86,7 @@ class ViewTransformer(nn.Module):
         stride = self.config.input_stride
         patches = to_patches(posed, stride, self.config.patch_overlap + (self.config.patch_size - stride) // 2)
         if seen is not None:
-            patches = of_patches(patches, seen)
+            patches = torch.take_along_dim(patches, seen[..., None], dim=2)
         return self.tokenize_inputs(patches).flatten(1, 2)
 
     def target_tokens(self, rays: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ CARD = ModelCard(
 MODELS = {
     "full": ModelConfig(width=64, blocks=2),
     "inputs_first": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point"),
+    "dense": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", input_density=2),
     "encoder_decoder": ModelConfig(architecture="encoder_decoder", width=64, blocks=2, encoder_blocks=1, latents=4),
 }
 
@@ -242,6 +243,17 @@ def test_the_work_of_many_large_views_is_foreseen():
     config = ModelConfig(inputs_first=True)
     assert 1.2e9 < synthesizer_module.bytes_of_inputs(config, 1024, 16) < 3e9
     assert synthesizer_module.bytes_of_inputs(config, 1024, 4) < 0.8e9
+
+
+def test_the_work_of_denser_inputs_is_foreseen(monkeypatch):
+    """Photos of 32 pixels have 16 patches, and 64 tokens half a patch apart: as many as photos of twice the side."""
+    once, dense = ModelConfig(inputs_first=True), ModelConfig(inputs_first=True, input_density=2)
+    assert synthesizer_module.bytes_a_target(dense, 16, 2) == synthesizer_module.bytes_a_target(once, 16, 8)
+    asked = []
+    counted = synthesizer_module.bytes_of_inputs
+    monkeypatch.setattr(synthesizer_module, "bytes_of_inputs", lambda *of: asked.append(of[1:]) or counted(*of))
+    make("dense").encode(ring_views(2))
+    assert asked == [(64, 2)]
 
 
 def test_photos_are_shrunk_as_they_are_loaded():

@@ -682,6 +682,21 @@ def test_overlapping_patches_begin_with_the_same_pictures(exported, config, tmp_
         load_initial(dataclasses.replace(config, init=str(file)))
 
 
+def test_denser_inputs_begin_with_the_same_weights(exported, config, tmp_path):
+    out, state = exported
+    dense = dataclasses.replace(config, init=str(out), model=dataclasses.replace(config.model, input_density=2))
+    grown = train.prepare(options(dense, tmp_path / "second"), ALONE)
+    assert same_bits({"model": grown.model.state_dict()}, state)
+    batch = first_batch(config)
+    assert grown.model.input_tokens(batch.images, batch.rays).shape[1] == batch.images.shape[1] * 4  # of one patch
+    assert np.isfinite(grown.step(1)[0].loss)
+    file = tmp_path / "grown.safetensors"
+    save_checkpoint(file, grown.model, load_checkpoint(out)[1])
+    assert load_checkpoint(file)[0].config.input_density == 2
+    with pytest.raises(RunStateError, match=r"has input_density 2, and the run's has 1. Give --model.input-density 2"):
+        load_initial(dataclasses.replace(config, init=str(file)))
+
+
 def test_weights_that_are_not_there_are_refused(config, tmp_path):
     with pytest.raises(SystemExit, match=r"gone.safetensors: the model cannot be read"):
         run(dataclasses.replace(config, init=str(tmp_path / "gone.safetensors")), tmp_path / "run")
