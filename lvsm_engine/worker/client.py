@@ -8,6 +8,7 @@ import contextlib
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -162,6 +163,10 @@ class _Process:
         return self.popen.wait()
 
     def _write(self) -> None:
+        if hasattr(
+            signal, "SIGPIPE"
+        ):  # not in Windows. Some Blenders (Debian's 4.3) would die of it: here it is an OSError
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPIPE])
         # A dead process shows at the other pipe.
         with contextlib.suppress(OSError), cast(BinaryIO, self.popen.stdin) as stream:
             while (message := self._outgoing.get()) is not None:

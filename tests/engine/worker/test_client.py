@@ -1,7 +1,9 @@
 """The client against workers that behave badly on purpose, each a small script in the open."""
 
 import os
+import signal
 import stat
+import subprocess
 import sys
 import textwrap
 import time
@@ -206,6 +208,36 @@ def test_a_worker_killed_before_hello_is_an_error(make_client):
     client = make_client("print('no such library', file=sys.stderr)\nos._exit(3)")
     with pytest.raises(WorkerError, match="ended with status 3.*no such library"):
         wait(client.render("default", VIEWS, [CAMERA]))
+
+
+# A Blender that, as Debian's 4.3 does, leaves SIGPIPE as it is; it writes more than a pipe holds to a worker that ends.
+FRAGILE_BLENDER = f"""
+import signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+sys.path.insert(0, {str(ROOT)!r})
+import numpy as np
+from lvsm_engine.errors import WorkerError
+from lvsm_engine.scene.camera import Camera, View
+from lvsm_engine.worker.client import Client
+camera = Camera(np.eye(4), 10, 10, 4, 4, 8, 8)
+client = Client(sys.argv[1], sys.argv[2], sys.argv[3])
+try:
+    client.render("m", [View(camera, np.zeros((2000, 2000, 3), np.uint8), "view")], [camera]).wait(timeout=30)
+except WorkerError as error:
+    print("alive:", error)
+assert signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="Windows has no SIGPIPE.")
+def test_a_worker_that_ends_before_it_has_read_all_takes_nobody_with_it(tmp_path):
+    worker = tmp_path / "python"
+    worker.write_text("#!/bin/sh\nsleep 0.3\nexit 3\n")
+    worker.chmod(0o755)
+    command = [sys.executable, "-c", FRAGILE_BLENDER, worker, tmp_path, tmp_path / "worker.log"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "alive: " in done.stdout and "ended with status 3" in done.stdout
 
 
 def test_a_worker_that_never_says_hello_is_given_up_at_the_deadline(make_client):
