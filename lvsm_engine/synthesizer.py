@@ -24,6 +24,7 @@ from .photos import fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import framed, world_to_model
+from .seen_patches import draw_seen_patches, seen_count, unlike_background
 
 WHITE = (1.0, 1.0, 1.0)
 # Where the system does not tell how much memory is free.
@@ -97,7 +98,8 @@ class Synthesizer:
         if not views:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
         width, height = self._size_of_inputs(views)
-        need = bytes_of_inputs(self.config, width * height // self.config.input_stride**2, len(views))
+        tokens = len(views) * seen_count(width * height // self.config.input_stride**2, self.card.seen_inputs)
+        need = bytes_of_inputs(self.config, tokens)
         free = free_bytes(self.device)
         shortage = _shortage(f"{len(views)} input views of {width}x{height} pixels need", need, free, self.device)
         if free is not None and need > free:
@@ -107,14 +109,15 @@ class Synthesizer:
         tracker = Tracker("Reading the photos", _blocks(self.config, encoding=True), on_progress, cancel)
         try:
             with self.computing():
-                encoding = self.model.encode(images, self.rays(cameras, similarity), check=tracker.step)
+                rays = self.rays(cameras, similarity)
+                encoding = self.model.encode(images, rays, check=tracker.step, seen=self._seen_patches(images))
         except torch.OutOfMemoryError as error:
             raise shortage from error
         fewest, most = self.card.input_views
         warnings = [warning] if warning else []
         if not fewest <= len(views) <= most:
             warnings.append(f"{self.card.name} was trained with {fewest} to {most} input views, and gets {len(views)}.")
-        return Scene(self, encoding, similarity, len(views), tuple(warnings))
+        return Scene(self, encoding, similarity, len(views), context_tokens(self.config, tokens), tuple(warnings))
 
     def _size_of_inputs(self, views: Sequence[View]) -> tuple[int, int]:
         """The one size (width, height) at which the model takes these photos, whose shapes their cameras tell."""
@@ -127,15 +130,27 @@ class Synthesizer:
     ) -> tuple[Tensor, list[Camera]]:
         """Images (1, V, 3, H, W) and their cameras; one photo at a time is held at its full size."""
         tracker = Tracker("Loading photos", len(views), on_progress, cancel)
-        background = self.card.background or WHITE
         images, cameras = [], []
         for view in views:
-            image, camera = fit_photo(*load_photo(view, background), width, height)
+            image, camera = fit_photo(*load_photo(view, self._background), width, height)
             images.append(torch.from_numpy(image))
             cameras.append(camera)
             tracker.step()
         stacked = torch.stack(images).permute(0, 3, 1, 2)[None]
         return stacked.float().contiguous().to(self.device), cameras
+
+    def _seen_patches(self, images: Tensor) -> Tensor | None:
+        """The numbers (1, V, k) of the patches of images (1, V, 3, H, W) that the model is shown, always the same; None: all."""
+        if self.card.seen_inputs == 1:
+            return None
+        subject = unlike_background(images[0].permute(0, 2, 3, 1).cpu().numpy(), self._background)
+        generator = np.random.default_rng(0)
+        seen = draw_seen_patches(generator, subject, self.config.input_stride, self.card.seen_inputs)
+        return torch.from_numpy(seen)[None].to(self.device)
+
+    @property
+    def _background(self) -> tuple[float, float, float]:
+        return self.card.background or WHITE
 
     def rays(self, cameras: Sequence[Camera], similarity: np.ndarray) -> Tensor:
         """Rays (1, V, 6, H, W) float32 of cameras of one size, in the model's coordinates."""
@@ -165,10 +180,16 @@ class Scene:
     """
 
     def __init__(
-        self, synthesizer: Synthesizer, encoding, similarity: np.ndarray, views: int, warnings: tuple[str, ...]
+        self,
+        synthesizer: Synthesizer,
+        encoding,
+        similarity: np.ndarray,
+        views: int,
+        context: int,
+        warnings: tuple[str, ...],
     ) -> None:
         self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
-        self._views, self._warnings_of_inputs = views, warnings
+        self._views, self._context, self._warnings_of_inputs = views, context, warnings
         self.warnings = warnings
 
     def render(
@@ -199,16 +220,16 @@ class Scene:
     def _render_own_size(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None
     ) -> np.ndarray:
-        synthesizer = self._synthesizer
-        tokens = cameras[0].width * cameras[0].height // synthesizer.config.patch_size**2
-        need = bytes_a_target(synthesizer.config, tokens, self._views)
-        free = free_bytes(synthesizer.device)
+        config, device = self._synthesizer.config, self._synthesizer.device
+        tokens = cameras[0].width * cameras[0].height // config.patch_size**2
+        need = bytes_a_target(config, tokens, self._context)
+        free = free_bytes(device)
         picture = f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {self._views} input views needs"
-        shortage = _shortage(picture, need, free, synthesizer.device)
+        shortage = _shortage(picture, need, free, device)
         if free is not None and need > free:
             raise shortage
         fit = int(USABLE_SHARE * (ASSUMED_FREE_BYTES if free is None else free) // need)
-        soon = MOST_TOKENS_A_BATCH[synthesizer.device.type] // tokens_a_target(synthesizer.config, tokens, self._views)
+        soon = MOST_TOKENS_A_BATCH[device.type] // tokens_a_target(config, tokens, self._context)
         batch = max(1, min(len(cameras), fit, soon))
         try:
             return self._render_batches(cameras, batch, on_progress, cancel)
@@ -253,31 +274,29 @@ def _shortage(what: str, need: int, free: int | None, device: torch.device) -> D
     )
 
 
-def tokens_a_target(config: ModelConfig, tokens: int, views: int) -> int:
-    """How many tokens pass through the blocks for one more target in a batch, which has `tokens` itself."""
-    return tokens if config.inputs_first else tokens + _context_tokens(config, tokens, views)
+def tokens_a_target(config: ModelConfig, tokens: int, context: int) -> int:
+    """How many tokens pass through the blocks for one more target in a batch, of `tokens` itself, that sees a context."""
+    return tokens if config.inputs_first else tokens + context
 
 
-def bytes_a_target(config: ModelConfig, tokens: int, views: int) -> int:
+def bytes_a_target(config: ModelConfig, tokens: int, context: int) -> int:
     """About what one more target in a batch takes at its peak: activations, and the logits of plain attention."""
-    own = tokens_a_target(config, tokens, views)
-    return _bytes_of_block(config, own, tokens + _context_tokens(config, tokens, views))
+    return _bytes_of_block(config, tokens_a_target(config, tokens, context), tokens + context)
 
 
-def _context_tokens(config: ModelConfig, tokens: int, views: int) -> int:
-    """The tokens that a target of `tokens` sees beside its own."""
-    return config.latents if config.architecture == "encoder_decoder" else views * tokens * config.input_density**2
+def context_tokens(config: ModelConfig, input_tokens: int) -> int:
+    """The tokens that a target sees beside its own, of inputs that have so many in all."""
+    return config.latents if config.architecture == "encoder_decoder" else input_tokens
 
 
-def bytes_of_inputs(config: ModelConfig, tokens: int, views: int) -> int:
-    """About what it takes to encode `views` photos of `tokens` each: the work of a block, and what is kept of all blocks."""
-    own = views * tokens
+def bytes_of_inputs(config: ModelConfig, tokens: int) -> int:
+    """About what it takes to encode inputs of so many tokens in all: a block's work, and what is kept of all blocks."""
     if config.architecture == "encoder_decoder":
-        return _bytes_of_block(config, own + config.latents, own + config.latents)
+        return _bytes_of_block(config, tokens + config.latents, tokens + config.latents)
     if not config.inputs_first:
-        return own * config.width * 4
-    kept = config.blocks * 2 * own * config.width * 2  # keys and values, at the least in bf16
-    return kept + _bytes_of_block(config, own, own)
+        return tokens * config.width * 4
+    kept = config.blocks * 2 * tokens * config.width * 2  # keys and values, at the least in bf16
+    return kept + _bytes_of_block(config, tokens, tokens)
 
 
 def _bytes_of_block(config: ModelConfig, tokens: int, context: int) -> int:

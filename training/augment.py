@@ -145,20 +145,6 @@ def draw_target_corners(generator: np.random.Generator, alpha: np.ndarray, width
     return np.stack(corners)
 
 
-def draw_seen_patches(generator: np.random.Generator, alpha: np.ndarray, stride: int, share: float) -> np.ndarray:
-    """Numbers (V, k) of this share of each view's patches, rising; views are (V, H, W) of an alpha that tells the subject.
-
-    stride: pixels from one patch to the next. Patches with any of the subject come before those without; within both,
-    which are seen is drawn.
-    """
-    V, H, W = alpha.shape
-    patches = alpha.reshape(V, H // stride, stride, W // stride, stride)
-    of_subject = (patches > 0).any(axis=(2, 4)).reshape(V, -1)  # (V, n)
-    count = max(1, round(share * of_subject.shape[1]))
-    order = np.argsort(generator.random(of_subject.shape) - of_subject, axis=1)
-    return np.sort(order[:, :count], axis=1)
-
-
 def draw_jitter(generator: np.random.Generator, jitter: FrameJitter) -> np.ndarray:
     """A similarity (4, 4) that takes a scene frame's coordinates to jittered ones."""
     turn = math.radians(generator.uniform(-jitter.turn, jitter.turn))

@@ -16,12 +16,12 @@ from torch import Tensor
 from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
+from lvsm_engine.seen_patches import draw_seen_patches
 
 from .augment import (
     crop,
     draw_image_size,
     draw_jitter,
-    draw_seen_patches,
     draw_target_corners,
     draw_windows,
     resized_windows,
@@ -107,9 +107,8 @@ def step_batches(
             size = window_size(image_size, stage.target_window, config.model.patch_size)
             batch = in_windows(batch, drawn.alpha[:, inputs:], size, config.seed, numbers)
         if stage.seen_inputs < 1:
-            batch = replace(
-                batch, seen=seen_patches(drawn.alpha[:, :inputs], config, stage.seen_inputs, numbers).to(device)
-            )
+            alpha, stride = drawn.alpha[:, :inputs], config.model.input_stride
+            batch = replace(batch, seen=seen_patches(alpha, stride, stage.seen_inputs, config.seed, numbers).to(device))
         yield batch
 
 
@@ -166,12 +165,10 @@ def in_windows(batch: Batch, alpha: Tensor, size: tuple[int, int], seed: int, nu
     )
 
 
-def seen_patches(alpha: Tensor, config: TrainingConfig, share: float, numbers: Sequence[int]) -> Tensor:
+def seen_patches(alpha: Tensor, stride: int, share: float, seed: int, numbers: Sequence[int]) -> Tensor:
     """The numbers (B, V, k) of this share of the patches of inputs, whose alpha is (B, V, H, W)."""
     drawn = [
-        draw_seen_patches(
-            np.random.default_rng((config.seed, number, OF_INPUTS)), of_scene.numpy(), config.model.input_stride, share
-        )
+        draw_seen_patches(np.random.default_rng((seed, number, OF_INPUTS)), of_scene.numpy() > 0, stride, share)
         for of_scene, number in zip(alpha, numbers, strict=True)
     ]
     return torch.from_numpy(np.stack(drawn))

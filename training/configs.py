@@ -183,6 +183,11 @@ class TrainingConfig:
         """The image size that training ends with."""
         return self.stages[-1].size
 
+    @property
+    def seen_inputs(self) -> float:
+        """The share of each input's patches that training ends with, and that the engine shows."""
+        return self.stages[-1].seen_inputs
+
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage of a step, and the stage's first step."""
         first = 0

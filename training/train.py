@@ -394,9 +394,7 @@ class Run:
             return
         size = config.stage_at(step - 1)[0].size
         with contextlib.nullcontext() if self.averaged is None else self.averaged.in_place():
-            psnr, pictures = validate(
-                self.model, config.validation, size, config.scene_frame, self.precision, self.processes
-            )
+            psnr, pictures = validate(self.model, config, size, self.precision, self.processes)
         if log is not None:
             log.validation(step, psnr, size, pictures)
 

@@ -12,9 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lvsm_engine.scene.frame import SceneFrame
-
-from .batches import to_batch
+from .batches import Batch, seen_patches, to_batch
+from .configs import TrainingConfig
 from .parallelize import Processes
 from .prediction import predict
 from .render.cameras import PROTOCOL_TARGETS
@@ -30,20 +29,22 @@ SHOWN_SCENES = 4
 
 @torch.no_grad()
 def validate(
-    model: nn.Module, folder: str, size: int, frame: SceneFrame, precision: torch.dtype, processes: Processes
+    model: nn.Module, config: TrainingConfig, size: int, precision: torch.dtype, processes: Processes
 ) -> tuple[float, Tensor]:
-    """Mean PSNR of the targets in a folder's scenes from their first 4 views, the same in all processes, and a picture.
+    """Mean PSNR over the scenes to validate on, from their first 4 views, the same in all processes, and a picture.
 
-    Every process does its share of the scenes. The picture (3, H, W) shows some: inputs, the truth above the answer.
+    Inputs are shown as the engine will show them. Every process does its share of the scenes. The picture (3, H, W) shows
+    some: inputs, the truth above the answer.
     """
+    assert config.validation is not None
     model.eval()
-    scenes = _scenes(folder, size)
+    scenes = _scenes(config.validation, size)
     total = torch.zeros(2, dtype=torch.float64, device=processes.device)
     strips = []
     # All make as many forward passes, since sharded weights are gathered in each: the last may be for nothing.
     for turn in range(math.ceil(len(scenes) / processes.count)):
         number = turn * processes.count + processes.rank
-        batch = to_batch(scenes[number % len(scenes)], INPUTS, frame, processes.device)
+        batch = _as_in_the_engine(scenes[number % len(scenes)], config, processes.device)
         answer = predict(model, batch, precision)
         errors = (answer - batch.truth).square().mean(dim=(0, 2, 3, 4))
         if number < len(scenes):
@@ -53,6 +54,14 @@ def validate(
     if processes.count > 1:
         torch.distributed.all_reduce(total)
     return float(total[0] / total[1]), torch.cat(strips, dim=1)
+
+
+def _as_in_the_engine(scene: PosedImages, config: TrainingConfig, device: torch.device) -> Batch:
+    batch = to_batch(scene, INPUTS, config.scene_frame, device)
+    if config.seen_inputs == 1:
+        return batch
+    seen = seen_patches(scene.alpha[:, :INPUTS], config.model.input_stride, config.seen_inputs, config.seed, (0,))
+    return replace(batch, seen=seen.to(device))
 
 
 def check_validation(folder: str, sizes: Sequence[int]) -> None:

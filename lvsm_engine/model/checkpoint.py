@@ -54,6 +54,8 @@ class ModelCard:
     background: tuple[float, float, float] | None
     """What RGBA photos are composited over: sRGB-encoded, 0 to 1 (None: trained on opaque photos; white is taken)."""
     licence: str
+    seen_inputs: float = 1.0
+    """The share of each input's patches that it was shown in the end of its training, and is shown: the subject's first."""
     text: str = ""
     """Markdown: data, recipe, scores."""
 
@@ -72,6 +74,8 @@ class ModelCard:
             raise ValueError(
                 f"field_of_view is {self.field_of_view!r}: it must be two angles between 0 and 180 degrees."
             )
+        if not _are_numbers((self.seen_inputs,), 1) or not 0 < self.seen_inputs <= 1:
+            raise ValueError(f"seen_inputs is {self.seen_inputs!r}: it must be a share, above 0 and at most 1.")
         if self.background is not None and (
             not _are_numbers(self.background, 3) or not all(0 <= value <= 1 for value in self.background)
         ):

@@ -200,7 +200,7 @@ def test_a_full_cpu_is_told_as_a_full_card_is():
     synthesizer.model.decode = lambda *_, check: torch.empty(2**55)
     with pytest.raises(DeviceError, match=r"GB are free on cpu"):
         scene.render(ring_cameras(1))
-    synthesizer.model.encode = lambda *_, check: torch.empty(2**55)
+    synthesizer.model.encode = lambda *_, check, seen: torch.empty(2**55)
     with pytest.raises(DeviceError, match=r"2 input views of 32x32 pixels need about .* GB are free on cpu"):
         synthesizer.encode(ring_views(2))
 
@@ -209,7 +209,7 @@ def test_batches_are_planned_from_what_is_free(monkeypatch):
     synthesizer = make()
     scene = synthesizer.encode(ring_views(2))
     card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
-    need = synthesizer_module.bytes_a_target(synthesizer.config, 16, 2)
+    need = synthesizer_module.bytes_a_target(synthesizer.config, 16, 2 * 16)
     monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: 3.5 * need / synthesizer_module.USABLE_SHARE)
     scene.render(ring_cameras(8))
     assert card.batches == [3, 3, 2]
@@ -241,19 +241,48 @@ def test_what_cannot_fit_is_told_before_memory_is_taken(monkeypatch, name):
 def test_the_work_of_many_large_views_is_foreseen():
     """16 views of 256 pixels in the published model's shape under the mask: keys and values alone are 1.2 GB."""
     config = ModelConfig(inputs_first=True)
-    assert 1.2e9 < synthesizer_module.bytes_of_inputs(config, 1024, 16) < 3e9
-    assert synthesizer_module.bytes_of_inputs(config, 1024, 4) < 0.8e9
+    assert 1.2e9 < synthesizer_module.bytes_of_inputs(config, 16 * 1024) < 3e9
+    assert synthesizer_module.bytes_of_inputs(config, 4 * 1024) < 0.8e9
 
 
 def test_the_work_of_denser_inputs_is_foreseen(monkeypatch):
     """Photos of 32 pixels have 16 patches, and 64 tokens half a patch apart: as many as photos of twice the side."""
-    once, dense = ModelConfig(inputs_first=True), ModelConfig(inputs_first=True, input_density=2)
-    assert synthesizer_module.bytes_a_target(dense, 16, 2) == synthesizer_module.bytes_a_target(once, 16, 8)
     asked = []
     counted = synthesizer_module.bytes_of_inputs
     monkeypatch.setattr(synthesizer_module, "bytes_of_inputs", lambda *of: asked.append(of[1:]) or counted(*of))
     make("dense").encode(ring_views(2))
-    assert asked == [(64, 2)]
+    assert asked == [(128,)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_of_bare_background_no_more_is_shown_than_the_card_says(name, monkeypatch):
+    """Of 16 patches a photo's subject touches 6; a share of a half shows these, and 2 of the white ones."""
+    synthesizer = make(name, seen_inputs=0.5)
+    density = synthesizer.config.input_density
+    views = [dataclasses.replace(view, photo=np.full((32, 32, 3), 255, np.uint8)) for view in ring_views(2)]
+    for view in views:
+        view.photo[10:14, 2:28] = 40  # touches four patches in a row
+        view.photo[24:30, 17:30] = 200  # and two below
+    told, shown = [], []
+    encode, counted = synthesizer.model.encode, synthesizer_module.bytes_of_inputs
+    synthesizer.model.encode = lambda *of, seen, **more: shown.append(seen) or encode(*of, seen=seen, **more)
+    monkeypatch.setattr(synthesizer_module, "bytes_of_inputs", lambda *of: told.append(of[1]) or counted(*of))
+    images = synthesizer.encode(views).render(ring_cameras(2))
+    (seen,) = shown
+    assert seen.shape == (1, 2, 8 * density**2) and told == [seen.numel()]
+    assert ring_subject(density) <= set(seen[0, 0].tolist()) & set(seen[0, 1].tolist())
+    np.testing.assert_array_equal(synthesizer.encode(views).render(ring_cameras(2)), images)
+    whole = make(name).encode(views).render(ring_cameras(2))
+    assert np.abs(whole - images).max() > 1e-3
+
+
+def ring_subject(density):
+    """The numbers of the input tokens that lie on the subject of the test above: tokens are 8 / density pixels apart."""
+    if density == 1:
+        return {4, 5, 6, 7, 14, 15}
+    return {8 * row + column for row in (2, 3) for column in range(7)} | {
+        8 * row + column for row in (6, 7) for column in (4, 5, 6, 7)
+    }
 
 
 def test_photos_are_shrunk_as_they_are_loaded():

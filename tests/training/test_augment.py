@@ -12,7 +12,6 @@ from training.augment import (
     crop,
     draw_image_size,
     draw_jitter,
-    draw_seen_patches,
     draw_target_corners,
     draw_windows,
 )
@@ -151,17 +150,3 @@ def test_windows_of_targets_lie_inside_and_mostly_around_the_subject():
 
 def test_a_window_of_a_view_s_own_size_is_the_view():
     assert not draw_target_corners(np.random.default_rng(0), np.ones((5, 8, 16)), width=16, height=8).any()
-
-
-def test_seen_patches_are_the_subject_s_first():
-    alpha = np.zeros((3, 16, 32), np.float32)  # of 4 pixels a patch: 4 rows of 8
-    alpha[0, 5, 9:30] = 0.1  # touches patches 10 to 15
-    alpha[1] = 1.0
-    drawn = np.stack([draw_seen_patches(np.random.default_rng(seed), alpha, 4, 0.25) for seed in range(100)])
-    assert drawn.shape == (100, 3, 8) and (np.diff(drawn) > 0).all()
-    seen = np.stack([(drawn == number).any(axis=2).mean(axis=0) for number in range(32)], axis=1)  # (3, 32): how often
-    assert (seen[0, 10:16] == 1).all()
-    others = np.concatenate([np.delete(seen[0], range(10, 16)), seen[1], seen[2]])
-    assert (others > 0).all() and (others < 0.5).all()
-    assert draw_seen_patches(np.random.default_rng(0), alpha, 4, 1.0).tolist() == [list(range(32))] * 3
-    assert draw_seen_patches(np.random.default_rng(0), alpha, 4, 1e-3).shape == (3, 1)

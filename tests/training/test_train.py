@@ -321,9 +321,9 @@ def test_averaged_weights_are_resumed_bit_for_bit_validated_and_change_nothing_e
     events.Reload()
     psnr = events.Scalars("validation/psnr_16")[-1].value
     one = train.prepare(options(dataclasses.replace(config, steps=6), tmp_path / "whole"), ALONE)
-    said = [validate(one.model, config.validation, 16, config.scene_frame, torch.float32, ALONE)[0]]
+    said = [validate(one.model, config, 16, torch.float32, ALONE)[0]]
     with one.averaged.in_place():
-        said.append(validate(one.model, config.validation, 16, config.scene_frame, torch.float32, ALONE)[0])
+        said.append(validate(one.model, config, 16, torch.float32, ALONE)[0])
     assert said[1] == pytest.approx(psnr, abs=1e-4) and abs(said[0] - psnr) > 1e-3
 
 
@@ -602,6 +602,16 @@ def test_a_share_of_the_inputs_patches_is_seen(config):
     assert batch.seen.shape == (*batch.images.shape[:2], 2)  # of 4 patches
     assert len(set(map(tuple, batch.seen.flatten(0, 1).tolist()))) > 1
     assert torch.equal(batch.images, whole.images) and torch.equal(batch.truth, whole.truth)
+
+
+def test_validation_shows_the_share_that_the_engine_will_show(config, tmp_path):
+    """It is the last stage's, in all stages."""
+    stages = (Stage(until=0.5, size=16), Stage(until=1.0, size=16, seen_inputs=0.5))
+    one = train.prepare(options(dataclasses.replace(config, stages=stages, steps=4), tmp_path / "run"), ALONE)
+    shown = []
+    one.model.register_forward_pre_hook(lambda _, of: shown.append(of[3]))
+    validate(one.model, one.config, 16, torch.float32, ALONE)
+    assert shown and all(seen.shape == (1, 4, 2) for seen in shown)  # of 4 patches
 
 
 @pytest.mark.parametrize("parts", [{"target_window": 0.5}, {"seen_inputs": 0.5}])
