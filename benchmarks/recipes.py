@@ -192,10 +192,7 @@ def _prepared(config: TrainingConfig, folder: Path) -> train.Run:
 
 
 def _psnr(run: train.Run) -> float:
-    config = run.config
-    assert config.validation is not None
-    size, frame = config.resolution, config.scene_frame
-    psnr, _ = validate(run.model, config.validation, size, frame, run.precision, run.processes)
+    psnr, _ = validate(run.model, run.config, run.config.resolution, run.precision, run.processes)
     return psnr
 
 

@@ -69,14 +69,14 @@ def _jobs(options: Options, out: Path) -> list[RenderJob]:
 
 def _bare(jobs: list[RenderJob], command: tuple[str, ...], options: Options) -> float:
     """Seconds from the first objects' end to the last one's."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    studios = [subprocess.Popen(command, env=environment, **pipes) for _ in range(options.processes)]
+    studios = [_studio(command) for _ in range(options.processes)]
     for number, studio in enumerate(studios):
+        assert studio.stdin is not None
         studio.stdin.writelines(json.dumps(asdict(job)) + "\n" for job in jobs[number :: options.processes])
         studio.stdin.flush()
     started = 0.0
     for number, studio in enumerate(studios):
+        assert studio.stdout is not None
         for count in range(len(jobs[number :: options.processes])):
             while "rejected" not in json.loads(studio.stdout.readline()):
                 pass
@@ -84,9 +84,16 @@ def _bare(jobs: list[RenderJob], command: tuple[str, ...], options: Options) -> 
                 started = time.monotonic()
     took = time.monotonic() - started
     for studio in studios:
+        assert studio.stdin is not None
         studio.stdin.close()
         studio.wait()
     return took
+
+
+def _studio(command: tuple[str, ...]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
 
 
 def _fan_out(jobs: list[RenderJob], command: tuple[str, ...], options: Options) -> float:
