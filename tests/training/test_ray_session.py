@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -94,16 +95,18 @@ def test_a_run_that_is_ended_in_any_way_leaves_no_process_and_the_next_one_goes_
     assert len(OBJECTS) < len(begun) <= len(OBJECTS) + 3 * 2
 
 
-def test_a_cluster_that_does_not_answer_is_named() -> None:
-    with pytest.raises(ClusterError, match="reached at nowhere"), ray_session("nowhere", None):
-        pass
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    """In a process of its own: Ray takes a cluster's settings, or those of one machine, when it is imported."""
+    command = [*command_with_fakes(tmp_path), "--address", "nowhere"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert said.returncode == 2 and "reached at nowhere" in said.stderr and "Traceback" not in said.stderr
 
 
 def test_ray_that_does_not_start_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(**_: object) -> None:
         raise Exception("The current node timed out during startup.")  # as Ray says it
 
-    monkeypatch.setattr("ray.init", slow)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=slow))
     with pytest.raises(ClusterError, match="started or reached at this machine.*timed out"), ray_session(None, 1):
         pass
 
