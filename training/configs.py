@@ -229,27 +229,28 @@ def default_weights() -> TrainingConfig:
 def default_weights_at_128() -> TrainingConfig:
     """The bundled weights' second leg, from the first one's export: 128 px, on windows of the targets around the subject.
 
-    Half of the procedural ones are whole scenes, and all scenes are turned: photos have backgrounds, and no known north.
+    Tokens of inputs are half a patch apart; a quarter of them is seen, then four tenths, the subject's first. Half of the
+    procedural sources are whole scenes, and all scenes are turned: photos have backgrounds, and no known north.
     """
     config = default_weights()
     return dataclasses.replace(
         config,
         name="default_128",
-        model=dataclasses.replace(config.model, patch_overlap=4),
+        model=dataclasses.replace(config.model, patch_overlap=4, input_density=2),
         init="runs/default/model.safetensors",
         sources=(OBJECTS[0], Source(folder="data/views/procedural_128", weight=2.0)),
         frame_jitter=FrameJitter(turn=180.0, tilt=5.0),
         stages=(
-            Stage(until=0.72, size=128, target_window=0.5, seen_inputs=0.5),
-            Stage(until=1.0, size=128, target_window=0.5),
+            Stage(until=0.8, size=128, target_window=0.5, seen_inputs=0.25),
+            Stage(until=1.0, size=128, target_window=0.5, seen_inputs=0.4),
         ),
-        steps=2_050,
+        steps=1_350,
         batch=4,
         views=16,
-        adamw_lr=1.2e-3,
-        muon_lr=0.012,
+        adamw_lr=1e-3,
+        muon_lr=0.01,
         warmup=30,
-        decay=0.4,
+        decay=0.5,
         save_every=50,
         validate_every=100,
     )
