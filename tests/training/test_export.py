@@ -105,6 +105,7 @@ def test_the_card_comes_from_the_run_and_its_data(run, config, tmp_path):
     lenses = np.concatenate([np.load(path)["fxfycxcy"] for path in sorted((tmp_path / "train").glob("*.npz"))])
     fields = np.degrees(2 * np.arctan(SIZE / 2 / lenses[:, 0]))
     assert card.seen_inputs == 0.5  # of the stage that it ended with
+    assert "patches of 8 px, of an input 50% of them seen, the subject's first, horizontal" in card.text
     assert card.field_of_view == pytest.approx((fields.min(), fields.max()), abs=0.01)
     assert (
         "Step 30 of 40, 2.0 hours; 8 px until 50% of the steps, 16 px (inputs: 50% of the patches) until 100% of the steps"
