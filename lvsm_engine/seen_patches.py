@@ -1,7 +1,7 @@
 """Which patches of the input views a model is shown, where its card says that it is not shown all: the subject's first.
 
 What is left out is mostly bare background, so that a model of dense input tokens costs little more than a coarse one.
-Training and the engine choose alike.
+Training and the engine choose alike; training knows the subject by its alpha, the engine by what is unlike the background.
 """
 
 import numpy as np

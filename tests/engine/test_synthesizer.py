@@ -248,10 +248,11 @@ def test_the_work_of_many_large_views_is_foreseen():
 def test_the_work_of_denser_inputs_is_foreseen(monkeypatch):
     """Photos of 32 pixels have 16 patches, and 64 tokens half a patch apart: as many as photos of twice the side."""
     asked = []
-    counted = synthesizer_module.bytes_of_inputs
-    monkeypatch.setattr(synthesizer_module, "bytes_of_inputs", lambda *of: asked.append(of[1:]) or counted(*of))
-    make("dense").encode(ring_views(2))
-    assert asked == [(128,)]
+    for name in ("bytes_of_inputs", "bytes_a_target"):
+        counted = getattr(synthesizer_module, name)
+        monkeypatch.setattr(synthesizer_module, name, lambda *of, counted=counted: asked.append(of[1:]) or counted(*of))
+    make("dense").encode(ring_views(2)).render(ring_cameras(1))
+    assert asked == [(2 * 64,), (16, 2 * 64)]
 
 
 @pytest.mark.parametrize("name", MODELS)
