@@ -19,7 +19,6 @@ from .free_memory import free_bytes
 from .model.checkpoint import Model, ModelCard, load_checkpoint
 from .model.config import ModelConfig
 from .model.rays import plucker_rays
-from .model.transformer import MOST_LOGITS
 from .photos import fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, resized, square_pixels
@@ -280,7 +279,7 @@ def tokens_a_target(config: ModelConfig, tokens: int, context: int) -> int:
 
 
 def bytes_a_target(config: ModelConfig, tokens: int, context: int) -> int:
-    """About what one more target in a batch takes at its peak: activations, and the logits of plain attention."""
+    """About what one more target in a batch takes at its peak: activations, and its own copy of the context's keys and values."""
     return _bytes_of_block(config, tokens_a_target(config, tokens, context), tokens + context)
 
 
@@ -300,10 +299,10 @@ def bytes_of_inputs(config: ModelConfig, tokens: int) -> int:
 
 
 def _bytes_of_block(config: ModelConfig, tokens: int, context: int) -> int:
-    """Activations of a block at its peak, and two copies in bf16 of the logits of plain attention."""
-    activations = tokens * config.width * (4 + config.mlp_ratio) * 4
-    logits = min(config.heads * tokens * context, MOST_LOGITS) * 2 * 2
-    return activations + logits
+    """Activations of a block at its peak (what a layer reads and what it writes), and the keys and values seen."""
+    activations = tokens * config.width * 2 * (4 + config.mlp_ratio) * 4
+    keys_and_values = 2 * context * config.width * 4
+    return activations + keys_and_values
 
 
 def _blocks(config: ModelConfig, encoding: bool) -> int:

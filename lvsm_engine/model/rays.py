@@ -23,8 +23,8 @@ def plucker_rays(camera_to_world: Tensor, fxfycxcy: Tensor, height: int, width: 
     )
     in_camera = torch.stack(torch.broadcast_tensors((x - cx) / fx, (y - cy) / fy, torch.ones_like(x)), dim=2)
     direction = torch.einsum("bvij,bvjhw->bvihw", rotation, in_camera)  # (B, V, 3, H, W)
-    direction = direction / direction.norm(dim=2, keepdim=True)
-    moment = torch.linalg.cross(origin[..., None, None].expand_as(direction), direction, dim=2)
+    direction = direction / direction.square().sum(dim=2, keepdim=True).sqrt()
+    moment = torch.einsum("bvij,bvjhw->bvihw", _cross_matrix(origin), direction)
     return torch.cat([moment, direction], dim=2)
 
 

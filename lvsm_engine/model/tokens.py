@@ -15,11 +15,12 @@ from .config import ModelConfig
 from .transformer import never_stop
 
 
-def to_patches(images: Tensor, patch_size: int, overlap: int = 0) -> Tensor:
+def to_patches(images: Tensor, patch_size: int, overlap: int = 0, chosen: Tensor | None = None) -> Tensor:
     """(B, V, C, H, W) -> (B, V, n, q * q * C): patches row by row, within one (row, column, channel).
 
     A patch is p pixels a side and, with an overlap, as many more of its neighbours on each side: q = p + 2 * overlap.
-    Beyond the image's edge there is 0. Raises ValueError where height or width is no multiple of the patch size.
+    Beyond the image's edge there is 0. chosen: the numbers (B, V, k) of the patches to return, so that n becomes k; None:
+    all. Raises ValueError where height or width is no multiple of the patch size.
     """
     H, W = images.shape[-2:]
     if H % patch_size or W % patch_size:
@@ -29,7 +30,12 @@ def to_patches(images: Tensor, patch_size: int, overlap: int = 0) -> Tensor:
     images = nn.functional.pad(images, (overlap,) * 4)
     q = patch_size + 2 * overlap
     patches = images.unfold(-2, q, patch_size).unfold(-2, q, patch_size)  # (B, V, C, rows, columns, q, q)
-    return patches.permute(0, 1, 3, 4, 5, 6, 2).flatten(4).flatten(2, 3)
+    patches = patches.permute(0, 1, 3, 4, 5, 6, 2)
+    if chosen is None:
+        return patches.flatten(4).flatten(2, 3)
+    columns = patches.shape[3]
+    scene, view = (torch.arange(size, device=images.device) for size in patches.shape[:2])
+    return patches[scene[:, None, None], view[:, None], chosen // columns, chosen % columns].flatten(3)
 
 
 def to_images(patches: Tensor, patch_size: int, height: int, width: int, overlap: int = 0) -> Tensor:
@@ -84,9 +90,8 @@ class ViewTransformer(nn.Module):
         """
         posed = torch.cat([2 * images - 1, self._shown(rays)], dim=2)
         stride = self.config.input_stride
-        patches = to_patches(posed, stride, self.config.patch_overlap + (self.config.patch_size - stride) // 2)
-        if seen is not None:
-            patches = torch.take_along_dim(patches, seen[..., None], dim=2)
+        overlap = self.config.patch_overlap + (self.config.patch_size - stride) // 2
+        patches = to_patches(posed, stride, overlap, chosen=seen)
         return self.tokenize_inputs(patches).flatten(1, 2)
 
     def target_tokens(self, rays: Tensor) -> Tensor:

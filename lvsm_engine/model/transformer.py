@@ -16,8 +16,6 @@ from .config import ModelConfig
 
 # A block may move a proxy point this far along its ray, in units of the scene frame.
 DEPTH_REACH = 0.8
-# Plain attention holds at most this many logits at a time, 128 MB in bf16: sequences may be long.
-MOST_LOGITS = 2**26
 
 
 def never_stop() -> None:
@@ -35,14 +33,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, context: KeysValues | None = None
     """Softmax attention of S sequences a scene, each over itself and over the scene's context.
 
     q, k, v: (B, S, H, N, d). context: keys and values (B, H, M, d) that all S sequences see. Returns (B, S, H, N, d).
-    bf16 on a CPU is computed as plain products, where it is twice as fast as the fused kernel (and twice as fast as
-    float32); the context is not copied for each sequence then.
+    Training in bf16 on a CPU computes plain products, whose gradients are faster than the fused kernel's and which copy no
+    context for each sequence; all else is the fused kernel's, which keeps no logits.
     """
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        B, S, H, N, _ = q.shape
-        keys = N + (context.keys.shape[2] if context is not None else 0)
-        rows = max(1, MOST_LOGITS // (B * S * H * keys))
-        return torch.cat([_plain_attention(some, k, v, context) for some in q.split(rows, dim=3)], dim=3)
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad:
+        return _plain_attention(q, k, v, context)
     if context is not None:
         S = q.shape[1]
         k = torch.cat([context.keys[:, None].expand(-1, S, -1, -1, -1), k], dim=3)
@@ -52,18 +47,19 @@ def attention(q: Tensor, k: Tensor, v: Tensor, context: KeysValues | None = None
 
 
 def _plain_attention(q: Tensor, k: Tensor, v: Tensor, context: KeysValues | None) -> Tensor:
-    """Attention of some queries (B, S, H, N, d) as products of matrices; the sequences' keys may be more than these."""
+    """Attention as products of matrices, all logits at once."""
     B, S, H, N, d = q.shape
     q = q / math.sqrt(d)
     logits = q @ k.transpose(-1, -2)  # (B, S, H, N, keys of the sequence)
     if context is None:
         return logits.softmax(-1) @ v
     q_of_scene = q.transpose(1, 2).reshape(B, H, S * N, d)
-    to_context = (q_of_scene @ context.keys.transpose(-1, -2)).reshape(B, H, S, N, -1).transpose(1, 2)
-    weights = torch.cat([to_context, logits], dim=-1).softmax(-1)
-    M = to_context.shape[-1]
-    of_context = weights[..., :M].transpose(1, 2).reshape(B, H, S * N, M) @ context.values
-    return weights[..., M:] @ v + of_context.reshape(B, H, S, N, d).transpose(1, 2)
+    to_context = q_of_scene @ context.keys.transpose(-1, -2)  # (B, H, S * N, M)
+    to_sequence = logits.transpose(1, 2).reshape(B, H, S * N, -1)
+    M, n = to_context.shape[-1], to_sequence.shape[-1]
+    of_context, of_sequence = torch.cat([to_context, to_sequence], dim=-1).softmax(-1).split([M, n], dim=-1)
+    from_context = (of_context @ context.values).reshape(B, H, S, N, d).transpose(1, 2)
+    return of_sequence.reshape(B, H, S, N, n).transpose(1, 2) @ v + from_context
 
 
 class HeadNorm(nn.Module):
