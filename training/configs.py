@@ -135,6 +135,8 @@ class TrainingConfig:
     """A step whose gradient norm exceeds this is skipped."""
     stop_after_skips: int = 100
     """So many skipped steps in a row stop the run."""
+    knee: float = 0.0
+    """Squared errors of images count by their logarithm above about this, as PSNR has them; 0: as they are (published)."""
     perceptual: Perceptual = field(default_factory=Perceptual)
     seed: int = 0
     save_every: int = 250
@@ -241,18 +243,19 @@ def default_weights_at_128() -> TrainingConfig:
         sources=(OBJECTS[0], Source(folder="data/views/procedural_128", weight=2.0)),
         frame_jitter=FrameJitter(turn=180.0, tilt=5.0),
         stages=(
-            Stage(until=0.8, size=128, target_window=0.5, seen_inputs=0.25),
+            Stage(until=0.7, size=128, target_window=0.5, seen_inputs=0.25),
             Stage(until=1.0, size=128, target_window=0.5, seen_inputs=0.4),
         ),
-        steps=1_350,
-        batch=4,
+        steps=1_800,
+        batch=8,
         views=16,
         adamw_lr=1e-3,
         muon_lr=0.01,
         warmup=30,
-        decay=0.5,
+        decay=0.6,
+        knee=0.003,
         save_every=50,
-        validate_every=100,
+        validate_every=200,
     )
 
 

@@ -121,9 +121,17 @@ def load_vgg19(file: Path | None) -> Vgg19Distance:
         raise LossError(f"{file}: its tensors do not fit VGG19 ({error}). Give torchvision's vgg19.") from error
 
 
-def mean_squared_error(images: Tensor, truth: Tensor) -> Tensor:
-    """Over all pixels of all images."""
-    return (images - truth).square().mean()
+def squared_errors(images: Tensor, truth: Tensor) -> Tensor:
+    """The mean squared error of each image: (..., 3, H, W) twice -> (...)."""
+    return (images - truth).square().mean(dim=(-3, -2, -1))
+
+
+def logarithmic_above(errors: Tensor, knee: float) -> Tensor:
+    """knee * log(1 + error / knee): small errors as they are, large ones by their logarithm, as PSNR has them.
+
+    So a hard image does not outweigh many easy ones. knee 0: errors as they are (published).
+    """
+    return knee * (errors / knee).log1p() if knee else errors
 
 
 def _layers(level: tuple[tuple[int, int, int] | None, ...], tensors: Mapping[str, Tensor]) -> list[nn.Module]:

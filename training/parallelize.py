@@ -7,7 +7,7 @@ optimizer state in each, for models that do not fit beside their activations.
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -105,13 +105,13 @@ def gradients_stay(trained: nn.Module, apart: bool) -> Iterator[None]:
         yield
 
 
-def mean_and_any(value: float, flag: bool, processes: Processes) -> tuple[float, bool]:
-    """The mean of a value and whether any flag is set, over all processes: the same answer in all of them."""
+def means_and_any(values: Sequence[float], flag: bool, processes: Processes) -> tuple[list[float], bool]:
+    """The mean of each value and whether any flag is set, over all processes: the same answer in all of them."""
     if processes.count == 1:
-        return value, flag
-    both = torch.tensor([value, float(flag)], dtype=torch.float64, device=processes.device)
-    dist.all_reduce(both)
-    return float(both[0]) / processes.count, bool(both[1] > 0)
+        return list(values), flag
+    sums = torch.tensor([*values, float(flag)], dtype=torch.float64, device=processes.device)
+    dist.all_reduce(sums)
+    return (sums[:-1] / processes.count).tolist(), bool(sums[-1] > 0)
 
 
 def is_loss_of_a_process(error: RuntimeError) -> bool:

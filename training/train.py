@@ -39,7 +39,7 @@ from .batches import Batch, Share, scenes_of_steps, step_batches
 from .configs import PRESETS, TrainingConfig
 from .flops import TRAINING_FACTOR, forward_flops, peak_flops
 from .initial_weights import load_initial
-from .losses import load_perceptual, mean_squared_error
+from .losses import load_perceptual, logarithmic_above, squared_errors
 from .optimizers import build_optimizers, clip_gradients, learning_rate_factor, mend_gradients, set_learning_rates
 from .parallelize import (
     Kind,
@@ -48,7 +48,7 @@ from .parallelize import (
     is_loss_of_a_process,
     join_processes,
     leave_processes,
-    mean_and_any,
+    means_and_any,
     parallelize,
 )
 from .prediction import autocast, predict
@@ -206,6 +206,8 @@ def announce(
     )
     if progress.step == 0 and config.init is not None:
         print(f"Starts from the weights in {config.init}.", flush=True)
+    if config.knee > 0:
+        print(f"Squared errors of images above {config.knee:g} count by their logarithm (--knee).", flush=True)
     term = config.perceptual
     if term.weight > 0:
         begins = round(term.begins * config.steps)
@@ -311,31 +313,32 @@ class Run:
         self.trained.train()
         # Whatever draws from torch's own generator is a function of the step, too.
         torch.manual_seed(int(np.random.SeedSequence((config.seed, step, self.share.rank)).generate_state(1)[0]))
-        squared_error = perceptual = 0.0
+        terms = torch.zeros(3, dtype=torch.float64)  # loss, squared error, perceptual distance
         weight = config.perceptual_weight_at(step)
         batches = step_batches(self.scenes_from(step), config, step, self.share, self.device)
         for number, batch in enumerate(batches, start=1):
             with gradients_stay(self.trained, apart=number < self.share.accumulate):
-                errors = self.losses(batch, weight)
-                ((errors[0] + weight * errors[1]) / self.share.accumulate).backward()
-            squared_error += float(errors[0].detach()) / self.share.accumulate
-            perceptual += float(errors[1].detach()) / self.share.accumulate
-        squared_error, is_terminated = mean_and_any(squared_error, bool(terminated), self.processes)
-        perceptual, _ = mean_and_any(perceptual, False, self.processes) if weight else (0.0, False)
-        loss = squared_error + weight * perceptual
+                of_batch = self.losses(batch, weight)
+                (of_batch[0] / self.share.accumulate).backward()
+            terms += torch.stack(of_batch).detach().cpu() / self.share.accumulate
+        (loss, squared_error, perceptual), is_terminated = means_and_any(
+            terms.tolist(), bool(terminated), self.processes
+        )
         norm, is_taken = self.update(loss)
         if self.averaged is not None and is_taken:
             self.averaged.update(step)
         return StepReport(loss, squared_error, perceptual, norm, not is_taken), is_terminated
 
-    def losses(self, batch: Batch, weight: float) -> tuple[Tensor, Tensor]:
-        """Mean squared error and perceptual distance of a batch's answers; the latter 0 where its weight is."""
+    def losses(self, batch: Batch, weight: float) -> tuple[Tensor, Tensor, Tensor]:
+        """What to minimise, the mean squared error, and the perceptual distance (0 where its weight is) of a batch's answers."""
         answer = predict(self.trained, batch, self.precision)
-        error = mean_squared_error(answer, batch.truth)
+        errors = squared_errors(answer, batch.truth)
+        loss = logarithmic_above(errors, self.config.knee).mean()
         if self.perceptual is None or weight == 0:
-            return error, error.new_zeros(())
+            return loss, errors.mean(), errors.new_zeros(())
         with autocast(self.device, self.precision):
-            return error, self.perceptual(answer.flatten(0, 1), batch.truth.flatten(0, 1))
+            distance = self.perceptual(answer.flatten(0, 1), batch.truth.flatten(0, 1))
+        return loss + weight * distance, errors.mean(), distance
 
     def update(self, loss: float) -> tuple[float, bool]:
         """Let the optimizers act on the gradients; returns their norm and whether that was done."""

@@ -11,7 +11,15 @@ from safetensors.torch import load_file, save_file
 from lvsm_engine.metrics import MetricError
 from tests.shared_data import shared
 from training.configs import Perceptual
-from training.losses import LEVELS, LossError, Vgg19Distance, load_perceptual, load_vgg19, mean_squared_error
+from training.losses import (
+    LEVELS,
+    LossError,
+    Vgg19Distance,
+    load_perceptual,
+    load_vgg19,
+    logarithmic_above,
+    squared_errors,
+)
 
 CONVOLUTIONS = [one for level in LEVELS for one in level if one is not None]
 NO_MEAN = (0.0, 0.0, 0.0)
@@ -49,9 +57,18 @@ def test_the_published_perceptual_term_is_reproduced(tensors, reference, tmp_pat
 
 
 def test_the_published_mean_squared_error_is_reproduced(reference):
-    assert float(mean_squared_error(reference["pred"], reference["target"])) == pytest.approx(
-        float(reference["l2"]), rel=1e-6
-    )
+    errors = squared_errors(reference["pred"], reference["target"])
+    assert errors.shape == reference["pred"].shape[:-3]
+    assert float(errors.mean()) == pytest.approx(float(reference["l2"]), rel=1e-6)
+
+
+def test_above_the_knee_an_error_ten_times_as_large_weighs_no_more():
+    errors = torch.tensor([1e-6, 0.1, 1.0], requires_grad=True)
+    logarithmic_above(errors, knee=1e-3).sum().backward()
+    assert float(errors.grad[0]) == pytest.approx(1, abs=2e-3)
+    of_large = (errors.grad * errors)[1:]  # what a change by one per cent counts
+    torch.testing.assert_close(of_large, torch.full_like(of_large, 1e-3), rtol=0.02, atol=0)
+    assert torch.equal(logarithmic_above(errors, knee=0), errors)
 
 
 def test_torchvisions_weights_see_normalised_colours_and_give_features_of_the_pixels_scale(tensors, tmp_path):
