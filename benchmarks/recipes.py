@@ -91,6 +91,18 @@ SUITES = {
             "windows of half the side": "--stages 64:1:0.5",
         },
     ),
+    "path_to_128": Suite(
+        base="--preset cpu --data data/views/train --batch 4 --stages 128",
+        seconds=200,
+        arms={
+            "128 px": "",
+            "windows of half the side": "--stages 128:1:0.5",
+            "64 px for 60 %": "--stages 64:0.6 128",
+            "32 px for 30 %, 64 px for 30 %": "--stages 32:0.3 64:0.6 128",
+            "32 px for 30 %, 64 px for 30 %, then windows": "--stages 32:0.3 64:0.6 128:1:0.5",
+            "64 px for 60 %, errors by their logarithm": "--stages 64:0.6 128 --knee 0.003",
+        },
+    ),
 }
 
 
