@@ -225,6 +225,7 @@ def default_weights() -> TrainingConfig:
         validation=VALIDATION,
         stages=(Stage(until=0.1, size=32), Stage(until=1.0, size=64)),
         average=200,
+        knee=0.003,
     )
 
 
@@ -253,7 +254,6 @@ def default_weights_at_128() -> TrainingConfig:
         muon_lr=0.01,
         warmup=30,
         decay=0.6,
-        knee=0.003,
         save_every=50,
         validate_every=200,
     )
