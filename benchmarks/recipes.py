@@ -103,6 +103,16 @@ SUITES = {
             "64 px for 60 %, errors by their logarithm": "--stages 64:0.6 128 --knee 0.003",
         },
     ),
+    "ends": Suite(
+        base="--preset cpu --data data/views/train --batch 4 --muon-ends-lr 0",
+        seconds=160,
+        arms={
+            "ends by AdamW": "",
+            "ends by Muon, 0.06": "--muon-ends-lr 0.06",
+            "ends by Muon, 0.02": "--muon-ends-lr 0.02",
+            "ends by Muon, 0.2": "--muon-ends-lr 0.2",
+        },
+    ),
 }
 
 

@@ -122,6 +122,8 @@ class TrainingConfig:
     """For tokenizers, head and norms, and for all where muon_lr is 0."""
     muon_lr: float = 0.02
     """For the blocks' matrices; 0 trains them by AdamW."""
+    muon_ends_lr: float = 0.0
+    """For the matrices of the tokenizers and the head, where muon_lr is set; 0 trains them by AdamW."""
     weight_decay: float = 0.05
     """Of all that is not one-dimensional."""
     warmup: int = 100

@@ -22,28 +22,35 @@ def build_optimizers(
     precision: torch.dtype = torch.float32,
     share: tuple[int, int] = (0, 1),
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the blocks' matrices (where muon_lr is set), AdamW for the rest; what is one-dimensional does not decay.
+    """Muon for the blocks' matrices (where muon_lr is set) and for the ends' (muon_ends_lr), AdamW for the rest.
 
-    share: this process's rank and the number of those whose gradients are the same.
+    The ends are the tokenizers and the head. What is one-dimensional does not decay. share: this process's rank and the
+    number of those whose gradients are the same.
     """
     matrices: list[Tensor] = []
     stacked: list[Tensor] = []
+    ends: list[Tensor] = []
     others: list[Tensor] = []
     vectors: list[Tensor] = []
     for name, parameter in model.named_parameters():
         in_block = name.startswith(("blocks.", "encoder.", "decoder."))
         if parameter.dim() < 2:
             vectors.append(parameter)
-        elif not in_block or config.muon_lr == 0 or "to_depth" in name:
+        elif config.muon_lr == 0 or "to_depth" in name:
             others.append(parameter)
-        else:
+        elif in_block:
             (stacked if "to_qkv" in name else matrices).append(parameter)
+        else:
+            is_end = name.startswith(("tokenize_", "to_pixels.")) and config.muon_ends_lr > 0
+            (ends if is_end else others).append(parameter)
     groups = [{"params": others, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=config.adamw_lr, betas=BETAS, eps=1e-8, fused=True)
     ]
     if matrices:
         by_kind: list[dict] = [{"params": matrices}, {"params": stacked, "stacked": 3}]  # queries, keys, values
+        if ends:
+            by_kind.append({"params": ends, "lr": config.muon_ends_lr})
         # Its decay is multiplied by a ten times larger learning rate than AdamW's.
         decay = config.weight_decay / 10
         optimizers.append(Muon(by_kind, lr=config.muon_lr, weight_decay=decay, precision=precision, share=share))

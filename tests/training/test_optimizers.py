@@ -71,3 +71,28 @@ def test_broken_gradients_are_mended_as_published_and_clipped():
     assert parameter.grad.tolist() == pytest.approx([0, 1e-6, -1e-6, 3, 4])
     assert clip_gradients([parameter], 1.0) == pytest.approx(5.0)
     assert float(parameter.grad.norm()) == pytest.approx(1.0)
+
+
+def names_of(groups, model):
+    """The names of the parameters in these groups."""
+    held = {id(parameter) for group in groups for parameter in group["params"]}
+    return {name for name, parameter in model.named_parameters() if id(parameter) in held}
+
+
+ENDS = {"tokenize_inputs.weight", "tokenize_targets.weight", "to_pixels.1.weight"}
+
+
+@pytest.mark.parametrize(("preset", "others"), [("smoke", set()), ("smoke_encoder_decoder", {"latents"})])
+def test_muon_trains_the_ends_at_a_rate_of_their_own_where_it_is_given(preset, others):
+    config = PRESETS[preset]()
+    model = build_model(config.model)
+    matrices = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
+    by_depth = {name for name in matrices if "to_depth" in name}
+    for rate in (0.0, 0.03):
+        adamw, muon = build_optimizers(model, dataclasses.replace(config, muon_ends_lr=rate))
+        ends = ENDS if rate else set()
+        assert names_of(muon.param_groups, model) == matrices - others - by_depth - ENDS | ends
+        assert names_of(adamw.param_groups[:1], model) == others | by_depth | ENDS - ends
+        rates = {name: g["full_lr"] for g in muon.param_groups for name in names_of([g], model)}
+        assert {rates[name] for name in ends} == ({rate} if rate else set())
+        assert {rates[name] for name in rates.keys() - ends} == {config.muon_lr}
