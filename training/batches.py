@@ -16,7 +16,6 @@ from torch import Tensor
 from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
-from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.seen_patches import draw_seen_patches
 
 from .augment import (
@@ -32,7 +31,7 @@ from .configs import TrainingConfig
 from .views import PosedImages
 
 # What a generator draws for: no two draw from the same numbers.
-OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS, OF_SPREAD = 1, 2, 3, 4, 5, 6
+OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS = 1, 2, 3, 4, 5
 
 
 class SceneStream(Protocol):
@@ -99,8 +98,6 @@ def step_batches(
     image_size = draw_image_size(generator, config.crops, stage.size, config.model.patch_size)
     for numbers in share.micro_batches(step, config.batch):
         drawn = joined([next(scenes) for _ in numbers])
-        if config.spread_inputs > 0:
-            drawn = with_spread_inputs(drawn, inputs, config.spread_inputs, config.seed, numbers)
         drawn = replace(drawn, images=drawn.images.to(device))
         if config.crops.is_on:
             drawn = cropped_scenes(drawn, config, numbers, image_size)
@@ -130,25 +127,6 @@ def joined(batches: Sequence[PosedImages]) -> PosedImages:
         alpha=torch.cat([batch.alpha for batch in batches]),
         camera_to_world=np.concatenate([batch.camera_to_world for batch in batches]),
         fxfycxcy=np.concatenate([batch.fxfycxcy for batch in batches]),
-    )
-
-
-def with_spread_inputs(drawn: PosedImages, inputs: int, share: float, seed: int, numbers: Sequence[int]) -> PosedImages:
-    """Scenes whose first `inputs` views, in this share of the scenes, see the subject from as many sides as they can."""
-    V, _, H, W = drawn.images.shape[1:]
-    order = np.tile(np.arange(V), (len(numbers), 1))
-    for scene, number in enumerate(numbers):
-        if np.random.default_rng((seed, number, OF_SPREAD)).random() < share:
-            poses_and_lenses = zip(drawn.camera_to_world[scene], drawn.fxfycxcy[scene], strict=True)
-            chosen = spread_views([camera_of(*one, W, H) for one in poses_and_lenses], inputs)
-            order[scene] = [*chosen, *np.setdiff1d(order[scene], chosen)]
-    scenes = np.arange(len(numbers))[:, None]
-    return PosedImages(
-        drawn.names,
-        drawn.images[scenes, order],
-        drawn.alpha[scenes, order],
-        drawn.camera_to_world[scenes, order],
-        drawn.fxfycxcy[scenes, order],
     )
 
 

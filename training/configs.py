@@ -115,9 +115,6 @@ class TrainingConfig:
     """Views of each scene: the inputs, and the others are the targets."""
     input_views: tuple[int, ...] = (1, 2, 3, 4, 4, 4, 4, 6, 8)
     """Each step draws its number of input views from these."""
-    spread_inputs: float = 0.0
-    """In this share of the scenes the inputs see the subject from as different sides as can be, as the engine chooses among
-    many photos; in the others they are any views (published)."""
     adamw_lr: float = 2e-3
     """For tokenizers, head and norms, and for all where muon_lr is 0."""
     muon_lr: float = 0.02
@@ -154,8 +151,6 @@ class TrainingConfig:
             raise ValueError("stages must follow each other and end with until = 1.0.")
         if max(self.input_views) >= self.views or min(self.input_views) < 1:
             raise ValueError(f"input_views {self.input_views} must leave a target among {self.views} views.")
-        if not 0 <= self.spread_inputs <= 1:
-            raise ValueError(f"spread_inputs is {self.spread_inputs:g}: it must be a share of the scenes, from 0 to 1.")
         for stage in self.stages:
             if stage.size % self.model.patch_size:
                 raise ValueError(

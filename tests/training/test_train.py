@@ -23,7 +23,7 @@ from tests.shared_data import shared
 from tests.training.launch import launch, launch_ranks
 from training import export, train
 from training.augment import Crops, FrameJitter
-from training.batches import Batch, Share, scenes_of_steps, step_batches, with_spread_inputs
+from training.batches import Batch, Share, scenes_of_steps, step_batches
 from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
 from training.initial_weights import load_initial
 from training.parallelize import Processes, parallelize
@@ -572,31 +572,6 @@ def test_a_batch_is_cropped_to_one_shape_for_all_and_its_frame_is_jittered(confi
     assert moments.std() > 0.1
 
 
-@pytest.mark.parametrize("share", [0.5, 1.0])
-def test_inputs_see_the_subject_from_all_sides_in_a_share_of_the_scenes(data, share):
-    drawn = Views([(data / "train", 1.0)], 16, seed=0).batch(0, 64, 6)
-    drawn = dataclasses.replace(drawn, images=torch.from_numpy(drawn.camera_to_world[..., :3, :1, None]))
-    spread = with_spread_inputs(drawn, 2, share, 0, range(64))
-
-    def angles(posed):
-        first, second = posed.camera_to_world[:, :2, :3, 2].swapaxes(0, 1)
-        return np.degrees(np.arccos((first * second).sum(-1).clip(-1, 1)))
-
-    moved = (spread.camera_to_world != drawn.camera_to_world).any(axis=(1, 2, 3))
-    assert abs(moved.mean() - share) < 0.15
-    assert angles(drawn)[moved].min() < 40 and angles(spread)[moved].min() > 90
-    assert np.array_equal(np.sort(spread.camera_to_world, axis=1), np.sort(drawn.camera_to_world, axis=1))
-    # What belongs to a view goes with its pose: the images hold it here.
-    assert np.array_equal(spread.images[..., 0].numpy(), spread.camera_to_world[..., :3, :1])
-
-
-def test_a_run_spreads_its_inputs(config):
-    drawn = first_batch(config)
-    spread = first_batch(dataclasses.replace(config, spread_inputs=1.0))
-    assert drawn.images.shape == spread.images.shape
-    assert not torch.equal(drawn.rays, spread.rays)
-
-
 def where(part, whole):
     """The (left, top) at which `part` (C, h, w) stands in `whole` (C, H, W): all places."""
     height, width = part.shape[-2:]
@@ -769,7 +744,6 @@ def test_the_command_line_changes_any_field_of_a_preset():
         ({"stages": (Stage(until=0.5, size=16),)}, "end with until = 1.0"),
         ({"stages": (Stage(until=1.0, size=20),)}, "multiple of the patch size 8"),
         ({"input_views": (4,)}, "must leave a target among 4 views"),
-        ({"spread_inputs": 1.5}, "spread_inputs is 1.5: it must be a share"),
         (
             {"model": ModelConfig(camera_encoding="prope"), "stages": (Stage(until=1.0, size=16, target_window=0.5),)},
             "PRoPE tells a patch's place in its whole image",
