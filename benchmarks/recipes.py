@@ -48,7 +48,7 @@ class Suite:
 PUBLISHED = "--model.camera-encoding none --model.no-predicted-depth --model.no-inputs-first"
 SUITES = {
     "objects_32": Suite(
-        base="--preset cpu --knee 0 --data data/views/train --batch 4",
+        base="--preset cpu --knee 0 --muon-ends-lr 0 --data data/views/train --batch 4",
         seconds=160,
         arms={
             "base": "",
@@ -81,7 +81,7 @@ SUITES = {
         },
     ),
     "path_to_64": Suite(
-        base="--preset cpu --knee 0 --data data/views/train --batch 4 --stages 64",
+        base="--preset cpu --knee 0 --muon-ends-lr 0 --data data/views/train --batch 4 --stages 64",
         seconds=320,
         arms={
             "64 px": "",
@@ -92,7 +92,7 @@ SUITES = {
         },
     ),
     "path_to_128": Suite(
-        base="--preset cpu --knee 0 --data data/views/train --batch 4 --stages 128",
+        base="--preset cpu --knee 0 --muon-ends-lr 0 --data data/views/train --batch 4 --stages 128",
         seconds=200,
         arms={
             "128 px": "",
@@ -108,8 +108,8 @@ SUITES = {
         seconds=160,
         arms={
             "ends by AdamW": "",
-            "ends by Muon, 0.06": "--muon-ends-lr 0.06",
             "ends by Muon, 0.02": "--muon-ends-lr 0.02",
+            "ends by Muon, 0.06": "--muon-ends-lr 0.06",
             "ends by Muon, 0.2": "--muon-ends-lr 0.2",
         },
     ),

@@ -226,6 +226,7 @@ def default_weights() -> TrainingConfig:
         sources=OBJECTS,
         validation=VALIDATION,
         stages=(Stage(until=0.1, size=32), Stage(until=1.0, size=64)),
+        muon_ends_lr=0.06,
         average=200,
         knee=0.003,
     )
@@ -254,6 +255,7 @@ def default_weights_at_128() -> TrainingConfig:
         views=16,
         adamw_lr=1e-3,
         muon_lr=0.01,
+        muon_ends_lr=0.03,
         warmup=30,
         decay=0.6,
         save_every=50,
