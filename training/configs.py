@@ -100,8 +100,8 @@ class TrainingConfig:
     validation: str | None
     """Folder of views whose first 4 are the inputs and the others the targets."""
     init: str | None = None
-    """A model's file to start from (same model options; patch_overlap and input_density may grow). A run that has a state
-    goes on from that."""
+    """A model's file to start from (same model options; patch_overlap, input_density and a decoder-only model's blocks may
+    grow). A run that has a state goes on from that."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     frame_jitter: FrameJitter = field(default_factory=FrameJitter)
     crops: Crops = field(default_factory=Crops)

@@ -1,4 +1,7 @@
-"""The weights that a run starts from: those of a model's file, grown where the run's tokens read more pixels, or are more."""
+"""The weights that a run starts from: those of a model's file, grown where the run's model is larger.
+
+Its tokens may read more pixels, or be more, and there may be more blocks.
+"""
 
 import dataclasses
 
@@ -6,10 +9,13 @@ import torch
 from torch import Tensor
 
 from lvsm_engine.model.checkpoint import Model, build_model, load_checkpoint
+from lvsm_engine.model.decoder_only import DecoderOnly
 
 from .configs import TrainingConfig
 from .run_state import RunStateError
 
+# What a block adds to its tokens, it adds by these.
+WRITING = ("attention.to_out.weight", "mlp.2.weight")
 # Tensors whose rows or columns are the pixels of a token: name, axis of the pixels.
 OF_PIXELS = (("tokenize_inputs.weight", 1), ("tokenize_targets.weight", 1), ("to_pixels.1.weight", 0))
 
@@ -20,6 +26,7 @@ def load_initial(config: TrainingConfig) -> Model:
     model, _ = load_checkpoint(config.init)
     model = with_overlap(model, max(model.config.patch_overlap, config.model.patch_overlap))
     model = with_density(model, max(model.config.input_density, config.model.input_density))
+    model = with_blocks(model, max(model.config.blocks, config.model.blocks))
     for name in config.model.__dataclass_fields__:
         have, want = getattr(model.config, name), getattr(config.model, name)
         if have != want:
@@ -54,6 +61,23 @@ def with_density(model: Model, density: int) -> Model:
     denser = build_model(dataclasses.replace(model.config, input_density=density))
     denser.load_state_dict(model.state_dict())
     return denser
+
+
+def with_blocks(model: Model, blocks: int) -> Model:
+    """The same function of photos and cameras as a decoder-only model, with copies of its last block that add nothing yet.
+
+    Another architecture is returned as it is. blocks is at least the model's own number.
+    """
+    own = model.config
+    if blocks == own.blocks or not isinstance(model, DecoderOnly):
+        return model
+    deeper = build_model(dataclasses.replace(own, blocks=blocks))
+    tensors = model.state_dict()
+    for name, tensor in model.blocks[-1].state_dict().items():
+        for number in range(own.blocks, blocks):
+            tensors[f"blocks.{number}.{name}"] = torch.zeros_like(tensor) if name in WRITING else tensor.clone()
+    deeper.load_state_dict(tensors)
+    return deeper
 
 
 def _framed(weights: Tensor, side: int, border: int) -> Tensor:

@@ -707,6 +707,24 @@ def test_denser_inputs_begin_with_the_same_weights(exported, config, tmp_path):
         load_initial(dataclasses.replace(config, init=str(file)))
 
 
+def test_more_blocks_begin_with_the_same_pictures_and_learn(exported, config, tmp_path):
+    out, _ = exported
+    deeper = dataclasses.replace(config, init=str(out), model=dataclasses.replace(config.model, blocks=3))
+    grown = train.prepare(options(deeper, tmp_path / "second"), ALONE)
+    batch = first_batch(config)
+    with torch.no_grad():
+        before = load_checkpoint(out)[0](batch.images, batch.rays, batch.target_rays)
+        assert torch.equal(grown.model(batch.images, batch.rays, batch.target_rays), before)
+    for step in (1, 2):
+        assert np.isfinite(grown.step(step)[0].loss)
+    assert all(grown.model.blocks[number].mlp[2].weight.any() for number in (1, 2))
+    assert grown.model.blocks[1].mlp[0].weight.data_ptr() != grown.model.blocks[2].mlp[0].weight.data_ptr()
+    file = tmp_path / "grown.safetensors"
+    save_checkpoint(file, grown.model, load_checkpoint(out)[1])
+    with pytest.raises(RunStateError, match=r"has blocks 3, and the run's has 1. Give --model.blocks 3"):
+        load_initial(dataclasses.replace(config, init=str(file)))
+
+
 def test_weights_that_are_not_there_are_refused(config, tmp_path):
     with pytest.raises(SystemExit, match=r"gone.safetensors: the model cannot be read"):
         run(dataclasses.replace(config, init=str(tmp_path / "gone.safetensors")), tmp_path / "run")
