@@ -116,7 +116,7 @@ class TrainingConfig:
     input_views: tuple[int, ...] = (1, 2, 3, 4, 4, 4, 4, 6, 8)
     """Each step draws its number of input views from these."""
     adamw_lr: float = 2e-3
-    """For tokenizers, head and norms, and for all where muon_lr is 0."""
+    """For norms and all that Muon does not train: tokenizers and head too, unless muon_ends_lr is set."""
     muon_lr: float = 0.02
     """For the blocks' matrices; 0 trains them by AdamW."""
     muon_ends_lr: float = 0.0

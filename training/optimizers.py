@@ -33,16 +33,16 @@ def build_optimizers(
     others: list[Tensor] = []
     vectors: list[Tensor] = []
     for name, parameter in model.named_parameters():
-        in_block = name.startswith(("blocks.", "encoder.", "decoder."))
+        in_block = name.startswith(("blocks.", "encoder.", "decoder.")) and "to_depth" not in name
+        is_end = name.startswith(("tokenize_", "to_pixels.")) and config.muon_ends_lr > 0
         if parameter.dim() < 2:
             vectors.append(parameter)
-        elif config.muon_lr == 0 or "to_depth" in name:
+        elif config.muon_lr == 0 or not (in_block or is_end):
             others.append(parameter)
-        elif in_block:
-            (stacked if "to_qkv" in name else matrices).append(parameter)
+        elif is_end:
+            ends.append(parameter)
         else:
-            is_end = name.startswith(("tokenize_", "to_pixels.")) and config.muon_ends_lr > 0
-            (ends if is_end else others).append(parameter)
+            (stacked if "to_qkv" in name else matrices).append(parameter)
     groups = [{"params": others, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=config.adamw_lr, betas=BETAS, eps=1e-8, fused=True)
