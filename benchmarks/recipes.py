@@ -45,10 +45,14 @@ class Suite:
     """Of some arms: the words for what they learn from in the beginning."""
 
 
+# What the presets gained since a suite was run is switched off in its base.
+BEFORE_TURNED_VALUES = "--preset cpu --data data/views/train --batch 4 --model.no-turned-values"
+BEFORE_MUON_ENDS = f"{BEFORE_TURNED_VALUES} --muon-ends-lr 0"
+BEFORE_KNEE = f"{BEFORE_MUON_ENDS} --knee 0"
 PUBLISHED = "--model.camera-encoding none --model.no-predicted-depth --model.no-inputs-first"
 SUITES = {
     "objects_32": Suite(
-        base="--preset cpu --knee 0 --muon-ends-lr 0 --data data/views/train --batch 4",
+        base=BEFORE_KNEE,
         seconds=160,
         arms={
             "base": "",
@@ -81,7 +85,7 @@ SUITES = {
         },
     ),
     "path_to_64": Suite(
-        base="--preset cpu --knee 0 --muon-ends-lr 0 --data data/views/train --batch 4 --stages 64",
+        base=f"{BEFORE_KNEE} --stages 64",
         seconds=320,
         arms={
             "64 px": "",
@@ -92,7 +96,7 @@ SUITES = {
         },
     ),
     "path_to_128": Suite(
-        base="--preset cpu --knee 0 --muon-ends-lr 0 --data data/views/train --batch 4 --stages 128",
+        base=f"{BEFORE_KNEE} --stages 128",
         seconds=200,
         arms={
             "128 px": "",
@@ -104,13 +108,21 @@ SUITES = {
         },
     ),
     "ends": Suite(
-        base="--preset cpu --data data/views/train --batch 4 --muon-ends-lr 0",
+        base=BEFORE_MUON_ENDS,
         seconds=160,
         arms={
             "ends by AdamW": "",
             "ends by Muon, 0.02": "--muon-ends-lr 0.02",
             "ends by Muon, 0.06": "--muon-ends-lr 0.06",
             "ends by Muon, 0.2": "--muon-ends-lr 0.2",
+        },
+    ),
+    "values": Suite(
+        base=f"{BEFORE_TURNED_VALUES} --stages 32:0.3 64:0.6 128:1:0.5",
+        seconds=300,
+        arms={
+            "values as they are": "",
+            "values turned": "--model.turned-values",
         },
     ),
 }

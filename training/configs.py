@@ -101,7 +101,7 @@ class TrainingConfig:
     """Folder of views whose first 4 are the inputs and the others the targets."""
     init: str | None = None
     """A model's file to start from (same model options; patch_overlap, input_density and a decoder-only model's blocks may
-    grow). A run that has a state goes on from that."""
+    grow, and turned_values begin). A run that has a state goes on from that."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     frame_jitter: FrameJitter = field(default_factory=FrameJitter)
     crops: Crops = field(default_factory=Crops)
@@ -221,7 +221,13 @@ def default_weights() -> TrainingConfig:
     return TrainingConfig(
         name="default",
         model=ModelConfig(
-            width=256, blocks=6, patch_size=8, inputs_first=True, camera_encoding="proxy_point", predicted_depth=True
+            width=256,
+            blocks=6,
+            patch_size=8,
+            inputs_first=True,
+            camera_encoding="proxy_point",
+            predicted_depth=True,
+            turned_values=True,
         ),
         sources=OBJECTS,
         validation=VALIDATION,

@@ -1,6 +1,6 @@
 """The weights that a run starts from: those of a model's file, grown where the run's model is larger.
 
-Its tokens may read more pixels, or be more, and there may be more blocks.
+Its tokens may read more pixels, or be more, there may be more blocks, and they may turn their values.
 """
 
 import dataclasses
@@ -25,7 +25,11 @@ def load_initial(config: TrainingConfig) -> Model:
     assert config.init is not None
     model, _ = load_checkpoint(config.init)
     model = with_overlap(model, max(model.config.patch_overlap, config.model.patch_overlap))
-    model = with_density(model, max(model.config.input_density, config.model.input_density))
+    model = with_options(
+        model,
+        input_density=max(model.config.input_density, config.model.input_density),
+        turned_values=model.config.turned_values or config.model.turned_values,
+    )
     model = with_blocks(model, max(model.config.blocks, config.model.blocks))
     for name in config.model.__dataclass_fields__:
         have, want = getattr(model.config, name), getattr(config.model, name)
@@ -54,17 +58,18 @@ def with_overlap(model: Model, overlap: int) -> Model:
     return wider
 
 
-def with_density(model: Model, density: int) -> Model:
-    """A model of the same weights whose inputs have more tokens; its pictures change, since inputs then weigh more."""
-    if density == model.config.input_density:
+def with_options(model: Model, *, input_density: int, turned_values: bool) -> Model:
+    """A model of the same weights, but with these options, which change its pictures."""
+    config = dataclasses.replace(model.config, input_density=input_density, turned_values=turned_values)
+    if config == model.config:
         return model
-    denser = build_model(dataclasses.replace(model.config, input_density=density))
-    denser.load_state_dict(model.state_dict())
-    return denser
+    changed = build_model(config)
+    changed.load_state_dict(model.state_dict())
+    return changed
 
 
 def with_blocks(model: Model, blocks: int) -> Model:
-    """The same function of photos and cameras as a decoder-only model, with copies of its last block that add nothing yet.
+    """The same function of photos and cameras as a decoder-only model, with copies of its last blocks that add nothing yet.
 
     Another architecture is returned as it is. blocks is at least the model's own number.
     """
@@ -73,8 +78,9 @@ def with_blocks(model: Model, blocks: int) -> Model:
         return model
     deeper = build_model(dataclasses.replace(own, blocks=blocks))
     tensors = model.state_dict()
-    for name, tensor in model.blocks[-1].state_dict().items():
-        for number in range(own.blocks, blocks):
+    for number in range(own.blocks, blocks):
+        copied = model.blocks[(number - blocks) % own.blocks]  # one each, so that they do not learn alike
+        for name, tensor in copied.state_dict().items():
             tensors[f"blocks.{number}.{name}"] = torch.zeros_like(tensor) if name in WRITING else tensor.clone()
     deeper.load_state_dict(tensors)
     return deeper

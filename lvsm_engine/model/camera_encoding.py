@@ -3,17 +3,19 @@
 Half of a head's channels are turned by the token's camera (PRoPE, arXiv 2507.10496, equation 6: a query times its
 projection meets a key times its inverse, so that only the relative projection remains); the other half are rotary
 pairs, whose angles come from the patch's place in its image (PRoPE), or from a point in space on the patch's ray
-(proxy points: two patches that look at the same place turn alike).
+(proxy points: two patches that look at the same place turn alike). Values may be turned as keys are, and outputs back: then
+a token knows how what it saw lies from its own place.
 
 Letters in shapes: B scenes, V views, n tokens a view, H heads, d = 64 channels a head.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from .config import ModelConfig
 from .rays import patch_rays, world_to_image
 
 MATRIX_CHANNELS = 32
@@ -32,7 +34,7 @@ class CameraEncoding:
 
     matrices, inverses: (B, V, 32, 32), what turns queries and keys. cosines, sines: (B, V, n, H, 16), the rotary pairs.
     nearest, direction: (B, V, n, 3), entry: (B, V, n): each patch's ray, for proxy points (else None).
-    turns_values: whether values and outputs are turned too (PRoPE).
+    turned_values: of values and outputs, nothing, the rotary pairs, or all is turned too (PRoPE).
     """
 
     matrices: Tensor
@@ -42,7 +44,7 @@ class CameraEncoding:
     nearest: Tensor | None = None
     direction: Tensor | None = None
     entry: Tensor | None = None
-    turns_values: bool = False
+    turned_values: Literal["none", "pairs", "all"] = "none"
 
     def queries(self, q: Tensor) -> Tensor:
         """(B, V, n, H, d) -> the same shape, turned into the common frame."""
@@ -54,17 +56,22 @@ class CameraEncoding:
 
     def values(self, v: Tensor) -> Tensor:
         """(B, V, n, H, d) -> the same shape."""
-        return self._turned(v, self.inverses, self.sines) if self.turns_values else v
+        return self._turned_as_values(v, self.inverses, self.sines)
 
     def outputs(self, out: Tensor) -> Tensor:
         """(B, V, n, H, d) -> the same shape: back from the common frame into each token's own."""
-        return self._turned(out, self.matrices, -self.sines) if self.turns_values else out
+        return self._turned_as_values(out, self.matrices, -self.sines)
 
-    def _turned(self, x: Tensor, matrices: Tensor, sines: Tensor) -> Tensor:
-        B, V, n, H, _ = x.shape
-        by_camera = x[..., :MATRIX_CHANNELS].reshape(B, V, n * H, MATRIX_CHANNELS)
-        by_camera = (by_camera @ matrices.transpose(-1, -2).to(x.dtype)).reshape(B, V, n, H, MATRIX_CHANNELS)
-        first, second = x[..., MATRIX_CHANNELS:].split(PAIRS, dim=-1)
+    def _turned_as_values(self, x: Tensor, matrices: Tensor, sines: Tensor) -> Tensor:
+        if self.turned_values == "none":
+            return x
+        return self._turned(x, matrices if self.turned_values == "all" else None, sines)
+
+    def _turned(self, x: Tensor, matrices: Tensor | None, sines: Tensor) -> Tensor:
+        by_camera, first, second = x.split([MATRIX_CHANNELS, PAIRS, PAIRS], dim=-1)
+        if matrices is not None:
+            of_views = by_camera.flatten(2, 3) @ matrices.transpose(-1, -2).to(x.dtype)  # (B, V, n * H, 32)
+            by_camera = of_views.reshape(by_camera.shape)
         cosines, sines = self.cosines.to(x.dtype), sines.to(x.dtype)
         return torch.cat([by_camera, first * cosines - second * sines, first * sines + second * cosines], dim=-1)
 
@@ -101,12 +108,15 @@ def joined(first: CameraEncoding, second: CameraEncoding) -> CameraEncoding:
     return replace(first, **both)
 
 
-def encode_cameras(kind: str, rays: Tensor, patch_size: int, heads: int) -> CameraEncoding | None:
-    """The camera encoding `kind` (of ModelConfig) of views given by their rays (B, V, 6, H, W); none is None."""
-    if kind == "none":
+def encode_cameras(config: ModelConfig, rays: Tensor, patch_size: int) -> CameraEncoding | None:
+    """A model's camera encoding of views given by their rays (B, V, 6, H, W), whose tokens are patch_size apart; or None."""
+    if config.camera_encoding == "none":
         return None
     with torch.autocast(rays.device.type, enabled=False):
-        return {"prope": prope, "proxy_point": proxy_point}[kind](rays, patch_size, heads)
+        if config.camera_encoding == "prope":
+            return prope(rays, patch_size, config.heads)
+        encoding = proxy_point(rays, patch_size, config.heads)
+        return replace(encoding, turned_values="pairs") if config.turned_values else encoding
 
 
 def prope(rays: Tensor, patch_size: int, heads: int) -> CameraEncoding:
@@ -124,7 +134,7 @@ def prope(rays: Tensor, patch_size: int, heads: int) -> CameraEncoding:
         dim=-1,
     )  # (rows, columns, 16)
     angles = angles.reshape(1, 1, rows * columns, 1, PAIRS).expand(B, V, -1, heads, -1)
-    return CameraEncoding(*_view_matrices(rays), angles.cos(), angles.sin(), turns_values=True)
+    return CameraEncoding(*_view_matrices(rays), angles.cos(), angles.sin(), turned_values="all")
 
 
 def proxy_point(rays: Tensor, patch_size: int, heads: int) -> CameraEncoding:

@@ -30,7 +30,7 @@ from .encoder_decoder import EncoderDecoder
 
 Model = DecoderOnly | EncoderDecoder
 
-FORMAT_VERSION = 2  # since models may have an input_density and cards seen_inputs
+FORMAT_VERSION = 3  # since models may have turned_values
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 # Older unpicklers run code even with weights_only: CVE-2025-32434, CVE-2026-24747.
 LEAST_TORCH_FOR_PICKLES = (2, 10)

@@ -54,6 +54,9 @@ class ModelConfig:
     """How attention knows where two tokens stand to each other: none (published), prope (arXiv 2507.10496), proxy_point."""
     predicted_depth: bool = False
     """Each block moves its tokens' proxy points along their rays (proxy_point only)."""
+    turned_values: bool = False
+    """Proxy points turn values and outputs too, so that a token knows where from its own point lies what it saw (proxy_point
+    only; prope always does)."""
     rays_in_tokens: bool = True
     """Tokens hold their Pluecker rays (published). Without, the camera encoding alone tells where a token looks."""
 
@@ -68,7 +71,7 @@ class ModelConfig:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"{name} is {value!r}: it must be a whole number from {least} to {most}.")
-        for name in ("qk_norm", "inputs_first", "predicted_depth"):
+        for name in ("qk_norm", "inputs_first", "predicted_depth", "turned_values"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: it must be true or false.")
         if self.width % self.head_width:
@@ -82,8 +85,9 @@ class ModelConfig:
             raise ValueError("inputs_first and camera_encoding are options of decoder_only: latents have no camera.")
         if self.camera_encoding != "none" and self.head_width != 64:
             raise ValueError(f"camera_encoding {self.camera_encoding} needs head_width 64, not {self.head_width}.")
-        if self.predicted_depth and self.camera_encoding != "proxy_point":
-            raise ValueError("predicted_depth needs camera_encoding proxy_point.")
+        for name in ("predicted_depth", "turned_values"):
+            if getattr(self, name) and self.camera_encoding != "proxy_point":
+                raise ValueError(f"{name} needs camera_encoding proxy_point.")
         if self.patch_size % self.input_density or (self.patch_size - self.input_stride) % 2:
             raise ValueError(
                 f"patch_size {self.patch_size} with input_density {self.input_density}: the pixels from one input token to"

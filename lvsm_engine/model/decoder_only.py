@@ -97,4 +97,4 @@ class DecoderOnly(ViewTransformer):
         return x[:, 0, -n:].unflatten(0, (B, T))
 
     def _encode_cameras(self, rays: Tensor, stride: int) -> CameraEncoding | None:
-        return encode_cameras(self.config.camera_encoding, rays, stride, self.config.heads)
+        return encode_cameras(self.config, rays, stride)

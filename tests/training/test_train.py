@@ -707,6 +707,21 @@ def test_denser_inputs_begin_with_the_same_weights(exported, config, tmp_path):
         load_initial(dataclasses.replace(config, init=str(file)))
 
 
+def test_values_begin_to_turn_in_weights_that_did_not_know_it(exported, config, tmp_path):
+    out, state = exported
+    turned = dataclasses.replace(config, init=str(out), model=dataclasses.replace(config.model, turned_values=True))
+    grown = train.prepare(options(turned, tmp_path / "second"), ALONE)
+    assert same_bits({"model": grown.model.state_dict()}, state)
+    batch = first_batch(config)
+    plain = predict(load_checkpoint(out)[0], batch, torch.float32)
+    assert not torch.allclose(predict(grown.model, batch, torch.float32), plain, rtol=0, atol=1e-6)
+    file = tmp_path / "grown.safetensors"
+    save_checkpoint(file, grown.model, load_checkpoint(out)[1])
+    assert load_checkpoint(file)[0].config.turned_values
+    with pytest.raises(RunStateError, match=r"has turned_values True, and the run's has False. Give --model.turned-"):
+        load_initial(dataclasses.replace(config, init=str(file)))
+
+
 def test_more_blocks_begin_with_the_same_pictures_and_learn(exported, config, tmp_path):
     out, _ = exported
     deeper = dataclasses.replace(config, init=str(out), model=dataclasses.replace(config.model, blocks=3))
@@ -721,6 +736,9 @@ def test_more_blocks_begin_with_the_same_pictures_and_learn(exported, config, tm
     assert grown.model.blocks[1].mlp[0].weight.data_ptr() != grown.model.blocks[2].mlp[0].weight.data_ptr()
     file = tmp_path / "grown.safetensors"
     save_checkpoint(file, grown.model, load_checkpoint(out)[1])
+    again = load_initial(dataclasses.replace(config, init=str(file), model=dataclasses.replace(config.model, blocks=5)))
+    first_layers = [block.mlp[0].weight for block in again.blocks]
+    assert torch.equal(first_layers[3], first_layers[1]) and torch.equal(first_layers[4], first_layers[2])
     with pytest.raises(RunStateError, match=r"has blocks 3, and the run's has 1. Give --model.blocks 3"):
         load_initial(dataclasses.replace(config, init=str(file)))
 

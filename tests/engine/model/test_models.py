@@ -5,14 +5,14 @@ import itertools
 import pytest
 import torch
 
+from lvsm_engine.model.camera_encoding import FREQUENCIES, encode_cameras
 from lvsm_engine.model.checkpoint import build_model
-from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.model.config import CAMERA_ENCODINGS, ModelConfig
 from lvsm_engine.model.rays import patch_rays, plucker_rays, world_to_image
 from lvsm_engine.model.tokens import to_images, to_patches
 from lvsm_engine.model.transformer import KeysValues, attention
 
 B, V, T, SIZE = 2, 3, 2, 32
-ENCODINGS = ("none", "prope", "proxy_point")
 
 
 def look_at_cameras(count, generator, distance=2.0):
@@ -76,10 +76,16 @@ def masked_twin(model, images, input_rays, target_rays):
     return model.pixels(x[:, V * n :].unflatten(1, (T, n)), target_rays)
 
 
-@pytest.mark.parametrize("encoding", [*ENCODINGS, "predicted_depth"])
-def test_the_cached_mask_is_the_same_function_as_one_masked_sequence(encoding):
-    depth = encoding == "predicted_depth"
-    model = small_model(inputs_first=True, camera_encoding="proxy_point" if depth else encoding, predicted_depth=depth)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"camera_encoding": encoding} for encoding in CAMERA_ENCODINGS),
+        {"camera_encoding": "proxy_point", "predicted_depth": True},
+        {"camera_encoding": "proxy_point", "predicted_depth": True, "turned_values": True},
+    ],
+)
+def test_the_cached_mask_is_the_same_function_as_one_masked_sequence(options):
+    model = small_model(inputs_first=True, **options)
     images, input_rays, target_rays, _, _ = sample()
     expected = masked_twin(model, images, input_rays, target_rays)
     torch.testing.assert_close(model(images, input_rays, target_rays), expected, rtol=0, atol=2e-5)
@@ -92,6 +98,12 @@ MODELS = {
     "prope": {"camera_encoding": "prope"},
     "proxy_point": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True},
     "dense": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True, "input_density": 2},
+    "turned_values": {
+        "inputs_first": True,
+        "camera_encoding": "proxy_point",
+        "predicted_depth": True,
+        "turned_values": True,
+    },
     "encoder_decoder": {"architecture": "encoder_decoder", "blocks": 2, "encoder_blocks": 2, "latents": 8},
 }
 
@@ -178,6 +190,22 @@ def test_prope_alone_sees_only_where_cameras_stand_to_each_other():
     assert (here - elsewhere).abs().max() > 0.01
 
 
+def test_turned_values_tell_how_one_point_lies_from_another():
+    config = ModelConfig(width=128, camera_encoding="proxy_point", turned_values=True)
+    rays = sample()[1]
+    here = encode_cameras(config, rays, 8)
+    there = here.moved(torch.full((B, V, (SIZE // 8) ** 2, config.heads), 0.3))
+    values = torch.randn(B, V, (SIZE // 8) ** 2, config.heads, 64)
+    torch.testing.assert_close(here.outputs(here.values(values)), values, rtol=0, atol=1e-5)
+    plain, first, second = here.outputs(there.values(values)).split([32, 16, 16], dim=-1)
+    direction = patch_rays(rays, 8)[..., 3:]
+    angles = (0.3 * direction[..., None] * torch.tensor(FREQUENCIES)).flatten(-2)[:, :, :, None]  # (B, V, n, 1, 15)
+    expected = torch.complex(*values[..., 32:].split(16, dim=-1))
+    expected[..., :15] *= torch.polar(torch.ones_like(angles), angles)
+    torch.testing.assert_close(plain, values[..., :32], rtol=0, atol=0)
+    torch.testing.assert_close(torch.complex(first, second), expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("focal", [0.6, 1.1, 20.0])
 def test_a_camera_is_read_back_from_its_rays(focal):
     generator = torch.Generator().manual_seed(3)
@@ -262,7 +290,8 @@ def test_denser_tokens_of_inputs_are_the_same_tokens_and_others_between_them():
         ({"input_density": 2, "camera_encoding": "proxy_point"}, "needs inputs_first"),
         ({"architecture": "encoder_decoder"}, "0 encoder blocks"),
         ({"architecture": "nerf"}, "must be one of decoder_only"),
-        ({"predicted_depth": True}, "needs camera_encoding proxy_point"),
+        ({"predicted_depth": True}, "predicted_depth needs camera_encoding proxy_point"),
+        ({"turned_values": True, "camera_encoding": "prope"}, "turned_values needs camera_encoding proxy_point"),
         ({"camera_encoding": "prope", "head_width": 32}, "needs head_width 64"),
         ({"rays_in_tokens": False}, "without rays_in_tokens a camera_encoding is needed"),
     ],
