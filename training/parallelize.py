@@ -7,7 +7,7 @@ optimizer state in each, for models that do not fit beside their activations.
 import contextlib
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -68,18 +68,21 @@ def parallelize(
     kind: Kind,
     processes: Processes,
     checkpoint_blocks: bool = False,
-    compiler: str | None = None,
+    compiler: str | Callable | None = None,
 ) -> nn.Module:
     """What to call instead of the model when training, with the same parameters' names in the model itself.
 
     checkpoint_blocks: keep a block's input alone and compute the rest again for the gradients.
-    compiler: a back end of torch.compile ("inductor"), block by block, so that all blocks share what was compiled.
+    compiler: a back end of torch.compile ("inductor"), block by block, so that all blocks share what was compiled, and once
+    for all numbers of input views.
     """
+    if compiler is not None:
+        torch._dynamo.config.optimize_ddp = False  # it would cut blocks in pieces where DDP's buckets end
     blocks = [module for module in model.modules() if isinstance(module, Block)]
     for block in blocks:
         forward = block.forward
         if compiler is not None:
-            forward = torch.compile(forward, backend=compiler)
+            forward = torch.compile(forward, backend=compiler, dynamic=True)
         if checkpoint_blocks:  # around what is compiled: the compiler passes over a checkpoint without a word
             forward = functools.partial(checkpoint, forward, use_reentrant=False)
         block.forward = forward  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lvsm_engine.model.checkpoint import build_model, load_checkpoint, save_checkpoint
@@ -425,6 +426,30 @@ def test_blocks_are_compiled_whole_also_under_checkpoints(checkpoint_blocks):
     assert not torch._dynamo.utils.counters["graph_break"]
     assert all(parameter.grad is not None for parameter in model.parameters())
     torch._dynamo.reset()
+
+
+def test_blocks_under_ddp_are_compiled_whole_and_once_for_all_numbers_of_inputs(tmp_path):
+    """Matrices larger than DDP's first bucket, at whose end torch would cut a block."""
+    graphs = []
+
+    def compiler(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    model = build_model(ModelConfig(width=256, blocks=2, inputs_first=True, camera_encoding="proxy_point"))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(1, 5, 3, 16, 16, generator=generator)
+    rays = torch.nn.functional.normalize(torch.randn(1, 7, 6, 16, 16, generator=generator), dim=2)
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1)
+    try:
+        trained = parallelize(model, "ddp", dataclasses.replace(ALONE, count=2), compiler=compiler)
+        for inputs in (3, 4, 5):
+            trained(images[:, :inputs], rays[:, :inputs], rays[:, 5:]).sum().backward()
+    finally:
+        dist.destroy_process_group()
+        torch._dynamo.reset()
+    assert len(graphs) == 3  # the inputs' first block, their others, and the targets', which see a context
 
 
 def test_shares_of_a_step_are_its_scenes_once_each():
