@@ -77,7 +77,9 @@ def parallelize(
     for all numbers of input views.
     """
     if compiler is not None:
-        torch._dynamo.config.optimize_ddp = False  # it would cut blocks in pieces where DDP's buckets end
+        # Else a block is cut in pieces where DDP's buckets end, and compiled again where sizes are no longer equal by chance.
+        torch._dynamo.config.optimize_ddp = False
+        torch.fx.experimental._config.use_duck_shape = False
     blocks = [module for module in model.modules() if isinstance(module, Block)]
     for block in blocks:
         forward = block.forward
