@@ -408,13 +408,18 @@ def test_a_state_saved_in_shards_goes_on_in_one_process(parallel_config, one_pro
     assert furthest(run(whole, tmp_path / "two"), expected) < 1e-6
 
 
+def views_at_random(inputs, targets=1):
+    """A scene's images, their rays and the targets' rays, 16 px a side, as models take them."""
+    generator = torch.Generator().manual_seed(0)
+    rays = torch.nn.functional.normalize(torch.randn(1, inputs + targets, 6, 16, 16, generator=generator), dim=2)
+    return torch.rand(1, inputs, 3, 16, 16, generator=generator), rays[:, :inputs], rays[:, inputs:]
+
+
 @pytest.mark.parametrize("checkpoint_blocks", [False, True])
 def test_blocks_are_compiled_whole_also_under_checkpoints(checkpoint_blocks):
     torch.manual_seed(0)
     model = build_model(ModelConfig(width=64, blocks=1))
-    generator = torch.Generator().manual_seed(0)
-    rays = torch.nn.functional.normalize(torch.randn(1, 3, 6, 16, 16, generator=generator), dim=2)
-    inputs = torch.rand(1, 2, 3, 16, 16, generator=generator), rays[:, :2], rays[:, 2:]
+    inputs = views_at_random(2)
     expected = model(*inputs)
     torch._dynamo.reset()
     compiled_before = torch._dynamo.utils.counters["frames"]["ok"]
@@ -438,14 +443,11 @@ def test_blocks_under_ddp_are_compiled_whole_and_once_for_all_numbers_of_inputs(
 
     torch._dynamo.reset()
     model = build_model(ModelConfig(width=256, blocks=2, inputs_first=True, camera_encoding="proxy_point"))
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(1, 5, 3, 16, 16, generator=generator)
-    rays = torch.nn.functional.normalize(torch.randn(1, 7, 6, 16, 16, generator=generator), dim=2)
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1)
     try:
         trained = parallelize(model, "ddp", dataclasses.replace(ALONE, count=2), compiler=compiler)
         for inputs in (2, 4, 5):  # first as many as targets, so that their dimensions could be taken for one
-            trained(images[:, :inputs], rays[:, :inputs], rays[:, 5:]).sum().backward()
+            trained(*views_at_random(inputs, targets=2)).sum().backward()
     finally:
         dist.destroy_process_group()
         torch._dynamo.reset()
