@@ -1,4 +1,4 @@
-"""What makes a batch's cameras more various than its data: crops, windows of targets and a jitter of the scene frame.
+"""What makes batches more various than their data: crops, windows of targets, mirrors and a jitter of the scene frame.
 
 Pure functions of a generator and arrays. A crop moves the camera's intrinsics exactly with the pixels; a jitter moves a
 whole scene, so that what is seen stays the same. Knows nothing of models or files.
@@ -70,6 +70,18 @@ class FrameJitter:
     def is_on(self) -> bool:
         """Whether it changes anything."""
         return self != FrameJitter()
+
+
+def mirrored(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The cameras whose images, turned left to right, show the scene as it is in a mirror: the plane x = 0 of its world.
+
+    camera_to_world: (V, 4, 4). fxfycxcy: (V, 4), pixels of images of this width. What stood at (x, y) stands at
+    (width - x, y).
+    """
+    flip = np.array([-1.0, 1, 1, 1])
+    lenses = fxfycxcy.copy()
+    lenses[:, 2] = width - lenses[:, 2]
+    return flip[:, None] * camera_to_world * flip, lenses
 
 
 def draw_image_size(generator: np.random.Generator, crops: Crops, size: int, patch_size: int) -> tuple[int, int]:

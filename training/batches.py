@@ -1,4 +1,4 @@
-"""A step's scenes as the model sees them: which scenes, how many inputs, cropped, framed, as rays.
+"""A step's scenes as the model sees them: which scenes, how many inputs, mirrored, cropped, framed, as rays.
 
 Scene i of step s is number s * batch + i of the data's stream, whatever the number of processes: of P processes, process r
 takes scenes r, r + P, r + 2 P ... of a step, and its micro-batches are equal parts of these. So the sum of all gradients is
@@ -24,6 +24,7 @@ from .augment import (
     draw_jitter,
     draw_target_corners,
     draw_windows,
+    mirrored,
     resized_windows,
     window_size,
 )
@@ -31,7 +32,7 @@ from .configs import TrainingConfig
 from .views import PosedImages
 
 # What a generator draws for: no two draw from the same numbers.
-OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS = 1, 2, 3, 4, 5
+OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS, OF_MIRROR = 1, 2, 3, 4, 5, 6
 
 
 class SceneStream(Protocol):
@@ -99,6 +100,8 @@ def step_batches(
     for numbers in share.micro_batches(step, config.batch):
         drawn = joined([next(scenes) for _ in numbers])
         drawn = replace(drawn, images=drawn.images.to(device))
+        if config.mirror > 0:
+            drawn = mirrored_scenes(drawn, config, numbers)
         if config.crops.is_on:
             drawn = cropped_scenes(drawn, config, numbers, image_size)
         jitters = jitters_of(config, numbers) if config.frame_jitter.is_on else ()
@@ -128,6 +131,17 @@ def joined(batches: Sequence[PosedImages]) -> PosedImages:
         camera_to_world=np.concatenate([batch.camera_to_world for batch in batches]),
         fxfycxcy=np.concatenate([batch.fxfycxcy for batch in batches]),
     )
+
+
+def mirrored_scenes(drawn: PosedImages, config: TrainingConfig, numbers: Sequence[int]) -> PosedImages:
+    """The scenes, about a share of config.mirror of them in a mirror."""
+    images, alpha = drawn.images.clone(), drawn.alpha.clone()
+    poses, lenses = drawn.camera_to_world.copy(), drawn.fxfycxcy.copy()
+    for scene, number in enumerate(numbers):
+        if np.random.default_rng((config.seed, number, OF_MIRROR)).random() < config.mirror:
+            images[scene], alpha[scene] = images[scene].flip(-1), alpha[scene].flip(-1)
+            poses[scene], lenses[scene] = mirrored(poses[scene], lenses[scene], drawn.images.shape[-1])
+    return replace(drawn, images=images, alpha=alpha, camera_to_world=poses, fxfycxcy=lenses)
 
 
 def cropped_scenes(

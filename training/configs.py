@@ -103,6 +103,8 @@ class TrainingConfig:
     """A model's file to start from (same model options; patch_overlap, input_density and a decoder-only model's blocks may
     grow, and turned_values begin). A run that has a state goes on from that."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
+    mirror: float = 0.0
+    """This share of the scenes is seen in a mirror."""
     frame_jitter: FrameJitter = field(default_factory=FrameJitter)
     crops: Crops = field(default_factory=Crops)
     stages: Stages = (Stage(until=1.0, size=64),)
@@ -145,6 +147,8 @@ class TrainingConfig:
     validate_every: int = 500
 
     def __post_init__(self) -> None:
+        if not 0 <= self.mirror <= 1:
+            raise ValueError(f"mirror is {self.mirror:g}: it must be a share of the scenes, from 0 to 1.")
         if self.stages[-1].until != 1.0 or any(
             a.until >= b.until for a, b in zip(self.stages, self.stages[1:], strict=False)
         ):

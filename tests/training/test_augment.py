@@ -1,4 +1,4 @@
-"""Crops and jitters: known points stay where the cameras say."""
+"""Crops, mirrors and jitters: known points stay where the cameras say."""
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from training.augment import (
     draw_jitter,
     draw_target_corners,
     draw_windows,
+    mirrored,
 )
 from training.srgb import to_linear, to_srgb
 
@@ -100,6 +101,17 @@ def test_larger_images_are_averaged_in_linear_light():
     cut, lenses = crop(rows, LENS[None], np.array([[0, 0, 16, 16]]), 2, 2)
     assert cut.sub(188 / 255).abs().max() < 0.02  # the mean of codes would be 0.5
     assert lenses[0].tolist() == (LENS / 8).tolist()
+
+
+def test_points_in_a_mirror_are_where_its_camera_projects_them():
+    lens = LENS - [0, 0, 7, -3]
+    images = torch.stack([spots(project(camera_of(pose, lens, SIZE, SIZE), POINTS)[0], SIZE, SIZE) for pose in POSES])
+    poses, lenses = mirrored(POSES, np.tile(lens, (3, 1)), SIZE)
+    for image, pose, mirrored_lens in zip(images.flip(-1), poses, lenses, strict=True):
+        assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)  # a camera, not a mirror
+        expected, depth = project(camera_of(pose, mirrored_lens, SIZE, SIZE), POINTS * [-1, 1, 1])
+        assert (depth > 0).all()
+        np.testing.assert_allclose(middles(image), expected, atol=0.05)
 
 
 def test_a_jitter_moves_cameras_and_scene_together():

@@ -24,7 +24,7 @@ from tests.shared_data import shared
 from tests.training.launch import launch, launch_ranks
 from training import export, train
 from training.augment import Crops, FrameJitter
-from training.batches import Batch, Share, scenes_of_steps, step_batches
+from training.batches import Batch, Share, mirrored_scenes, scenes_of_steps, step_batches
 from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
 from training.initial_weights import load_initial
 from training.parallelize import Processes, parallelize
@@ -32,7 +32,7 @@ from training.prediction import predict
 from training.run_log import RunLog, StepReport
 from training.run_state import BEFORE_DECAY, LATEST, Progress, RunStateError, load_state
 from training.validation import validate
-from training.views import Views
+from training.views import PosedImages, Views
 
 ROOT = Path(__file__).resolve().parents[2]
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -597,6 +597,23 @@ def test_a_batch_is_cropped_to_one_shape_for_all_and_its_frame_is_jittered(confi
     moments, plain_moments = (one.rays[:, 0, :3, 0, 0].norm(dim=-1) for one in (batch, plain))
     assert plain_moments.std() < 1e-5  # all inputs stand 2 away and look at the middle
     assert moments.std() > 0.1
+
+
+def test_a_share_of_the_scenes_is_mirrored_in_all_views(config):
+    images, alpha = torch.rand(16, 4, 3, 8, 8), torch.rand(16, 4, 8, 8)
+    poses, lenses = np.tile(np.eye(4), (16, 4, 1, 1)), np.tile([9.0, 9, 3, 4], (16, 4, 1))
+    drawn = PosedImages(tuple("abcdefghijklmnop"), images, alpha, poses, lenses)
+    some = mirrored_scenes(drawn, dataclasses.replace(config, mirror=0.5), range(16))
+    is_mirrored = torch.from_numpy(some.fxfycxcy[:, 0, 2] == 5)
+    assert 3 < is_mirrored.sum() < 13
+    for after, before in ((some.images, images), (some.alpha, alpha)):
+        assert torch.equal(after[is_mirrored], before[is_mirrored].flip(-1))
+        assert torch.equal(after[~is_mirrored], before[~is_mirrored])
+    assert (some.fxfycxcy[~is_mirrored] == lenses[~is_mirrored]).all()
+    plain, mirrored = (first_batch(dataclasses.replace(config, mirror=share)) for share in (0.0, 1.0))
+    assert not torch.allclose(mirrored.rays, plain.rays, rtol=0, atol=1e-3)
+    with pytest.raises(ValueError, match=r"mirror is 1.5: it must be a share of the scenes"):
+        dataclasses.replace(config, mirror=1.5)
 
 
 def where(part, whole):
