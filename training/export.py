@@ -12,6 +12,7 @@ other weights than these are refused. Run it where the run was trained: what its
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,7 @@ from lvsm_engine.whole_files import write_bytes
 from .attributions import Attribution, object_names, read_attributions, tab_separated
 from .model_card import SourceCredits, Training, card_text
 from .run_state import AVERAGED, LATEST, load_state
+from .soup import soup
 from .sources import is_procedural, procedural_words
 from .views import ViewsError, read_scenes
 from .weights_digest import weights_digest
@@ -55,11 +57,13 @@ class Options:
     about: str = ""
     """What it is made for, and what is beyond it: a paragraph of the card."""
     licence: str | None = None
-    """GPL-3.0-or-later where not given; for a run that started from a model's file, that model's."""
+    """GPL-3.0-or-later where not given; where other models' weights are in it (started from, soup), theirs."""
     state: str = LATEST
     """Which of the run's states."""
     weights: Literal["best", "last"] = "best"
     """best: averaged ones where the state has them; last: those of its step."""
+    soup: dict[str, float] = field(default_factory=dict)
+    """Models' files that the run's weights are averaged with, and their shares (training/soup.py): FILE SHARE and so on."""
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
     """How weights are stored; computing is in float32 or bfloat16 all the same."""
     evaluation: tuple[Path, ...] = ()
@@ -86,7 +90,7 @@ def main(options: Options) -> None:
         field_of_view=options.field_of_view or measured_field_of_view(config),
         background=WHITE,
         seen_inputs=config["stages"][-1].get("seen_inputs", 1.0),
-        licence=options.licence or licence_of(config),
+        licence=options.licence or licence_of(config, options.soup),
     )
     training = Training(config, state["step"], state["seconds"], f"{weights}, stored as {options.precision}")
     text = card_text(card, model.config, options.about, credits, training, tables)
@@ -124,6 +128,11 @@ def model_of(config: dict[str, Any], state: dict[str, Any], options: Options) ->
     """
     is_averaged = options.weights == "best" and AVERAGED in state
     tensors = state[AVERAGED] if is_averaged else state["model"]
+    words = "averaged over steps" if is_averaged else "those of its last step"
+    if options.soup:
+        tensors = soup(tensors, options.soup)
+        others = ", ".join(f"{share:.0%} those of `{file}`" for file, share in options.soup.items())
+        words = f"{words}; in the mean with others, of which {others}"
     stored = getattr(torch, options.precision)
     rounded = {name: tensor.to(stored).float() for name, tensor in tensors.items()}
     for name, tensor in rounded.items():
@@ -132,7 +141,7 @@ def model_of(config: dict[str, Any], state: dict[str, Any], options: Options) ->
             raise SystemExit(f"{options.run}: the weights '{name}' {cause}: export as float32, or an earlier state.")
     model = build_model(ModelConfig(**config["model"]))
     model.load_state_dict(rounded)
-    return model.eval().requires_grad_(False), "averaged over steps" if is_averaged else "those of its last step"
+    return model.eval().requires_grad_(False), words
 
 
 def score_table(folder: Path, weights: str) -> str:
@@ -170,14 +179,21 @@ def credits_of(config: dict[str, Any], options: Options) -> list[SourceCredits]:
     return credits
 
 
-def licence_of(config: dict[str, Any]) -> str:
-    """Of weights that started from a model's file, that model's. Raises SystemExit where it cannot be read."""
-    if not config.get("init"):
-        return OWN_LICENCE
+def licence_of(config: dict[str, Any], soup: Iterable[str]) -> str:
+    """Of weights that come from models' files (started from, averaged with), theirs.
+
+    Raises SystemExit where one cannot be read, or they differ.
+    """
+    sources = [*([config["init"]] if config.get("init") else []), *soup]
     try:
-        return read_card(config["init"])[1].licence
+        licences = {read_card(file)[1].licence for file in sources} or {OWN_LICENCE}
     except LvsmError as error:
-        raise SystemExit(f"{error} The run started from it; its licence holds on: give --licence.") from error
+        raise SystemExit(f"{error} These weights come from it; its licence holds on: give --licence.") from error
+    if len(licences) > 1:
+        raise SystemExit(
+            f"The models that these weights come from have different licences ({'; '.join(sorted(licences))}): give --licence."
+        )
+    return licences.pop()
 
 
 def measured_field_of_view(config: dict[str, Any]) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from training.configs import Source, Stage, TrainingConfig
 from training.evaluate import __main__ as evaluate
 from training.render.cameras import cameras_for
 from training.run_state import LATEST, write_config
+from training.soup import SoupError
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 16
@@ -263,8 +264,40 @@ def test_the_licence_of_the_weights_that_a_run_started_from_holds_on(config, tmp
     _, card = exported(run, tmp_path / "model.safetensors")
     assert card.licence == "CC BY-NC-SA 4.0" and f"from `{first}`" in card.text
     first.unlink()
-    with pytest.raises(SystemExit, match="The run started from it; its licence holds on: give --licence"):
+    with pytest.raises(SystemExit, match="These weights come from it; its licence holds on: give --licence"):
         exported(run, tmp_path / "model.safetensors")
+
+
+def other_model(file, config, licence="GPL-3.0-or-later"):
+    torch.manual_seed(1)
+    model = build_model(config)
+    save_checkpoint(file, model, dataclasses.replace(CARD, licence=licence))
+    return model.state_dict()
+
+
+def test_a_soup_is_the_mean_of_the_runs_weights_and_others(run, config, tmp_path):
+    second, third = tmp_path / "second.safetensors", tmp_path / "third.safetensors"
+    other = other_model(second, config.model)
+    other_model(third, dataclasses.replace(config.model, width=128))
+    model, card = exported(run, tmp_path / "model.safetensors", soup={str(second): 0.25})
+    for name, own in torch.load(run / LATEST, weights_only=True)["model"].items():
+        torch.testing.assert_close(model.state_dict()[name], 0.75 * own + 0.25 * other[name])
+    assert f"those of its last step; in the mean with others, of which 25% those of `{second}`, stored as" in card.text
+    for shares in ({str(second): 0.6, str(third): 0.4}, {str(second): -0.1}):
+        with pytest.raises(SoupError, match="each must be above 0, and some of 1 must be left for the run's own"):
+            exported(run, tmp_path / "model.safetensors", soup=shares)
+    with pytest.raises(SoupError, match=r"third.safetensors: its weights have other names or shapes than the run's"):
+        exported(run, tmp_path / "model.safetensors", soup={str(third): 0.5})
+
+
+def test_the_licence_of_a_soup_is_the_one_that_all_have(run, config, tmp_path):
+    free, other = tmp_path / "free.safetensors", tmp_path / "other.safetensors"
+    other_model(free, config.model)
+    other_model(other, config.model, licence="CC BY-NC-SA 4.0")
+    _, card = exported(run, tmp_path / "model.safetensors", soup={str(other): 0.5})
+    assert card.licence == "CC BY-NC-SA 4.0"
+    with pytest.raises(SystemExit, match=r"different licences \(CC BY-NC-SA 4.0; GPL-3.0-or-later\): give --licence"):
+        exported(run, tmp_path / "model.safetensors", soup={str(other): 0.3, str(free): 0.3})
 
 
 @pytest.mark.parametrize(
