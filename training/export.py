@@ -179,12 +179,12 @@ def credits_of(config: dict[str, Any], options: Options) -> list[SourceCredits]:
     return credits
 
 
-def licence_of(config: dict[str, Any], soup: Iterable[str]) -> str:
+def licence_of(config: dict[str, Any], averaged_with: Iterable[str]) -> str:
     """Of weights that come from models' files (started from, averaged with), theirs.
 
     Raises SystemExit where one cannot be read, or they differ.
     """
-    sources = [*([config["init"]] if config.get("init") else []), *soup]
+    sources = [*([config["init"]] if config.get("init") else []), *averaged_with]
     try:
         licences = {read_card(file)[1].licence for file in sources} or {OWN_LICENCE}
     except LvsmError as error:

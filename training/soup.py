@@ -1,7 +1,6 @@
-"""A model soup: the mean of several models' weights, better than each of them where one was trained from another.
+"""A model soup (Wortsman et al. 2022, arXiv 2203.05482): the mean of the weights of models of which one was trained from another.
 
-Wortsman et al. 2022, arXiv 2203.05482. What chance gave each of them is averaged out, as ensembles do, and the mean costs no
-more to use than one.
+What chance gave each of them is averaged out, as in an ensemble, and the mean costs no more to use than one of them.
 """
 
 from collections.abc import Mapping
