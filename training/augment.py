@@ -61,10 +61,14 @@ class FrameJitter:
     """Factor by which it may grow or shrink."""
     shift: float = 0.0
     """Along each axis, to either side."""
+    stretch: float = 1.0
+    """Factor by which it may grow or shrink along each axis by itself: other shapes in the same pixels."""
 
     def __post_init__(self) -> None:
-        if self.scale < 1 or min(self.turn, self.tilt, self.shift) < 0:
-            raise ValueError("frame_jitter: scale must be at least 1, and turn, tilt and shift must not be negative.")
+        if min(self.scale, self.stretch) < 1 or min(self.turn, self.tilt, self.shift) < 0:
+            raise ValueError(
+                "frame_jitter: scale and stretch must be at least 1, and turn, tilt and shift must not be negative."
+            )
 
     @property
     def is_on(self) -> bool:
@@ -158,17 +162,22 @@ def draw_target_corners(generator: np.random.Generator, alpha: np.ndarray, width
 
 
 def draw_jitter(generator: np.random.Generator, jitter: FrameJitter) -> np.ndarray:
-    """A similarity (4, 4) that takes a scene frame's coordinates to jittered ones."""
+    """The matrix (4, 4) that takes a scene frame's coordinates to jittered ones: a similarity unless they are stretched.
+
+    What is stretched is seen along stretched rays, so that every pixel stays; its cameras' axes are no longer orthogonal.
+    """
     turn = math.radians(generator.uniform(-jitter.turn, jitter.turn))
     tilt = math.radians(generator.uniform(0, jitter.tilt))
     towards = generator.uniform(0, 2 * math.pi)
     scale = _log_uniform(generator, 1 / jitter.scale, jitter.scale)
     about_z = _rotation(np.array([0.0, 0.0, 1.0]), turn)
     leaning = _rotation(np.array([math.cos(towards), math.sin(towards), 0.0]), tilt)
-    similarity = np.eye(4)
-    similarity[:3, :3] = scale * leaning @ about_z
-    similarity[:3, 3] = generator.uniform(-jitter.shift, jitter.shift, 3)
-    return similarity
+    shift = generator.uniform(-jitter.shift, jitter.shift, 3)
+    stretch = [_log_uniform(generator, 1 / jitter.stretch, jitter.stretch) for _ in range(3)]
+    moved = np.eye(4)
+    moved[:3, :3] = scale * np.diag(stretch) @ leaning @ about_z
+    moved[:3, 3] = shift
+    return moved
 
 
 def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:

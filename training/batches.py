@@ -1,10 +1,11 @@
-"""A step's scenes as the model sees them: which scenes, how many inputs, mirrored, cropped, framed, as rays.
+"""A step's scenes as the model sees them: which scenes, how many inputs, mirrored, recoloured, cropped, framed, as rays.
 
 Scene i of step s is number s * batch + i of the data's stream, whatever the number of processes: of P processes, process r
 takes scenes r, r + P, r + 2 P ... of a step, and its micro-batches are equal parts of these. So the sum of all gradients is
 the same for any split. All that is drawn is a function of the seed, the step and the scene's number alone.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -32,7 +33,10 @@ from .configs import TrainingConfig
 from .views import PosedImages
 
 # What a generator draws for: no two draw from the same numbers.
-OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS, OF_MIRROR = 1, 2, 3, 4, 5, 6
+OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS, OF_MIRROR, OF_COLOURS = 1, 2, 3, 4, 5, 6, 7
+
+# The orders of three channels that are not their own.
+OTHER_ORDERS = [list(order) for order in itertools.permutations(range(3))][1:]
 
 
 class SceneStream(Protocol):
@@ -102,6 +106,8 @@ def step_batches(
         drawn = replace(drawn, images=drawn.images.to(device))
         if config.mirror > 0:
             drawn = mirrored_scenes(drawn, config, numbers)
+        if config.recolour > 0:
+            drawn = recoloured_scenes(drawn, config, numbers)
         if config.crops.is_on:
             drawn = cropped_scenes(drawn, config, numbers, image_size)
         jitters = jitters_of(config, numbers) if config.frame_jitter.is_on else ()
@@ -142,6 +148,16 @@ def mirrored_scenes(drawn: PosedImages, config: TrainingConfig, numbers: Sequenc
             images[scene], alpha[scene] = images[scene].flip(-1), alpha[scene].flip(-1)
             poses[scene], lenses[scene] = mirrored(poses[scene], lenses[scene], drawn.images.shape[-1])
     return replace(drawn, images=images, alpha=alpha, camera_to_world=poses, fxfycxcy=lenses)
+
+
+def recoloured_scenes(drawn: PosedImages, config: TrainingConfig, numbers: Sequence[int]) -> PosedImages:
+    """The scenes, about a share of config.recolour of them with their channels in another order, the same in all views."""
+    images = drawn.images.clone()
+    for scene, number in enumerate(numbers):
+        generator = np.random.default_rng((config.seed, number, OF_COLOURS))
+        if generator.random() < config.recolour:
+            images[scene] = images[scene][:, OTHER_ORDERS[generator.integers(len(OTHER_ORDERS))]]
+    return replace(drawn, images=images)
 
 
 def cropped_scenes(
@@ -196,10 +212,10 @@ def to_batch(
     poses = []
     for scene, (scene_poses, lenses) in enumerate(zip(posed.camera_to_world, posed.fxfycxcy, strict=True)):
         cameras = [camera_of(*one, W, H) for one in zip(scene_poses[:inputs], lenses, strict=False)]
-        similarity, _ = world_to_model(frame, cameras)
+        to_frame, _ = world_to_model(frame, cameras)
         if jitters:
-            similarity = jitters[scene] @ similarity
-        poses.append(framed(similarity, scene_poses))
+            to_frame = jitters[scene] @ to_frame
+        poses.append(framed(to_frame, scene_poses))
     rays = _rays(np.stack(poses), posed.fxfycxcy, H, W, device)
     images = posed.images.to(device)
     return Batch(images[:, :inputs], rays[:, :inputs], rays[:, inputs:], images[:, inputs:])

@@ -105,6 +105,8 @@ class TrainingConfig:
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     mirror: float = 0.0
     """This share of the scenes is seen in a mirror."""
+    recolour: float = 0.0
+    """This share of the scenes has its red, green and blue in another order, drawn for each."""
     frame_jitter: FrameJitter = field(default_factory=FrameJitter)
     crops: Crops = field(default_factory=Crops)
     stages: Stages = (Stage(until=1.0, size=64),)
@@ -147,8 +149,10 @@ class TrainingConfig:
     validate_every: int = 500
 
     def __post_init__(self) -> None:
-        if not 0 <= self.mirror <= 1:
-            raise ValueError(f"mirror is {self.mirror:g}: it must be a share of the scenes, from 0 to 1.")
+        for name in ("mirror", "recolour"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share:g}: it must be a share of the scenes, from 0 to 1.")
         if self.stages[-1].until != 1.0 or any(
             a.until >= b.until for a, b in zip(self.stages, self.stages[1:], strict=False)
         ):

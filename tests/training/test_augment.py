@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of, project
 from lvsm_engine.scene.frame import framed, subject_similarity
 from training.augment import (
@@ -126,6 +127,27 @@ def test_a_jitter_moves_cameras_and_scene_together():
             assert np.abs(before - after).max() < 1e-9
 
 
+def test_a_stretched_scene_is_seen_in_the_same_pixels():
+    """The rays of a stretched scene's cameras pass its stretched points."""
+    to_frame = subject_similarity(POSES, 2.0)
+    jitter = FrameJitter(turn=180, tilt=20, stretch=1.4)
+    lenses = torch.from_numpy(np.tile(LENS, (1, 3, 1)))
+    for seed in range(20):
+        whole = draw_jitter(np.random.default_rng(seed), jitter) @ to_frame
+        points = POINTS @ whole[:3, :3].T + whole[:3, 3]
+        poses = framed(whole, POSES)
+        rays = plucker_rays(torch.from_numpy(poses)[None], lenses, SIZE, SIZE)[0]
+        for pose, of_view in zip(POSES, rays, strict=True):
+            pixels, _ = project(camera_of(pose, LENS, SIZE, SIZE), POINTS)
+            places = torch.from_numpy(pixels / SIZE * 2 - 1).to(rays.dtype)[None, None]
+            moment, direction = (
+                torch.nn.functional.grid_sample(of_view[None, part], places, align_corners=False)[0, :, 0].T.numpy()
+                for part in (slice(0, 3), slice(3, 6))
+            )
+            away = np.cross(points, direction) - moment
+            assert np.abs(away).max() < 0.01
+
+
 def test_a_jitter_stays_within_its_bounds_and_fills_them():
     jitter = FrameJitter(turn=40, tilt=10, scale=1.5, shift=0.3)
     drawn = np.stack([draw_jitter(np.random.default_rng(seed), jitter) for seed in range(300)])
@@ -135,6 +157,10 @@ def test_a_jitter_stays_within_its_bounds_and_fills_them():
     assert 9 < tilts.max() <= 10 + 1e-9
     assert 0.28 < np.abs(drawn[:, :3, 3]).max() <= 0.3
     assert np.array_equal(draw_jitter(np.random.default_rng(0), FrameJitter()), np.eye(4))
+    stretched = np.stack([draw_jitter(np.random.default_rng(seed), FrameJitter(stretch=1.5)) for seed in range(300)])
+    factors = np.diagonal(stretched, axis1=1, axis2=2)[:, :3]
+    assert 1 / 1.5 <= factors.min() < 0.7 and 1.4 < factors.max() <= 1.5
+    assert factors.std(axis=1).mean() > 0.1  # each axis by itself
 
 
 @pytest.mark.parametrize("make", [lambda: Crops(zoom=(0.5, 1)), lambda: Crops(aspect=(2, 1)), lambda: Crops(offset=2)])
@@ -144,8 +170,10 @@ def test_crops_that_cannot_be_are_refused(make):
 
 
 def test_a_jitter_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="frame_jitter: scale must be at least 1"):
+    with pytest.raises(ValueError, match="frame_jitter: scale and stretch must be at least 1"):
         FrameJitter(scale=0.9)
+    with pytest.raises(ValueError, match="frame_jitter: scale and stretch must be at least 1"):
+        FrameJitter(stretch=0.9)
 
 
 def test_windows_of_targets_lie_inside_and_mostly_around_the_subject():

@@ -1,6 +1,7 @@
 """The training loop on tiny data: it learns, resumes exactly, splits exactly, and never starts anew in silence."""
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -24,7 +25,7 @@ from tests.shared_data import shared
 from tests.training.launch import launch, launch_ranks
 from training import export, train
 from training.augment import Crops, FrameJitter
-from training.batches import Batch, Share, mirrored_scenes, scenes_of_steps, step_batches
+from training.batches import Batch, Share, mirrored_scenes, recoloured_scenes, scenes_of_steps, step_batches
 from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
 from training.initial_weights import load_initial
 from training.parallelize import Processes, parallelize
@@ -614,6 +615,24 @@ def test_a_share_of_the_scenes_is_mirrored_in_all_views(config):
     assert not torch.allclose(mirrored.rays, plain.rays, rtol=0, atol=1e-3)
     with pytest.raises(ValueError, match=r"mirror is 1.5: it must be a share of the scenes"):
         dataclasses.replace(config, mirror=1.5)
+
+
+def test_a_share_of_the_scenes_has_its_colours_in_another_order(config):
+    images = torch.rand(40, 2, 3, 8, 8)
+    drawn = PosedImages(("scene",) * 40, images, torch.ones(40, 2, 8, 8), np.zeros((40, 2, 4, 4)), np.zeros((40, 2, 4)))
+    some = recoloured_scenes(drawn, dataclasses.replace(config, recolour=0.5), range(40)).images
+    orders = set()
+    for after, before in zip(some, images, strict=True):
+        found = [order for order in itertools.permutations(range(3)) if torch.equal(after, before[:, list(order)])]
+        assert len(found) == 1  # both views in the same one
+        orders.add(found[0])
+    assert len(orders) == 6
+    unchanged = (some == images).flatten(1).all(-1).sum()
+    assert 10 < unchanged < 30
+    plain, other = (first_batch(dataclasses.replace(config, recolour=share)) for share in (0.0, 1.0))
+    assert torch.equal(other.rays, plain.rays) and not torch.equal(other.images, plain.images)
+    with pytest.raises(ValueError, match=r"recolour is -1: it must be a share of the scenes"):
+        dataclasses.replace(config, recolour=-1)
 
 
 def where(part, whole):
