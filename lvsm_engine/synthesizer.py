@@ -220,7 +220,7 @@ class Scene:
         self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None
     ) -> np.ndarray:
         config, device = self._synthesizer.config, self._synthesizer.device
-        tokens = cameras[0].width * cameras[0].height // config.patch_size**2
+        tokens = cameras[0].width * cameras[0].height // config.target_stride**2
         need = bytes_a_target(config, tokens, self._context)
         free = free_bytes(device)
         picture = f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {self._views} input views needs"

@@ -100,8 +100,8 @@ class TrainingConfig:
     validation: str | None
     """Folder of views whose first 4 are the inputs and the others the targets."""
     init: str | None = None
-    """A model's file to start from (same model options; patch_overlap, input_density and a decoder-only model's blocks may
-    grow, and turned_values begin). A run that has a state goes on from that."""
+    """A model's file to start from (same model options; patch_overlap, input_density, target_density and a decoder-only
+    model's blocks may grow, and turned_values begin). A run that has a state goes on from that."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     mirror: float = 0.0
     """This share of the scenes is seen in a mirror."""

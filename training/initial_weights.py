@@ -28,6 +28,7 @@ def load_initial(config: TrainingConfig) -> Model:
     model = with_options(
         model,
         input_density=max(model.config.input_density, config.model.input_density),
+        target_density=max(model.config.target_density, config.model.target_density),
         turned_values=model.config.turned_values or config.model.turned_values,
     )
     model = with_blocks(model, max(model.config.blocks, config.model.blocks))
@@ -58,9 +59,9 @@ def with_overlap(model: Model, overlap: int) -> Model:
     return wider
 
 
-def with_options(model: Model, *, input_density: int, turned_values: bool) -> Model:
-    """A model of the same weights, but with these options, which change its pictures."""
-    config = dataclasses.replace(model.config, input_density=input_density, turned_values=turned_values)
+def with_options(model: Model, **options: int) -> Model:
+    """A model of the same weights, but with these options of its configuration, which change its pictures."""
+    config = dataclasses.replace(model.config, **options)
     if config == model.config:
         return model
     changed = build_model(config)

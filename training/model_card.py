@@ -68,13 +68,14 @@ def _purpose(card: ModelCard, model: ModelConfig) -> str:
     return (
         f"A Large View Synthesis Model (arXiv 2410.17242), {model.architecture.replace('_', '-')}: {fewest} to {most}"
         f" posed photos in, the view of another camera out. Trained at {card.resolution} px, patches of"
-        f" {model.patch_size} px{_tokens_of_inputs(card, model)}, horizontal fields of view of {fields} degrees, scene frame"
+        f" {model.patch_size} px{_tokens(card, model)}, horizontal fields of view of {fields} degrees, scene frame"
         f" {card.scene_frame.kind}."
     )
 
 
-def _tokens_of_inputs(card: ModelCard, model: ModelConfig) -> str:
+def _tokens(card: ModelCard, model: ModelConfig) -> str:
     apart = f", those of inputs {model.input_stride} px apart" if model.input_density > 1 else ""
+    apart += f", those of targets {model.target_stride} px apart" if model.target_density > 1 else ""
     seen = f", of an input {card.seen_inputs:.0%} of them seen, the subject's first" if card.seen_inputs < 1 else ""
     return apart + seen
 

@@ -376,9 +376,9 @@ class Run:
         config = self.config
         log_images = config.batch * config.views / seconds_a_step
         stage, patch = config.stage_at(step)[0], config.model.patch_size
-        image, window = (stage.size, stage.size), window_size((stage.size, stage.size), stage.target_window, patch)
-        tokens, asked = (math.prod(size) // patch**2 for size in (image, window))
-        seen = round(stage.seen_inputs * tokens * config.model.input_density**2)
+        window = window_size((stage.size, stage.size), stage.target_window, patch)
+        asked = math.prod(window) // config.model.target_stride**2
+        seen = round(stage.seen_inputs * stage.size**2 / config.model.input_stride**2)
         flops = np.mean([forward_flops(config.model, v, config.views - v, seen, asked) for v in config.input_views])
         peak = peak_flops(self.device)
         achieved = TRAINING_FACTOR * config.batch * float(flops) / seconds_a_step / self.processes.count

@@ -151,7 +151,7 @@ def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torc
 def export_published(path: str | Path, model: Model) -> None:
     """Write the model as the published code's .pt, {"model": tensors by published names}. Raises CheckpointError."""
     config = model.config
-    overlaps = config.patch_overlap or config.input_density > 1
+    overlaps = config.patch_overlap or config.input_density > 1 or config.target_density > 1
     if config.inputs_first or config.camera_encoding != "none" or overlaps:
         raise CheckpointError(
             f"{path}: a model with the mask 'inputs first', a camera encoding or overlapping patches has no published"

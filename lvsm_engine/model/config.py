@@ -12,6 +12,7 @@ LIMITS = {
     "patch_size": (1, 2**10),
     "patch_overlap": (0, 2**10),
     "input_density": (1, 2**4),
+    "target_density": (1, 2**4),
     "blocks": (1, 2**10),
     "encoder_blocks": (0, 2**10),
     "latents": (0, 2**20),
@@ -38,6 +39,8 @@ class ModelConfig:
     """Tokens also read and write so many pixels of their neighbours on each side, so that no grid shows (published: 0)."""
     input_density: int = 1
     """Tokens of an input for each patch of its side: 2 makes four times as many, each half a patch from the next."""
+    target_density: int = 1
+    """The same of a target; its pixels are made of all tokens that reach them."""
     blocks: int = 24
     """Transformer blocks; of the decoder, where there is an encoder."""
     encoder_blocks: int = 0
@@ -88,14 +91,17 @@ class ModelConfig:
         for name in ("predicted_depth", "turned_values"):
             if getattr(self, name) and self.camera_encoding != "proxy_point":
                 raise ValueError(f"{name} needs camera_encoding proxy_point.")
-        if self.patch_size % self.input_density or (self.patch_size - self.input_stride) % 2:
+        for side, stride in {"input": self.input_stride, "target": self.target_stride}.items():
+            density = getattr(self, f"{side}_density")
+            if self.patch_size % density or (self.patch_size - stride) % 2:
+                raise ValueError(
+                    f"patch_size {self.patch_size} with {side}_density {density}: the pixels from one {side} token to"
+                    " the next must be whole, and as many on both sides of a patch."
+                )
+        if self.input_density != self.target_density and self.camera_encoding != "none" and not self.inputs_first:
             raise ValueError(
-                f"patch_size {self.patch_size} with input_density {self.input_density}: the pixels from one input token to"
-                " the next must be whole, and as many on both sides of a patch."
-            )
-        if self.input_density > 1 and self.camera_encoding != "none" and not self.inputs_first:
-            raise ValueError(
-                "input_density with a camera_encoding needs inputs_first: inputs' and targets' tokens differ."
+                "another input_density than target_density with a camera_encoding needs inputs_first: inputs' and"
+                " targets' tokens differ."
             )
         if not self.rays_in_tokens and self.camera_encoding == "none":
             raise ValueError(
@@ -106,6 +112,11 @@ class ModelConfig:
     def input_stride(self) -> int:
         """Pixels from one token of an input to the next."""
         return self.patch_size // self.input_density
+
+    @property
+    def target_stride(self) -> int:
+        """Pixels from one token of a target to the next."""
+        return self.patch_size // self.target_density
 
     @property
     def heads(self) -> int:

@@ -72,7 +72,7 @@ class DecoderOnly(ViewTransformer):
     ) -> Tensor:
         """The targets' images (B, T, 3, H, W) in [0, 1] from their rays (B, T, 6, H, W)."""
         tokens = self.target_tokens(target_rays)  # (B, T, n, D)
-        cameras = self._encode_cameras(target_rays, self.config.patch_size)
+        cameras = self._encode_cameras(target_rays, self.config.target_stride)
         if isinstance(encoding, InputTokens):
             x = self._decode_with_inputs(encoding, tokens, cameras, check)
         else:

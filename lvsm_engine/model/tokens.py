@@ -1,7 +1,7 @@
 """Pictures to tokens and back: the two ends that both architectures share.
 
-Letters in shapes: B scenes, V views, T targets, H and W pixels, p patch size, n = H / p * W / p tokens a view (of
-inputs, H / s * W / s with the stride s from one to the next), C channels, D width.
+Letters in shapes: B scenes, V views, T targets, H and W pixels, p patch size, n = H / s * W / s tokens a view with the
+stride s from one to the next (p, or less where they are denser), C channels, D width.
 """
 
 from abc import abstractmethod
@@ -90,13 +90,17 @@ class ViewTransformer(nn.Module):
         """
         posed = torch.cat([2 * images - 1, self._shown(rays)], dim=2)
         stride = self.config.input_stride
-        overlap = self.config.patch_overlap + (self.config.patch_size - stride) // 2
-        patches = to_patches(posed, stride, overlap, chosen=seen)
+        patches = to_patches(posed, stride, self._reach(stride), chosen=seen)
         return self.tokenize_inputs(patches).flatten(1, 2)
 
     def target_tokens(self, rays: Tensor) -> Tensor:
-        """(B, T, n, D): patches of rays, 6 channels a pixel."""
-        return self.tokenize_targets(to_patches(self._shown(rays), self.config.patch_size, self.config.patch_overlap))
+        """(B, T, n, D): patches of rays, 6 channels a pixel, config.target_stride apart."""
+        stride = self.config.target_stride
+        return self.tokenize_targets(to_patches(self._shown(rays), stride, self._reach(stride)))
+
+    def _reach(self, stride: int) -> int:
+        """Pixels that a token's patch reaches beyond its own stride x stride pixels, on each side."""
+        return self.config.patch_overlap + (self.config.patch_size - stride) // 2
 
     def _shown(self, rays: Tensor) -> Tensor:
         """What tokens hold of their rays; where that is nothing, ones, so that the tokenizer's sum is a learned token."""
@@ -105,4 +109,6 @@ class ViewTransformer(nn.Module):
     def pixels(self, tokens: Tensor, rays: Tensor) -> Tensor:
         """The head: (B, T, n, D) -> (B, T, 3, H, W) in [0, 1], of the rays' height and width."""
         H, W = rays.shape[-2:]
-        return to_images(self.to_pixels(tokens), self.config.patch_size, H, W, self.config.patch_overlap).sigmoid()
+        stride = self.config.target_stride
+        logits = to_images(self.to_pixels(tokens), stride, H, W, self._reach(stride))
+        return (logits / self.config.target_density**2).sigmoid()

@@ -28,6 +28,9 @@ MODELS = {
     "full": ModelConfig(width=64, blocks=2),
     "inputs_first": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point"),
     "dense": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", input_density=2),
+    "dense_targets": ModelConfig(
+        width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", target_density=2
+    ),
     "encoder_decoder": ModelConfig(architecture="encoder_decoder", width=64, blocks=2, encoder_blocks=1, latents=4),
 }
 
@@ -252,7 +255,8 @@ def test_the_work_of_denser_inputs_is_foreseen(monkeypatch):
         counted = getattr(synthesizer_module, name)
         monkeypatch.setattr(synthesizer_module, name, lambda *of, counted=counted: asked.append(of[1:]) or counted(*of))
     make("dense").encode(ring_views(2)).render(ring_cameras(1))
-    assert asked == [(2 * 64,), (16, 2 * 64)]
+    make("dense_targets").encode(ring_views(2)).render(ring_cameras(1))
+    assert asked == [(2 * 64,), (16, 2 * 64), (2 * 16,), (64, 2 * 16)]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -755,18 +755,24 @@ def test_overlapping_patches_begin_with_the_same_pictures(exported, config, tmp_
         load_initial(dataclasses.replace(config, init=str(file)))
 
 
-def test_denser_inputs_begin_with_the_same_weights(exported, config, tmp_path):
+@pytest.mark.parametrize("side", ["input", "target"])
+def test_denser_tokens_begin_with_the_same_weights(side, exported, config, tmp_path):
     out, state = exported
-    dense = dataclasses.replace(config, init=str(out), model=dataclasses.replace(config.model, input_density=2))
+    denser = dataclasses.replace(config.model, **{f"{side}_density": 2})
+    dense = dataclasses.replace(config, init=str(out), model=denser)
     grown = train.prepare(options(dense, tmp_path / "second"), ALONE)
     assert same_bits({"model": grown.model.state_dict()}, state)
     batch = first_batch(config)
-    assert grown.model.input_tokens(batch.images, batch.rays).shape[1] == batch.images.shape[1] * 4  # of one patch
+    times = {"input": 1, "target": 1} | {side: 4}
+    assert grown.model.input_tokens(batch.images, batch.rays).shape[1] == batch.images.shape[1] * times["input"]
+    assert grown.model.target_tokens(batch.target_rays).shape[2] == times["target"]  # of one patch
     assert np.isfinite(grown.step(1)[0].loss)
     file = tmp_path / "grown.safetensors"
     save_checkpoint(file, grown.model, load_checkpoint(out)[1])
-    assert load_checkpoint(file)[0].config.input_density == 2
-    with pytest.raises(RunStateError, match=r"has input_density 2, and the run's has 1. Give --model.input-density 2"):
+    assert getattr(load_checkpoint(file)[0].config, f"{side}_density") == 2
+    with pytest.raises(
+        RunStateError, match=f"has {side}_density 2, and the run's has 1. Give --model.{side}-density 2"
+    ):
         load_initial(dataclasses.replace(config, init=str(file)))
 
 

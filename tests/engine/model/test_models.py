@@ -98,6 +98,8 @@ MODELS = {
     "prope": {"camera_encoding": "prope"},
     "proxy_point": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True},
     "dense": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True, "input_density": 2},
+    "dense_targets": {"inputs_first": True, "camera_encoding": "proxy_point", "target_density": 2},
+    "dense_everywhere": {"camera_encoding": "proxy_point", "input_density": 2, "target_density": 2},
     "turned_values": {
         "inputs_first": True,
         "camera_encoding": "proxy_point",
@@ -120,7 +122,8 @@ def test_targets_do_not_see_each_other(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_of_the_inputs_only_the_seen_patches_matter(name):
-    model = small_model(**MODELS[name] | ({"inputs_first": True} if name == "prope" else {}))
+    needs_mask = name in ("prope", "dense_everywhere")
+    model = small_model(**MODELS[name] | ({"inputs_first": True} if needs_mask else {}))
     images, input_rays, target_rays, _, _ = sample()
     p = model.config.input_stride
     n = (SIZE // p) ** 2
@@ -281,12 +284,39 @@ def test_denser_tokens_of_inputs_are_the_same_tokens_and_others_between_them():
     assert twice(images, input_rays, target_rays).shape == (B, T, 3, SIZE, SIZE)
 
 
+def test_denser_tokens_of_a_target_are_the_same_tokens_and_others_between_them():
+    once, twice = small_model(patch_overlap=2), small_model(patch_overlap=2, target_density=2)
+    twice.load_state_dict(once.state_dict())
+    rays = sample()[2]
+    n = SIZE // 4
+    dense = twice.target_tokens(rays).unflatten(2, (n, n))
+    inner = once.target_tokens(rays[..., 2:-6, 2:-6]).unflatten(2, (SIZE // 8 - 1, SIZE // 8 - 1))
+    torch.testing.assert_close(inner[:, :, 1:-1, 1:-1], dense[:, :, 3:-4:2, 3:-4:2], rtol=0, atol=1e-5)
+
+
+def test_a_pixel_of_denser_tokens_is_their_mean():
+    """Tokens that are all alike, and paint all of their patch alike, paint the same picture however dense they are."""
+    once, twice = small_model(patch_overlap=4), small_model(patch_overlap=4, target_density=2)
+    twice.load_state_dict(once.state_dict())
+    rays = sample()[2]
+    alike = torch.randn(once.config.width, generator=torch.Generator().manual_seed(1))
+    pictures = []
+    for model in (once, twice):
+        head = model.to_pixels[1].weight
+        head.data = torch.zeros_like(head).index_fill(1, torch.tensor([0]), 0.3)
+        tokens = model.target_tokens(rays)
+        pictures.append(model.pixels(alike.expand_as(tokens), rays)[..., 8:-8, 8:-8])
+    torch.testing.assert_close(*pictures, rtol=0, atol=1e-6)
+    assert (pictures[0] - 0.5).abs().min() > 0.01
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"width": 100}, "multiple of head_width"),
         ({"input_density": 3}, "input_density 3: the pixels from one input token to the next must be whole"),
         ({"input_density": 8}, "as many on both sides of a patch"),
+        ({"target_density": 3}, "target_density 3: the pixels from one target token to the next must be whole"),
         ({"input_density": 2, "camera_encoding": "proxy_point"}, "needs inputs_first"),
         ({"architecture": "encoder_decoder"}, "0 encoder blocks"),
         ({"architecture": "nerf"}, "must be one of decoder_only"),
