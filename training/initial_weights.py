@@ -59,9 +59,11 @@ def with_overlap(model: Model, overlap: int) -> Model:
     return wider
 
 
-def with_options(model: Model, **options: int) -> Model:
-    """A model of the same weights, but with these options of its configuration, which change its pictures."""
-    config = dataclasses.replace(model.config, **options)
+def with_options(model: Model, *, input_density: int, target_density: int, turned_values: bool) -> Model:
+    """A model of the same weights, but with these options, which change its pictures."""
+    config = dataclasses.replace(
+        model.config, input_density=input_density, target_density=target_density, turned_values=turned_values
+    )
     if config == model.config:
         return model
     changed = build_model(config)
