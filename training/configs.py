@@ -249,24 +249,26 @@ def default_weights() -> TrainingConfig:
 def default_weights_at_128() -> TrainingConfig:
     """The bundled weights' second leg, from the first one's export: 128 px, on windows of the targets around the subject.
 
-    Tokens of inputs are half a patch apart; a quarter of them is seen, then four tenths, the subject's first. Half of the
-    procedural sources are whole scenes, and all scenes are turned: photos have backgrounds, and no known north.
+    Tokens are half a patch apart; of the inputs' a quarter is seen, then half, the subject's first. Half of the procedural
+    sources are whole scenes, and all scenes are turned: photos have backgrounds, and no known north. Mirrors, colours in
+    other orders and stretched scenes stand for the objects that training lacks.
     """
     config = default_weights()
     return dataclasses.replace(
         config,
         name="default_128",
-        model=dataclasses.replace(config.model, patch_overlap=4, input_density=2),
+        model=dataclasses.replace(config.model, patch_overlap=4, input_density=2, target_density=2),
         init="runs/default/model.safetensors",
         sources=(OBJECTS[0], Source(folder="data/views/procedural_128", weight=2.0)),
-        frame_jitter=FrameJitter(turn=180.0, tilt=5.0),
+        mirror=0.5,
+        recolour=0.5,
+        frame_jitter=FrameJitter(turn=180.0, tilt=5.0, stretch=1.25),
         stages=(
-            Stage(until=0.7, size=128, target_window=0.5, seen_inputs=0.25),
-            Stage(until=1.0, size=128, target_window=0.5, seen_inputs=0.4),
+            Stage(until=0.75, size=128, target_window=0.5, seen_inputs=0.25),
+            Stage(until=1.0, size=128, target_window=0.5, seen_inputs=0.5),
         ),
         steps=1_800,
         batch=8,
-        views=16,
         adamw_lr=1e-3,
         muon_lr=0.01,
         muon_ends_lr=0.03,
