@@ -1,9 +1,10 @@
-"""What makes batches more various than their data: crops, windows of targets, mirrors and a jitter of the scene frame.
+"""What makes batches more various than their data: crops, windows, mirrors, other colours, a jitter of the scene frame.
 
 Pure functions of a generator and arrays. A crop moves the camera's intrinsics exactly with the pixels; a jitter moves a
 whole scene, so that what is seen stays the same. Knows nothing of models or files.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from .srgb import to_linear, to_srgb
 
 # One window of a target in so many is not aimed at the subject.
 ANYWHERE = 8
+# Of red, green and blue, all orders but their own.
+OTHER_ORDERS = list(itertools.permutations(range(3)))[1:]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +89,11 @@ def mirrored(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, width: int) -> t
     lenses = fxfycxcy.copy()
     lenses[:, 2] = width - lenses[:, 2]
     return flip[:, None] * camera_to_world * flip, lenses
+
+
+def draw_order_of_channels(generator: np.random.Generator) -> list[int]:
+    """The channels of an image in another order than their own."""
+    return list(OTHER_ORDERS[generator.integers(len(OTHER_ORDERS))])
 
 
 def draw_image_size(generator: np.random.Generator, crops: Crops, size: int, patch_size: int) -> tuple[int, int]:

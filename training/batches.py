@@ -5,7 +5,6 @@ takes scenes r, r + P, r + 2 P ... of a step, and its micro-batches are equal pa
 the same for any split. All that is drawn is a function of the seed, the step and the scene's number alone.
 """
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -23,6 +22,7 @@ from .augment import (
     crop,
     draw_image_size,
     draw_jitter,
+    draw_order_of_channels,
     draw_target_corners,
     draw_windows,
     mirrored,
@@ -34,9 +34,6 @@ from .views import PosedImages
 
 # What a generator draws for: no two draw from the same numbers.
 OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS, OF_MIRROR, OF_COLOURS = 1, 2, 3, 4, 5, 6, 7
-
-# The orders of three channels that are not their own.
-OTHER_ORDERS = [list(order) for order in itertools.permutations(range(3))][1:]
 
 
 class SceneStream(Protocol):
@@ -156,7 +153,7 @@ def recoloured_scenes(drawn: PosedImages, config: TrainingConfig, numbers: Seque
     for scene, number in enumerate(numbers):
         generator = np.random.default_rng((config.seed, number, OF_COLOURS))
         if generator.random() < config.recolour:
-            images[scene] = images[scene][:, OTHER_ORDERS[generator.integers(len(OTHER_ORDERS))]]
+            images[scene] = images[scene][:, draw_order_of_channels(generator)]
     return replace(drawn, images=images)
 
 

@@ -59,7 +59,10 @@ def world_to_model(frame: SceneFrame, input_cameras: Sequence[Camera]) -> tuple[
 
 
 def framed(similarity: np.ndarray, camera_to_world: np.ndarray) -> np.ndarray:
-    """Poses (..., 4, 4) in the similarity's coordinates: positions are scaled, rotations stay rotations."""
+    """Poses (..., 4, 4) in the similarity's coordinates: positions are scaled, rotations stay rotations.
+
+    A matrix that also stretches turns their axes into stretched ones: their rays pass the stretched points.
+    """
     scale = np.cbrt(np.linalg.det(similarity[:3, :3]))
     poses = similarity @ camera_to_world
     poses[..., :3, :3] /= scale
