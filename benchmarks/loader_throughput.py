@@ -1,7 +1,7 @@
 """How many images a second training can load, against what one H200 would consume.
 
     python -m training.render --source OBJECTS --out data/views/512 --python PYTHON_WITH_BPY --size 512 --views 12
-    python -m training.shards pack --views data/views/512 --out data/shards/512
+    python -m training.views.shards pack --views data/views/512 --out data/shards/512
     OMP_NUM_THREADS=1 python -m benchmarks.loader_throughput data/shards/512        # prints the tables of the .md beside
 
 Nothing is kept in memory: each view is read from its shard, decoded, resampled and laid over white whenever it is drawn.
@@ -24,9 +24,9 @@ import numpy as np
 import torch
 import tyro
 
-from training.scene_views import resample
-from training.shards.folder import Shards, shard_files
-from training.views import Views
+from training.batches.sampler import Views
+from training.views.shards.folder import Shards, shard_files
+from training.views.stored import resample
 
 WIDTH, BLOCKS, TOKENS, LATENTS = 768, 24, 1024, 3072  # the published models at 256 px, patch 8
 INPUTS, TARGETS, VIEWS_AN_OBJECT = 4, 8, 32

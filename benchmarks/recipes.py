@@ -24,10 +24,10 @@ import torch
 import tyro
 
 from lvsm_engine.whole_files import write_bytes
-from training import train
 from training.configs import TrainingConfig
-from training.parallelize import Processes
-from training.validation import validate
+from training.train import run as train
+from training.train.parallel import Processes
+from training.train.validation import validate
 
 MARKS = 8  # Validations of an arm, evenly over its steps.
 WARM_UP, MEASURED = 2, 16  # Steps of each stage that tell its cost.

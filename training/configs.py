@@ -11,7 +11,7 @@ from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.scene.frame import SceneFrame
 from lvsm_engine.synthesizer import model_size
 
-from .augment import Crops, FrameJitter, window_size
+from .batches.augment import Crops, FrameJitter, window_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ class Perceptual:
     """A term beside the mean squared error: how far two pictures are apart in the features of a recognition network."""
 
     kind: Literal["vgg19", "lpips_alex", "lpips_squeeze", "lpips_vgg"] = "vgg19"
-    """vgg19: as published (training/losses.py). lpips_*: the lpips package (Zhang 2018), for images of 64 px or more."""
+    """vgg19: as published (training/train/losses.py). lpips_*: the lpips package (Zhang 2018), for images of 64 px or more."""
     weight: float = 0.0
     """0 switches the term off."""
     file: str | None = None

@@ -35,28 +35,28 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}            # more processes instead
 
 # 1. Choose objects, by licence and, if wanted, by much else (--help): a list, a line an object.
 # shellcheck disable=SC2086  # LICENCES is several words
-$PYTHON -m training.objaverse.select --out "$DATA/selection.jsonl" ${SOURCE:+--source "$SOURCE"} \
+$PYTHON -m training.objects.select --out "$DATA/selection.jsonl" ${SOURCE:+--source "$SOURCE"} \
     --licences $LICENCES --limit "$OBJECTS" --limit-val "$VALIDATION" --validation-share "$VALIDATION_SHARE"
 
 # 2. Download, render, pack into shards, delete, chunk by chunk. The validation objects are seen from fixed places.
 RENDER="$PYTHON -m training.render --source {objects} --out {views} --python $BPY_PYTHON --size $SIZE --samples $SAMPLES"
-$PYTHON -m training.stream --selection "$DATA/selection.jsonl" --out "$DATA/shards" --cap-gb "$CAP_GB" \
+$PYTHON -m training.objects.stream --selection "$DATA/selection.jsonl" --out "$DATA/shards" --cap-gb "$CAP_GB" \
     --views-mb "$((VIEWS * SIZE * SIZE * 4 / 1000000 + 1))" \
     --render "$RENDER --views $VIEWS" --render-val "$RENDER --sampling protocol" \
-    --pack "$PYTHON -m training.shards pack --views {views} --manifest {manifest} --out {shards}"
+    --pack "$PYTHON -m training.views.shards pack --views {views} --manifest {manifest} --out {shards}"
 
 # The same, stage by stage, where all of it has room on the disk:
 #
-#   $PYTHON -m training.objaverse.download --selection $DATA/selection.jsonl --out $DATA/objects
+#   $PYTHON -m training.objects.download --selection $DATA/selection.jsonl --out $DATA/objects
 #   $PYTHON -m training.render --source $DATA/objects/train --out $DATA/views/train --python $BPY_PYTHON
 #   $PYTHON -m training.render --source $DATA/objects/val --out $DATA/views/val --python $BPY_PYTHON --sampling protocol
-#   $PYTHON -m training.shards pack --views $DATA/views/train --manifest $DATA/objects/train/manifest.jsonl \
+#   $PYTHON -m training.views.shards pack --views $DATA/views/train --manifest $DATA/objects/train/manifest.jsonl \
 #       --out $DATA/shards/train                                   # and the same for val
 
 # 3. Verify each record; draw a sheet of each shard: look at them before days of training.
-$PYTHON -m training.shards verify "$DATA/shards/train"
-$PYTHON -m training.shards verify "$DATA/shards/val"
-$PYTHON -m training.shards sheet "$DATA/shards/train"
+$PYTHON -m training.views.shards verify "$DATA/shards/train"
+$PYTHON -m training.views.shards verify "$DATA/shards/val"
+$PYTHON -m training.views.shards sheet "$DATA/shards/train"
 
 # 4. Train. Stopped, killed or out of power: the same line goes on where it was.
 "$(dirname "$PYTHON")/torchrun" --nproc-per-node "$PROCESSES" -m training.train --preset "$PRESET" --out "$RUN" \

@@ -35,9 +35,9 @@ def module_of(command: list[str]) -> str:
 
 def test_the_stages_come_in_their_order(tell) -> None:
     assert [module_of(command) for command in tell()] == [
-        "training.objaverse.select",
-        "training.stream",
-        *("training.shards", "training.shards", "training.shards"),
+        "training.objects.select",
+        "training.objects.stream",
+        *("training.views.shards", "training.views.shards", "training.views.shards"),
         "training.train",
         *("training.export", "training.evaluate", "training.export"),
     ]

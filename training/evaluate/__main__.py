@@ -34,7 +34,6 @@ from lvsm_engine.synthesizer import WHITE, Synthesizer
 from lvsm_engine.whole_files import write_bytes
 
 from ..render.cameras import PROTOCOL_MOST_INPUTS
-from ..weights_digest import weights_digest
 from .answers import Answer, synthesized, trivial_answers
 from .questions import Captures, LeaveOneOut, ObjectFolder, Question, Subjects
 from .report import (
@@ -48,6 +47,7 @@ from .report import (
     write_sheet,
 )
 from .scores import Perceptual, Score, choose_perceptual, score_answer
+from .weights_digest import weights_digest
 
 OBJECT_INPUTS = (4,)
 CAPTURE_INPUTS = (8,)

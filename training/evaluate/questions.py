@@ -20,7 +20,8 @@ from lvsm_engine.scene.selection import angles_to, nearest_views, spread_views
 from lvsm_engine.synthesizer import model_size
 
 from ..render.cameras import PROTOCOL_TARGETS, protocol_inputs
-from ..views import SceneViews, ViewsError, read_scenes
+from ..views.sources import read_scenes
+from ..views.stored import SceneViews, ViewsError
 
 PhotoAt = Callable[[int], tuple[np.ndarray, Camera]]
 

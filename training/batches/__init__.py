@@ -1,0 +1,1 @@
+"""What a training step sees: scenes drawn with odds, varied, framed, as images and rays."""

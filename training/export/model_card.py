@@ -1,0 +1,117 @@
+"""The Markdown that travels with a model: what it is, its data and whose they are, recipe, scores. Knows no files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lvsm_engine.model.checkpoint import ModelCard
+from lvsm_engine.model.config import ModelConfig
+
+from ..objects.credits import Attribution, markdown
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCredits:
+    """Whose a source of training data is.
+
+    known: its objects whose licence is known. others: whether it holds more than these. note: where it comes from, in words.
+    """
+
+    folder: str
+    weight: float
+    known: Mapping[str, Attribution]
+    others: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a run did. config: the resolved one. step, seconds: when its state was written. weights: which were taken."""
+
+    config: Mapping[str, Any]
+    step: int
+    seconds: float
+    weights: str
+
+
+def card_text(
+    card: ModelCard,
+    model: ModelConfig,
+    about: str,
+    credits: Sequence[SourceCredits],
+    training: Training,
+    scores: Mapping[str, str],
+) -> str:
+    """The whole card. about: what it is made for, and what is beyond it, in words. scores: tables by their headings."""
+    parts = [
+        f"# {card.name}",
+        f"Licence: {card.licence}.",
+        _purpose(card, model),
+        *([about] if about else []),
+        "## Data",
+        _data(credits),
+        "## Recipe",
+        _recipe(training),
+    ]
+    if scores:
+        parts.append("## Scores")
+    for heading, table in scores.items():
+        parts += [f"### {heading}", table.strip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _purpose(card: ModelCard, model: ModelConfig) -> str:
+    fewest, most = card.input_views
+    narrowest, widest = card.field_of_view
+    fields = f"{narrowest:.0f}" if round(narrowest) == round(widest) else f"{narrowest:.0f} to {widest:.0f}"
+    return (
+        f"A Large View Synthesis Model (arXiv 2410.17242), {model.architecture.replace('_', '-')}: {fewest} to {most}"
+        f" posed photos in, the view of another camera out. Trained at {card.resolution} px, patches of"
+        f" {model.patch_size} px{_tokens(card, model)}, horizontal fields of view of {fields} degrees, scene frame"
+        f" {card.scene_frame.kind}."
+    )
+
+
+def _tokens(card: ModelCard, model: ModelConfig) -> str:
+    apart = f", those of inputs {model.input_stride} px apart" if model.input_density > 1 else ""
+    apart += f", those of targets {model.target_stride} px apart" if model.target_density > 1 else ""
+    seen = f", of an input {card.seen_inputs:.0%} of them seen, the subject's first" if card.seen_inputs < 1 else ""
+    return apart + seen
+
+
+def _data(credits: Sequence[SourceCredits]) -> str:
+    lines = []
+    for source in credits:
+        line = f"- `{source.folder}`, weight {source.weight:g}"
+        if source.known:
+            line += f": {len(source.known)} objects of the table below"
+        if source.note:
+            line += f": {source.note}"
+        elif source.others:
+            line += f": whose {'its other' if source.known else 'its'} objects are is not recorded here"
+        lines.append(f"{line}.")
+    known = {name: attribution for source in credits for name, attribution in source.known.items()}
+    return "\n".join(lines) + (f"\n\n{markdown(known.values()).strip()}" if known else "")
+
+
+def _recipe(training: Training) -> str:
+    config = training.config
+    stages = ", ".join(_stage(stage) for stage in config["stages"])
+    return (
+        f"Trained with this project's `training/`, preset `{config['name']}`,"
+        f" {_beginning(config)}. Step {training.step} of {config['steps']}, {training.seconds / 3600:.1f} hours; {stages}."
+        f" Weights: {training.weights}. The whole configuration:\n\n```json\n{json.dumps(config, indent=1)}\n```"
+    )
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    window = stage.get("target_window", 1.0)
+    targets = f" (targets: windows of {window:.0%} of the side)" if window < 1 else ""
+    seen = stage.get("seen_inputs", 1.0)
+    inputs = f" (inputs: {seen:.0%} of the patches)" if seen < 1 else ""
+    return f"{stage['size']} px{targets}{inputs} until {stage['until']:.0%} of the steps"
+
+
+def _beginning(config: Mapping[str, Any]) -> str:
+    return f"from `{config['init']}`" if config.get("init") else "from nothing"

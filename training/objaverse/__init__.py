@@ -1,1 +1,0 @@
-"""Objects to train on, from Objaverse or a folder: chosen, fetched, verified, listed."""

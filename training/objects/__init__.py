@@ -1,0 +1,1 @@
+"""Objects to train on, from Objaverse or a folder: chosen, fetched, verified, listed, credited."""

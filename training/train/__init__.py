@@ -1,0 +1,1 @@
+"""A training run: python -m training.train."""
