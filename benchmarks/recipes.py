@@ -46,9 +46,9 @@ class Suite:
 
 
 # What the presets gained since a suite was run is switched off in its base.
-BEFORE_TURNED_VALUES = "--preset cpu --data data/views/train --batch 4 --model.no-turned-values"
-BEFORE_MUON_ENDS = f"{BEFORE_TURNED_VALUES} --muon-ends-lr 0"
-BEFORE_KNEE = f"{BEFORE_MUON_ENDS} --knee 0"
+BEFORE_TURNED_VALUES = "--preset cpu --data data/views/train --batch 4 --model.no-rotate-values"
+BEFORE_MUON_ENDS = f"{BEFORE_TURNED_VALUES} --muon-tokenizer-head-lr 0"
+BEFORE_KNEE = f"{BEFORE_MUON_ENDS} --log-mse-threshold 0"
 PUBLISHED = "--model.camera-encoding none --model.no-predicted-depth --model.no-inputs-first"
 SUITES = {
     "objects_32": Suite(
@@ -104,7 +104,7 @@ SUITES = {
             "64 px for 60 %": "--stages 64:0.6 128",
             "32 px for 30 %, 64 px for 30 %": "--stages 32:0.3 64:0.6 128",
             "32 px for 30 %, 64 px for 30 %, then windows": "--stages 32:0.3 64:0.6 128:1:0.5",
-            "64 px for 60 %, errors by their logarithm": "--stages 64:0.6 128 --knee 0.003",
+            "64 px for 60 %, errors by their logarithm": "--stages 64:0.6 128 --log-mse-threshold 0.003",
         },
     ),
     "ends": Suite(
@@ -112,9 +112,9 @@ SUITES = {
         seconds=160,
         arms={
             "ends by AdamW": "",
-            "ends by Muon, 0.02": "--muon-ends-lr 0.02",
-            "ends by Muon, 0.06": "--muon-ends-lr 0.06",
-            "ends by Muon, 0.2": "--muon-ends-lr 0.2",
+            "ends by Muon, 0.02": "--muon-tokenizer-head-lr 0.02",
+            "ends by Muon, 0.06": "--muon-tokenizer-head-lr 0.06",
+            "ends by Muon, 0.2": "--muon-tokenizer-head-lr 0.2",
         },
     ),
     "values": Suite(
@@ -122,7 +122,7 @@ SUITES = {
         seconds=300,
         arms={
             "values as they are": "",
-            "values turned": "--model.turned-values",
+            "values turned": "--model.rotate-values",
         },
     ),
 }

@@ -50,8 +50,8 @@ def report_devices() -> Iterator[str]:
     """Print what computes and which weights are there; yield what is wrong, in sentences."""
     import torch
 
+    from .devices import choose_device, choose_precision
     from .model.checkpoint import find_model_file, read_card
-    from .synthesizer import choose_device, choose_precision
 
     device = choose_device("auto")
     name = (

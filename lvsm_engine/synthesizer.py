@@ -1,4 +1,4 @@
-"""Synthesizer: a model at work. Photos with cameras in, images of other cameras out; sizes, precision, memory, devices.
+"""Synthesizer: a model at work. Photos with cameras in, images of other cameras out; sizes, precision, memory.
 
 synthesizer = Synthesizer.load("default")
 scene = synthesizer.encode(views)               # once
@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .devices import choose_device, choose_precision, free_bytes
 from .errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, CaptureError, DeviceError
-from .free_memory import free_bytes
+from .kept_tokens import draw_kept_tokens, kept_count, unlike_background
 from .model.checkpoint import Model, ModelCard, load_checkpoint
-from .model.config import ModelConfig
+from .model.config import ModelConfig, model_size
+from .model.costs import bytes_a_target, bytes_of_inputs, checks_of, context_tokens, tokens_a_target
 from .model.rays import plucker_rays
 from .photos import fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import framed, world_to_model
-from .seen_patches import draw_seen_patches, seen_count, unlike_background
 
 WHITE = (1.0, 1.0, 1.0)
 # Where the system does not tell how much memory is free.
@@ -34,38 +35,6 @@ USABLE_SHARE = 0.6
 MOST_TOKENS_A_BATCH = {"cpu": 1024, "cuda": 32768}
 # torch has an exception class for a full card, and for a full CPU only these words.
 CPU_OUT_OF_MEMORY = "DefaultCPUAllocator"
-
-
-def choose_device(name: str) -> torch.device:
-    """ "auto" is CUDA where there is a card, else the CPU. Raises DeviceError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise DeviceError(f"The device '{name}' is not known: choose auto, cuda or cpu.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("There is no CUDA device that torch can use: choose the device auto, or install a driver.")
-    return torch.device(name)
-
-
-def choose_precision(device: torch.device, name: str) -> torch.dtype:
-    """ "auto" is bfloat16 on CUDA (Ampere on) and on CPUs with the instructions, else float32. Raises DeviceError."""
-    if name == "auto":
-        fast = cuda_has_bfloat16(device) if device.type == "cuda" else cpu_has_bfloat16()
-        return torch.bfloat16 if fast else torch.float32
-    if name not in ("float32", "bfloat16"):
-        raise DeviceError(f"The precision '{name}' is not known: choose auto, float32 or bfloat16.")
-    return getattr(torch, name)
-
-
-def cuda_has_bfloat16(device: torch.device) -> bool:
-    """Whether the card multiplies bfloat16 in hardware: compute capability 8.0 on."""
-    return torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware: AVX-512 BF16 or AMX."""
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(probe() for name in probes if (probe := getattr(torch.cpu, name, None)))
 
 
 class Synthesizer:
@@ -97,7 +66,7 @@ class Synthesizer:
         if not views:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
         width, height = self._size_of_inputs(views)
-        tokens = len(views) * seen_count(width * height // self.config.input_stride**2, self.card.seen_inputs)
+        tokens = len(views) * kept_count(width * height // self.config.input_stride**2, self.card.input_keep_ratio)
         need = bytes_of_inputs(self.config, tokens)
         free = free_bytes(self.device)
         shortage = _shortage(f"{len(views)} input views of {width}x{height} pixels need", need, free, self.device)
@@ -105,11 +74,11 @@ class Synthesizer:
             raise shortage
         images, cameras = self._load_photos(views, width, height, on_progress, cancel)
         similarity, warning = world_to_model(self.card.scene_frame, cameras)
-        tracker = Tracker("Reading the photos", _blocks(self.config, encoding=True), on_progress, cancel)
+        tracker = Tracker("Reading the photos", checks_of(self.config, encoding=True), on_progress, cancel)
         try:
             with self.computing():
                 rays = self.rays(cameras, similarity)
-                encoding = self.model.encode(images, rays, check=tracker.step, seen=self._seen_patches(images))
+                encoding = self.model.encode(images, rays, check=tracker.step, kept=self._kept_tokens(images))
         except torch.OutOfMemoryError as error:
             raise shortage from error
         fewest, most = self.card.input_views
@@ -122,7 +91,7 @@ class Synthesizer:
         """The one size (width, height) at which the model takes these photos, whose shapes their cameras tell."""
         cameras = [square_pixels(view.camera) for view in views]
         aspect = float(np.median([camera.width / camera.height for camera in cameras]))
-        return model_size(self.card.resolution, self.config.patch_size, aspect)
+        return model_size(self.card.resolution, self.config.size_multiple, aspect)
 
     def _load_photos(
         self, views: Sequence[View], width: int, height: int, on_progress: OnProgress | None, cancel: Cancel | None
@@ -138,14 +107,14 @@ class Synthesizer:
         stacked = torch.stack(images).permute(0, 3, 1, 2)[None]
         return stacked.float().contiguous().to(self.device), cameras
 
-    def _seen_patches(self, images: Tensor) -> Tensor | None:
-        """The numbers (1, V, k) of the patches of images (1, V, 3, H, W) that the model is shown, always the same; None: all."""
-        if self.card.seen_inputs == 1:
+    def _kept_tokens(self, images: Tensor) -> Tensor | None:
+        """The numbers (1, V, k) of the tokens of images (1, V, 3, H, W) that the model gets, always the same; None: all."""
+        if self.card.input_keep_ratio == 1:
             return None
         subject = unlike_background(images[0].permute(0, 2, 3, 1).cpu().numpy(), self._background)
         generator = np.random.default_rng(0)
-        seen = draw_seen_patches(generator, subject, self.config.input_stride, self.card.seen_inputs)
-        return torch.from_numpy(seen)[None].to(self.device)
+        kept = draw_kept_tokens(generator, subject, self.config.input_stride, self.card.input_keep_ratio)
+        return torch.from_numpy(kept)[None].to(self.device)
 
     @property
     def _background(self) -> tuple[float, float, float]:
@@ -207,7 +176,7 @@ class Scene:
         (width, height), first = sizes.pop(), cameras[0]
         card, config = self._synthesizer.card, self._synthesizer.config
         aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
-        own = model_size(card.resolution, config.patch_size, aspect)
+        own = model_size(card.resolution, config.size_multiple, aspect)
         images = self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
         self.warnings = self._warnings_of_inputs
         if own != (width, height):
@@ -243,7 +212,7 @@ class Scene:
         self, cameras: Sequence[Camera], batch: int, on_progress: OnProgress | None, cancel: Cancel | None
     ) -> np.ndarray:
         synthesizer = self._synthesizer
-        steps = math.ceil(len(cameras) / batch) * _blocks(synthesizer.config, encoding=False)
+        steps = math.ceil(len(cameras) / batch) * checks_of(synthesizer.config, encoding=False)
         tracker = Tracker("Synthesizing", steps, on_progress, cancel)
         images = []
         for first in range(0, len(cameras), batch):
@@ -257,58 +226,9 @@ class Scene:
             return decoded[0].permute(0, 2, 3, 1).float().clamp(0, 1).cpu().numpy()
 
 
-def model_size(resolution: int, patch_size: int, aspect: float) -> tuple[int, int]:
-    """(width, height): multiples of the patch, about as many pixels as in training, width / height near the aspect."""
-    patches = resolution / patch_size
-    across = max(1, round(patches * math.sqrt(aspect)))
-    down = max(1, round(patches / math.sqrt(aspect)))
-    return across * patch_size, down * patch_size
-
-
 def _shortage(what: str, need: int, free: int | None, device: torch.device) -> DeviceError:
     """For what does not fit; `what` begins the sentence."""
     there = "more than there is" if free is None else f"and {free / 1e9:.1f} GB are free"
     return DeviceError(
         f"{what} about {need / 1e9:.1f} GB, {there} on {device}: use fewer input views.", USE_FEWER_VIEWS
     )
-
-
-def tokens_a_target(config: ModelConfig, tokens: int, context: int) -> int:
-    """How many tokens pass through the blocks for one more target in a batch, of `tokens` itself, that sees a context."""
-    return tokens if config.inputs_first else tokens + context
-
-
-def bytes_a_target(config: ModelConfig, tokens: int, context: int) -> int:
-    """About what one more target in a batch takes at its peak: activations, and its own copy of the context's keys and values."""
-    return _bytes_of_block(config, tokens_a_target(config, tokens, context), tokens + context)
-
-
-def context_tokens(config: ModelConfig, input_tokens: int) -> int:
-    """The tokens that a target sees beside its own, of inputs that have so many in all."""
-    return config.latents if config.architecture == "encoder_decoder" else input_tokens
-
-
-def bytes_of_inputs(config: ModelConfig, tokens: int) -> int:
-    """About what it takes to encode inputs of so many tokens in all: a block's work, and what is kept of all blocks."""
-    if config.architecture == "encoder_decoder":
-        return _bytes_of_block(config, tokens + config.latents, tokens + config.latents)
-    if not config.inputs_first:
-        return tokens * config.width * 4
-    kept = config.blocks * 2 * tokens * config.width * 2  # keys and values, at the least in bf16
-    return kept + _bytes_of_block(config, tokens, tokens)
-
-
-def _bytes_of_block(config: ModelConfig, tokens: int, context: int) -> int:
-    """Activations of a block at its peak (what a layer reads and what it writes), and the keys and values seen."""
-    activations = tokens * config.width * 2 * (4 + config.mlp_ratio) * 4
-    keys_and_values = 2 * context * config.width * 4
-    return activations + keys_and_values
-
-
-def _blocks(config: ModelConfig, encoding: bool) -> int:
-    """How often the model calls its check while it encodes, or decodes one batch."""
-    if encoding:
-        if config.architecture == "encoder_decoder":
-            return config.encoder_blocks
-        return config.blocks if config.inputs_first else 1
-    return config.blocks

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.model.config import ModelConfig, model_size
 from lvsm_engine.scene.frame import SceneFrame
-from lvsm_engine.synthesizer import model_size
 
-from .batches.augment import Crops, FrameJitter, window_size
+from .batches.augment import Crops, FrameJitter, crop_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,26 +37,26 @@ class Stage:
 
     until: float
     size: int
-    target_window: float = 1.0
+    target_crop: float = 1.0
     """Targets are windows of this share of the image's side, mostly around their subject: cheaper steps. 1: all of it."""
-    seen_inputs: float = 1.0
+    input_keep_ratio: float = 1.0
     """The model is shown this share of each input's patches, those of the subject first: cheaper steps. 1: all."""
 
     def __post_init__(self) -> None:
-        for name, whole in {"target_window": "side", "seen_inputs": "patches"}.items():
+        for name, whole in {"target_crop": "side", "input_keep_ratio": "patches"}.items():
             share = getattr(self, name)
             if not 0 < share <= 1:
                 raise ValueError(f"a stage's {name} is {share:g}: it must be a share of the {whole}, up to 1.")
 
     @classmethod
     def parsed(cls, words: list[str]) -> "Stage":
-        """SIZE[:UNTIL[:TARGET_WINDOW[:SEEN_INPUTS]]], as on the command line."""
+        """SIZE[:UNTIL[:TARGET_CROP[:INPUT_KEEP_RATIO]]], as on the command line."""
         size, until, window, seen = [*words[0].split(":"), "1", "1", "1"][:4]
-        return cls(until=float(until), size=int(size), target_window=float(window), seen_inputs=float(seen))
+        return cls(until=float(until), size=int(size), target_crop=float(window), input_keep_ratio=float(seen))
 
     def words(self) -> list[str]:
         """The inverse of parsed."""
-        return [f"{self.size}:{self.until:g}:{self.target_window:g}:{self.seen_inputs:g}"]
+        return [f"{self.size}:{self.until:g}:{self.target_crop:g}:{self.input_keep_ratio:g}"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +85,7 @@ def _words(kind: type, metavar: str) -> tyro.constructors.PrimitiveConstructorSp
 
 
 Sources = tuple[Annotated[Source, _words(Source, "FOLDER[=WEIGHT]")], ...]
-Stages = tuple[Annotated[Stage, _words(Stage, "SIZE[:UNTIL[:TARGET_WINDOW[:SEEN_INPUTS]]]")], ...]
+Stages = tuple[Annotated[Stage, _words(Stage, "SIZE[:UNTIL[:TARGET_CROP[:INPUT_KEEP_RATIO]]]")], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,8 +99,7 @@ class TrainingConfig:
     validation: str | None
     """Folder of views whose first 4 are the inputs and the others the targets."""
     init: str | None = None
-    """A model's file to start from (same model options; patch_overlap, input_density, target_density and a decoder-only
-    model's blocks may grow, and turned_values begin). A run that has a state goes on from that."""
+    """A model's file to start from (of the same model options, but for the strides). A run that has a state goes on from that."""
     scene_frame: SceneFrame = field(default_factory=SceneFrame)
     mirror: float = 0.0
     """This share of the scenes is seen in a mirror."""
@@ -120,10 +118,10 @@ class TrainingConfig:
     input_views: tuple[int, ...] = (1, 2, 3, 4, 4, 4, 4, 6, 8)
     """Each step draws its number of input views from these."""
     adamw_lr: float = 2e-3
-    """For norms and all that Muon does not train: tokenizers and head too, unless muon_ends_lr is set."""
+    """For norms and all that Muon does not train: tokenizers and head too, unless muon_tokenizer_head_lr is set."""
     muon_lr: float = 0.02
     """For the blocks' matrices; 0 trains them by AdamW."""
-    muon_ends_lr: float = 0.0
+    muon_tokenizer_head_lr: float = 0.0
     """For the matrices of the tokenizers and the head, where muon_lr is set; 0 trains them by AdamW."""
     weight_decay: float = 0.05
     """Of all that is not one-dimensional."""
@@ -141,7 +139,7 @@ class TrainingConfig:
     """A step whose gradient norm exceeds this is skipped."""
     stop_after_skips: int = 100
     """So many skipped steps in a row stop the run."""
-    knee: float = 0.0
+    log_mse_threshold: float = 0.0
     """Squared errors of images count by their logarithm above about this, as PSNR has them; 0: as they are (published)."""
     perceptual: Perceptual = field(default_factory=Perceptual)
     seed: int = 0
@@ -160,20 +158,20 @@ class TrainingConfig:
         if max(self.input_views) >= self.views or min(self.input_views) < 1:
             raise ValueError(f"input_views {self.input_views} must leave a target among {self.views} views.")
         for stage in self.stages:
-            if stage.size % self.model.patch_size:
+            if stage.size % self.model.size_multiple:
                 raise ValueError(
-                    f"a stage's size {stage.size} must be a multiple of the patch size {self.model.patch_size}."
+                    f"a stage's size is {stage.size}: with these strides it must be a multiple of {self.model.size_multiple}."
                 )
-            if stage.target_window < 1 and self.model.camera_encoding == "prope":
+            if stage.target_crop < 1 and self.model.camera_encoding == "prope":
                 raise ValueError(
-                    "PRoPE tells a patch's place in its whole image: leave the stages' target_window at 1, or choose"
+                    "PRoPE tells a patch's place in its whole image: leave the stages' target_crop at 1, or choose"
                     " another --model.camera-encoding."
                 )
-            parts = stage.target_window < 1 or stage.seen_inputs < 1
+            parts = stage.target_crop < 1 or stage.input_keep_ratio < 1
             if parts and self.model.camera_encoding != "none" and not self.model.inputs_first:
                 raise ValueError(
                     "joint attention with a camera encoding needs as many patches of inputs as of targets: leave the"
-                    " stages' target_window and seen_inputs at 1, or choose --model.inputs-first."
+                    " stages' target_crop and input_keep_ratio at 1, or choose --model.inputs-first."
                 )
             least = 16 if self.perceptual.kind == "vgg19" else 64
             side = self._least_target_side(stage)
@@ -186,9 +184,9 @@ class TrainingConfig:
 
     def _least_target_side(self, stage: Stage) -> int:
         """Pixels of the shortest side that a stage's targets may have."""
-        patch = self.model.patch_size
-        sizes = [model_size(stage.size, patch, aspect) for aspect in self.crops.aspect]
-        return min(min(window_size(size, stage.target_window, patch)) for size in sizes)
+        multiple = self.model.size_multiple
+        sizes = [model_size(stage.size, multiple, aspect) for aspect in self.crops.aspect]
+        return min(min(crop_size(size, stage.target_crop, multiple)) for size in sizes)
 
     @property
     def resolution(self) -> int:
@@ -196,9 +194,9 @@ class TrainingConfig:
         return self.stages[-1].size
 
     @property
-    def seen_inputs(self) -> float:
+    def input_keep_ratio(self) -> float:
         """The share of each input's patches that training ends with, and that the engine shows."""
-        return self.stages[-1].seen_inputs
+        return self.stages[-1].input_keep_ratio
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage of a step, and the stage's first step."""
@@ -235,14 +233,14 @@ def default_weights() -> TrainingConfig:
             inputs_first=True,
             camera_encoding="proxy_point",
             predicted_depth=True,
-            turned_values=True,
+            rotate_values=True,
         ),
         sources=OBJECTS,
         validation=VALIDATION,
         stages=(Stage(until=0.1, size=32), Stage(until=1.0, size=64)),
-        muon_ends_lr=0.06,
+        muon_tokenizer_head_lr=0.06,
         average=200,
-        knee=0.003,
+        log_mse_threshold=0.003,
     )
 
 
@@ -257,21 +255,21 @@ def default_weights_at_128() -> TrainingConfig:
     return dataclasses.replace(
         config,
         name="default_128",
-        model=dataclasses.replace(config.model, patch_overlap=4, input_density=2, target_density=2),
+        model=dataclasses.replace(config.model, patch_size=16, input_stride=4, target_stride=4),
         init="runs/default/model.safetensors",
         sources=(OBJECTS[0], Source(folder="data/views/procedural_128", weight=2.0)),
         mirror=0.5,
         recolour=0.5,
         frame_jitter=FrameJitter(turn=180.0, tilt=5.0, stretch=1.25),
         stages=(
-            Stage(until=0.75, size=128, target_window=0.5, seen_inputs=0.25),
-            Stage(until=1.0, size=128, target_window=0.5, seen_inputs=0.5),
+            Stage(until=0.75, size=128, target_crop=0.5, input_keep_ratio=0.25),
+            Stage(until=1.0, size=128, target_crop=0.5, input_keep_ratio=0.5),
         ),
         steps=1_800,
         batch=8,
         adamw_lr=1e-3,
         muon_lr=0.01,
-        muon_ends_lr=0.03,
+        muon_tokenizer_head_lr=0.03,
         warmup=30,
         decay=0.6,
         save_every=50,

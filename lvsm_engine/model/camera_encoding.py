@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .config import ModelConfig
-from .rays import patch_rays, world_to_image
+from .rays import token_rays, world_to_image
 
 MATRIX_CHANNELS = 32
 PAIRS = 16
@@ -34,7 +34,7 @@ class CameraEncoding:
 
     matrices, inverses: (B, V, 32, 32), what turns queries and keys. cosines, sines: (B, V, n, H, 16), the rotary pairs.
     nearest, direction: (B, V, n, 3), entry: (B, V, n): each patch's ray, for proxy points (else None).
-    turned_values: of values and outputs, nothing, the rotary pairs, or all is turned too (PRoPE).
+    rotated_values: of values and outputs, nothing, the rotary pairs, or all is turned too (PRoPE).
     """
 
     matrices: Tensor
@@ -44,7 +44,7 @@ class CameraEncoding:
     nearest: Tensor | None = None
     direction: Tensor | None = None
     entry: Tensor | None = None
-    turned_values: Literal["none", "pairs", "all"] = "none"
+    rotated_values: Literal["none", "pairs", "all"] = "none"
 
     def queries(self, q: Tensor) -> Tensor:
         """(B, V, n, H, d) -> the same shape, turned into the common frame."""
@@ -63,9 +63,9 @@ class CameraEncoding:
         return self._turned_as_values(out, self.matrices, -self.sines)
 
     def _turned_as_values(self, x: Tensor, matrices: Tensor, sines: Tensor) -> Tensor:
-        if self.turned_values == "none":
+        if self.rotated_values == "none":
             return x
-        return self._turned(x, matrices if self.turned_values == "all" else None, sines)
+        return self._turned(x, matrices if self.rotated_values == "all" else None, sines)
 
     def _turned(self, x: Tensor, matrices: Tensor | None, sines: Tensor) -> Tensor:
         by_camera, first, second = x.split([MATRIX_CHANNELS, PAIRS, PAIRS], dim=-1)
@@ -83,7 +83,7 @@ class CameraEncoding:
         cosines, sines = _point_angles(self.nearest, self.direction, depth)
         return replace(self, cosines=cosines, sines=sines)
 
-    def of_patches(self, numbers: Tensor) -> "CameraEncoding":
+    def of_tokens(self, numbers: Tensor) -> "CameraEncoding":
         """The same of the patches with these numbers (B, V, k) alone: n becomes k."""
         chosen: dict[str, Any] = {
             name: torch.take_along_dim(value, numbers[(..., *[None] * (value.dim() - 3))], dim=2)
@@ -108,21 +108,21 @@ def joined(first: CameraEncoding, second: CameraEncoding) -> CameraEncoding:
     return replace(first, **both)
 
 
-def encode_cameras(config: ModelConfig, rays: Tensor, patch_size: int) -> CameraEncoding | None:
-    """A model's camera encoding of views given by their rays (B, V, 6, H, W), whose tokens are patch_size apart; or None."""
+def encode_cameras(config: ModelConfig, rays: Tensor, stride: int) -> CameraEncoding | None:
+    """A model's camera encoding of views given by their rays (B, V, 6, H, W), whose tokens are a stride apart; or None."""
     if config.camera_encoding == "none":
         return None
     with torch.autocast(rays.device.type, enabled=False):
         if config.camera_encoding == "prope":
-            return prope(rays, patch_size, config.heads)
-        encoding = proxy_point(rays, patch_size, config.heads)
-        return replace(encoding, turned_values="pairs") if config.turned_values else encoding
+            return prope(rays, stride, config.heads)
+        encoding = proxy_point(rays, stride, config.heads)
+        return replace(encoding, rotated_values="pairs") if config.rotate_values else encoding
 
 
-def prope(rays: Tensor, patch_size: int, heads: int) -> CameraEncoding:
+def prope(rays: Tensor, stride: int, heads: int) -> CameraEncoding:
     """PRoPE of views given by their rays (B, V, 6, H, W): projection matrices and the patch's place in its image."""
     B, V, _, H, W = rays.shape
-    rows, columns = H // patch_size, W // patch_size
+    rows, columns = H // stride, W // stride
     frequencies = torch.pi * 2.0 ** torch.linspace(-2, 3, PAIRS // 2, device=rays.device)
     x = (torch.arange(columns, device=rays.device) + 0.5) / columns * 2 - 1
     y = (torch.arange(rows, device=rays.device) + 0.5) / rows * 2 - 1
@@ -134,15 +134,15 @@ def prope(rays: Tensor, patch_size: int, heads: int) -> CameraEncoding:
         dim=-1,
     )  # (rows, columns, 16)
     angles = angles.reshape(1, 1, rows * columns, 1, PAIRS).expand(B, V, -1, heads, -1)
-    return CameraEncoding(*_view_matrices(rays), angles.cos(), angles.sin(), turned_values="all")
+    return CameraEncoding(*_view_matrices(rays), angles.cos(), angles.sin(), rotated_values="all")
 
 
-def proxy_point(rays: Tensor, patch_size: int, heads: int) -> CameraEncoding:
+def proxy_point(rays: Tensor, stride: int, heads: int) -> CameraEncoding:
     """The encoding of views given by their rays (B, V, 6, H, W), by points on each patch's ray.
 
     Even heads take the ray's point nearest to the scene frame's origin, odd heads its entry into the subject's ball.
     """
-    moment, direction = patch_rays(rays.float(), patch_size).split(3, dim=-1)  # (B, V, n, 3)
+    moment, direction = token_rays(rays.float(), stride).split(3, dim=-1)  # (B, V, n, 3)
     nearest = torch.linalg.cross(direction, moment, dim=-1)
     entry = (SUBJECT_RADIUS**2 - nearest.square().sum(-1)).clamp_min(0).sqrt()
     cosines, sines = _point_angles(nearest, direction, _first_guess(entry, heads))

@@ -1,7 +1,9 @@
 """Models on disk: our safetensors and the published .pt, both ways.
 
-Ours: tensors by our names; the metadata's "lvsm" is JSON with the configuration and the model card. Published: a torch
-pickle, read with weights_only, whose configuration is inferred from names and shapes.
+Ours: tensors by our names; the metadata's "lvsm" is JSON with the configuration, of which only what differs from the
+published model's is written, and the model card; a word in it that is not known was written by a newer version, and older
+ones are converted by earlier_files.py. Published: a torch pickle, read with weights_only, whose configuration is
+inferred from names and shapes.
 """
 
 import dataclasses
@@ -26,11 +28,14 @@ from ..scene.frame import SceneFrame
 from ..whole_files import write_whole
 from .config import ModelConfig
 from .decoder_only import DecoderOnly
+from .earlier_files import in_todays_words
 from .encoder_decoder import EncoderDecoder
 
 Model = DecoderOnly | EncoderDecoder
 
-FORMAT_VERSION = 3  # since models may have turned_values
+# Raised when older programs would misread a file; an option that they do not know they tell by its word.
+FORMAT = 4
+HEAD = "to_pixels.1.weight"
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 # Older unpicklers run code even with weights_only: CVE-2025-32434, CVE-2026-24747.
 LEAST_TORCH_FOR_PICKLES = (2, 10)
@@ -54,7 +59,7 @@ class ModelCard:
     background: tuple[float, float, float] | None
     """What RGBA photos are composited over: sRGB-encoded, 0 to 1 (None: trained on opaque photos; white is taken)."""
     licence: str
-    seen_inputs: float = 1.0
+    input_keep_ratio: float = 1.0
     """The share of each input's patches that it was shown in the end of its training, and is shown: the subject's first."""
     text: str = ""
     """Markdown: data, recipe, scores."""
@@ -74,8 +79,10 @@ class ModelCard:
             raise ValueError(
                 f"field_of_view is {self.field_of_view!r}: it must be two angles between 0 and 180 degrees."
             )
-        if not _are_numbers((self.seen_inputs,), 1) or not 0 < self.seen_inputs <= 1:
-            raise ValueError(f"seen_inputs is {self.seen_inputs!r}: it must be a share, above 0 and at most 1.")
+        if not _are_numbers((self.input_keep_ratio,), 1) or not 0 < self.input_keep_ratio <= 1:
+            raise ValueError(
+                f"input_keep_ratio is {self.input_keep_ratio!r}: it must be a share, above 0 and at most 1."
+            )
         if self.background is not None and (
             not _are_numbers(self.background, 3) or not all(0 <= value <= 1 for value in self.background)
         ):
@@ -110,9 +117,11 @@ def load_checkpoint(path: str | Path) -> tuple[Model, ModelCard]:
         tensors = _read_published(path)
         model = model_from_published(tensors, path)
         return model, published_card(path.name)
-    config, card = read_card(path)
+    config, card, head_factor = _read_metadata(path)
     with _open_safetensors(path) as file:
         tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+    if head_factor != 1 and HEAD in tensors:
+        tensors[HEAD] = tensors[HEAD] * head_factor
     return _fill(config, tensors, path), card
 
 
@@ -122,26 +131,48 @@ def read_card(path: str | Path) -> tuple[ModelConfig, ModelCard]:
     if _is_pickle(path):
         config = _infer_config(_read_published(path), path)
         return config, published_card(path.name)
+    config, card, _ = _read_metadata(path)
+    return config, card
+
+
+def _read_metadata(path: Path) -> tuple[ModelConfig, ModelCard, float]:
+    """Configuration, card, and the factor of the head's weights of our file, whatever version of us wrote it."""
     with _open_safetensors(path) as file:
         text = (file.metadata() or {}).get("lvsm")
     if text is None:
         raise _refusal(path, "it is a safetensors file, but not one of an LVSM model")
     try:
         entry = json.loads(text)
-        if entry["format"] > FORMAT_VERSION:
+        if entry["format"] > FORMAT:
             raise _refusal(path, f"its format {entry['format']} is newer than this program's; update the program")
-        card = entry["card"]
+        entry, head_factor = in_todays_words(entry)
+        config, card = dict(entry["config"]), dict(entry["card"])
+        strangers = _strangers(config, ModelConfig) | _strangers(card, ModelCard)
+        if strangers:
+            raise _refusal(
+                path, f"it was made by a newer version, which knows '{min(strangers)[:40]}'; update the program"
+            )
         card["scene_frame"] = SceneFrame(**card["scene_frame"])
         for name in ("input_views", "field_of_view", "background"):
             card[name] = None if card[name] is None else tuple(card[name])
-        return ModelConfig(**entry["config"]), ModelCard(**card)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return ModelConfig(**config), ModelCard(**card), head_factor
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise _refusal(path, f"its metadata are damaged ({str(error).rstrip('.')})") from error
+
+
+def _strangers(entry: Mapping[str, Any], kind: type) -> set[str]:
+    return set(entry) - {field.name for field in dataclasses.fields(kind)}
+
+
+def _without_defaults(config: ModelConfig) -> dict[str, Any]:
+    """What differs from the published model's, so that a file without a new option can be read by an older program."""
+    published = dataclasses.asdict(ModelConfig())
+    return {name: value for name, value in dataclasses.asdict(config).items() if value != published[name]}
 
 
 def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
     """Write our safetensors: whole, or not at all. Raises CheckpointError."""
-    metadata = {"format": FORMAT_VERSION, "config": dataclasses.asdict(model.config), "card": dataclasses.asdict(card)}
+    metadata = {"format": FORMAT, "config": _without_defaults(model.config), "card": dataclasses.asdict(card)}
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in model.state_dict().items()}
     content = {"lvsm": json.dumps(metadata)}
     # Not by save_file, which makes a file that nobody but its owner can read (safetensors 0.8).
@@ -151,7 +182,7 @@ def save_checkpoint(path: str | Path, model: Model, card: ModelCard, dtype: torc
 def export_published(path: str | Path, model: Model) -> None:
     """Write the model as the published code's .pt, {"model": tensors by published names}. Raises CheckpointError."""
     config = model.config
-    overlaps = config.patch_overlap or config.input_density > 1 or config.target_density > 1
+    overlaps = config.patch_size != config.input_stride or config.patch_size != config.target_stride
     if config.inputs_first or config.camera_encoding != "none" or overlaps:
         raise CheckpointError(
             f"{path}: a model with the mask 'inputs first', a camera encoding or overlapping patches has no published"
@@ -268,6 +299,8 @@ def _infer_config(tensors: Mapping[str, Tensor], path: str | Path) -> ModelConfi
             width=width,
             head_width=head_width,
             patch_size=patch_size,
+            input_stride=patch_size,
+            target_stride=patch_size,
             blocks=count(stack),
             encoder_blocks=count("transformer_encoder") if has_latents else 0,
             latents=shape("n_light_field_latent", 2)[0] if has_latents else 0,

@@ -1,7 +1,10 @@
-"""ModelConfig: all that decides a network's shape, and nothing else."""
+"""ModelConfig: all that decides a network's shape, and nothing else; and the sizes of its pictures. No torch."""
 
+import math
 from dataclasses import dataclass
 
+# Sides of pictures are multiples of it whatever the strides, as the published models' are.
+SIZE_MULTIPLE = 8
 ARCHITECTURES = ("decoder_only", "encoder_decoder")
 CAMERA_ENCODINGS = ("none", "prope", "proxy_point")
 # The least and the most of each number. The most is far above any model, and low enough that a damaged file cannot
@@ -10,9 +13,8 @@ LIMITS = {
     "width": (1, 2**16),
     "head_width": (1, 2**16),
     "patch_size": (1, 2**10),
-    "patch_overlap": (0, 2**10),
-    "input_density": (1, 2**4),
-    "target_density": (1, 2**4),
+    "input_stride": (1, 2**10),
+    "target_stride": (1, 2**10),
     "blocks": (1, 2**10),
     "encoder_blocks": (0, 2**10),
     "latents": (0, 2**20),
@@ -34,13 +36,11 @@ class ModelConfig:
     head_width: int = 64
     """Size of an attention head; the width is a multiple of it."""
     patch_size: int = 8
-    """Side of the square of pixels that is one token."""
-    patch_overlap: int = 0
-    """Tokens also read and write so many pixels of their neighbours on each side, so that no grid shows (published: 0)."""
-    input_density: int = 1
-    """Tokens of an input for each patch of its side: 2 makes four times as many, each half a patch from the next."""
-    target_density: int = 1
-    """The same of a target; its pixels are made of all tokens that reach them."""
+    """Side of the square of pixels that a token reads or writes."""
+    input_stride: int = 8
+    """Pixels from one token of an input to the next; less than the patch size: patches overlap (published: equal)."""
+    target_stride: int = 8
+    """The same of a target; its pixels are made of all tokens that reach them, so that no grid shows."""
     blocks: int = 24
     """Transformer blocks; of the decoder, where there is an encoder."""
     encoder_blocks: int = 0
@@ -57,8 +57,8 @@ class ModelConfig:
     """How attention knows where two tokens stand to each other: none (published), prope (arXiv 2507.10496), proxy_point."""
     predicted_depth: bool = False
     """Each block moves its tokens' proxy points along their rays (proxy_point only)."""
-    turned_values: bool = False
-    """Proxy points turn values and outputs too, so that a token knows where from its own point lies what it saw (proxy_point
+    rotate_values: bool = False
+    """Proxy points rotate values and outputs too, so that a token knows where from its own point lies what it saw (proxy_point
     only; prope always does)."""
     rays_in_tokens: bool = True
     """Tokens hold their Pluecker rays (published). Without, the camera encoding alone tells where a token looks."""
@@ -74,7 +74,7 @@ class ModelConfig:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"{name} is {value!r}: it must be a whole number from {least} to {most}.")
-        for name in ("qk_norm", "inputs_first", "predicted_depth", "turned_values"):
+        for name in ("qk_norm", "inputs_first", "predicted_depth", "rotate_values", "rays_in_tokens"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: it must be true or false.")
         if self.width % self.head_width:
@@ -88,20 +88,20 @@ class ModelConfig:
             raise ValueError("inputs_first and camera_encoding are options of decoder_only: latents have no camera.")
         if self.camera_encoding != "none" and self.head_width != 64:
             raise ValueError(f"camera_encoding {self.camera_encoding} needs head_width 64, not {self.head_width}.")
-        for name in ("predicted_depth", "turned_values"):
+        for name in ("predicted_depth", "rotate_values"):
             if getattr(self, name) and self.camera_encoding != "proxy_point":
                 raise ValueError(f"{name} needs camera_encoding proxy_point.")
-        for side, stride in {"input": self.input_stride, "target": self.target_stride}.items():
-            density = getattr(self, f"{side}_density")
-            if self.patch_size % density or (self.patch_size - stride) % 2:
+        for name in ("input_stride", "target_stride"):
+            stride = getattr(self, name)
+            if stride > self.patch_size or (self.patch_size - stride) % 2:
                 raise ValueError(
-                    f"patch_size {self.patch_size} with {side}_density {density}: the pixels from one {side} token to"
-                    " the next must be whole, and as many on both sides of a patch."
+                    f"{name} is {stride}: it must be at most the patch size {self.patch_size}, and an even number below it,"
+                    " so that a patch reaches as far to both sides."
                 )
-        if self.input_density != self.target_density and self.camera_encoding != "none" and not self.inputs_first:
+        if self.input_stride != self.target_stride and self.camera_encoding != "none" and not self.inputs_first:
             raise ValueError(
-                "another input_density than target_density with a camera_encoding needs inputs_first: inputs' and"
-                " targets' tokens differ."
+                "another input_stride than target_stride with a camera_encoding needs inputs_first: inputs' and targets'"
+                " tokens differ."
             )
         if not self.rays_in_tokens and self.camera_encoding == "none":
             raise ValueError(
@@ -109,16 +109,19 @@ class ModelConfig:
             )
 
     @property
-    def input_stride(self) -> int:
-        """Pixels from one token of an input to the next."""
-        return self.patch_size // self.input_density
-
-    @property
-    def target_stride(self) -> int:
-        """Pixels from one token of a target to the next."""
-        return self.patch_size // self.target_density
+    def size_multiple(self) -> int:
+        """Pictures that a model takes and gives have sides of whole multiples of this many pixels."""
+        return math.lcm(SIZE_MULTIPLE, self.input_stride, self.target_stride)
 
     @property
     def heads(self) -> int:
         """Attention heads of a block."""
         return self.width // self.head_width
+
+
+def model_size(resolution: int, multiple: int, aspect: float) -> tuple[int, int]:
+    """(width, height): multiples of `multiple`, about resolution x resolution pixels, width / height near the aspect."""
+    steps = resolution / multiple
+    across = max(1, round(steps * math.sqrt(aspect)))
+    down = max(1, round(steps / math.sqrt(aspect)))
+    return across * multiple, down * multiple

@@ -47,22 +47,22 @@ class DecoderOnly(ViewTransformer):
         images: Tensor,
         input_rays: Tensor,
         check: Callable[[], None] = never_stop,
-        seen: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> InputTokens | InputKeysValues:
         """What serves every target of these inputs. `check` is called before each block and may raise to stop."""
-        tokens = self.input_tokens(images, input_rays, seen)
+        tokens = self.input_tokens(images, input_rays, kept)
         cameras = self._encode_cameras(input_rays, self.config.input_stride)
-        if cameras is not None and seen is not None:
-            cameras = cameras.of_patches(seen)
+        if cameras is not None and kept is not None:
+            cameras = cameras.of_tokens(kept)
         if not self.config.inputs_first:
             return InputTokens(tokens, cameras)
         x = self.norm(tokens)[:, None]  # (B, 1, V * n, D)
-        kept = []
+        of_blocks = []
         for block in self.blocks:
             check()
             x, keys_values = block(x, cameras)
-            kept.append(keys_values)
-        return InputKeysValues(tuple(kept))
+            of_blocks.append(keys_values)
+        return InputKeysValues(tuple(of_blocks))
 
     def decode(
         self,

@@ -38,10 +38,10 @@ class EncoderDecoder(ViewTransformer):
         images: Tensor,
         input_rays: Tensor,
         check: Callable[[], None] = never_stop,
-        seen: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> Latents:
         """The inputs as latents. `check` is called before each block and may raise to stop."""
-        tokens = self.input_tokens(images, input_rays, seen)
+        tokens = self.input_tokens(images, input_rays, kept)
         latents = self.latents.expand(len(tokens), -1, -1).to(tokens.dtype)
         x = torch.cat([latents, tokens], dim=1)[:, None]  # (B, 1, L + V * n, D); no norm in front of the encoder
         for block in self.encoder:

@@ -28,13 +28,13 @@ def plucker_rays(camera_to_world: Tensor, fxfycxcy: Tensor, height: int, width: 
     return torch.cat([moment, direction], dim=2)
 
 
-def patch_rays(rays: Tensor, patch_size: int) -> Tensor:
-    """The ray through the middle of each patch: (B, V, 6, H, W) -> (B, V, n, 6), patches row by row.
+def token_rays(rays: Tensor, stride: int) -> Tensor:
+    """The ray through the middle of each token, a stride apart: (B, V, 6, H, W) -> (B, V, n, 6), row by row.
 
     Rays of one camera share its origin, so that the mean of moments belongs to the mean of directions.
     """
     B, V = rays.shape[:2]
-    means = torch.nn.functional.avg_pool2d(rays.flatten(0, 1), patch_size)  # (B * V, 6, H / p, W / p)
+    means = torch.nn.functional.avg_pool2d(rays.flatten(0, 1), stride)  # (B * V, 6, H / s, W / s)
     means = means.flatten(2).transpose(1, 2).unflatten(0, (B, V))
     return means / means[..., 3:].norm(dim=-1, keepdim=True)
 

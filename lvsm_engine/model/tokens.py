@@ -1,7 +1,7 @@
 """Pictures to tokens and back: the two ends that both architectures share.
 
 Letters in shapes: B scenes, V views, T targets, H and W pixels, p patch size, n = H / s * W / s tokens a view with the
-stride s from one to the next (p, or less where they are denser), C channels, D width.
+stride s from one to the next (p, or less where patches overlap), C channels, D width.
 """
 
 from abc import abstractmethod
@@ -15,21 +15,18 @@ from .config import ModelConfig
 from .transformer import never_stop
 
 
-def to_patches(images: Tensor, patch_size: int, overlap: int = 0, chosen: Tensor | None = None) -> Tensor:
-    """(B, V, C, H, W) -> (B, V, n, q * q * C): patches row by row, within one (row, column, channel).
+def to_patches(images: Tensor, patch_size: int, stride: int, chosen: Tensor | None = None) -> Tensor:
+    """(B, V, C, H, W) -> (B, V, n, p * p * C): patches row by row, within one (row, column, channel).
 
-    A patch is p pixels a side and, with an overlap, as many more of its neighbours on each side: q = p + 2 * overlap.
-    Beyond the image's edge there is 0. chosen: the numbers (B, V, k) of the patches to return, so that n becomes k; None:
-    all. Raises ValueError where height or width is no multiple of the patch size.
+    A patch is p pixels a side around its own stride x stride pixels; beyond the image's edge there is 0. chosen: the
+    numbers (B, V, k) of the patches to return, so that n becomes k; None: all. Raises ValueError where height or width is
+    no multiple of the stride.
     """
     H, W = images.shape[-2:]
-    if H % patch_size or W % patch_size:
-        raise ValueError(
-            f"images of {W}x{H} pixels: width and height must be multiples of the patch size {patch_size}."
-        )
-    images = nn.functional.pad(images, (overlap,) * 4)
-    q = patch_size + 2 * overlap
-    patches = images.unfold(-2, q, patch_size).unfold(-2, q, patch_size)  # (B, V, C, rows, columns, q, q)
+    if H % stride or W % stride:
+        raise ValueError(f"images of {W}x{H} pixels: width and height must be multiples of the stride {stride}.")
+    images = nn.functional.pad(images, (_reach(patch_size, stride),) * 4)
+    patches = images.unfold(-2, patch_size, stride).unfold(-2, patch_size, stride)  # (B, V, C, rows, columns, p, p)
     patches = patches.permute(0, 1, 3, 4, 5, 6, 2)
     if chosen is None:
         return patches.flatten(4).flatten(2, 3)
@@ -38,13 +35,19 @@ def to_patches(images: Tensor, patch_size: int, overlap: int = 0, chosen: Tensor
     return patches[scene[:, None, None], view[:, None], chosen // columns, chosen % columns].flatten(3)
 
 
-def to_images(patches: Tensor, patch_size: int, height: int, width: int, overlap: int = 0) -> Tensor:
-    """(B, V, n, q * q * C) -> (B, V, C, H, W): each patch in its place; where patches overlap, their sum."""
+def to_images(patches: Tensor, patch_size: int, stride: int, height: int, width: int) -> Tensor:
+    """(B, V, n, p * p * C) -> (B, V, C, H, W): each patch in its place; where patches overlap, their sum."""
     B, V, n, _ = patches.shape
-    q = patch_size + 2 * overlap
-    columns = patches.unflatten(-1, (q * q, -1)).permute(0, 1, 4, 3, 2).reshape(B * V, -1, n)  # (B V, C q q, n)
-    images = nn.functional.fold(columns, (height, width), kernel_size=q, stride=patch_size, padding=overlap)
+    columns = patches.unflatten(-1, (patch_size**2, -1)).permute(0, 1, 4, 3, 2).reshape(B * V, -1, n)  # (B V, C p p, n)
+    images = nn.functional.fold(
+        columns, (height, width), kernel_size=patch_size, stride=stride, padding=_reach(patch_size, stride)
+    )
     return images.unflatten(0, (B, V))
+
+
+def _reach(patch_size: int, stride: int) -> int:
+    """Pixels that a patch reaches beyond its own stride x stride pixels, on each side."""
+    return (patch_size - stride) // 2
 
 
 class ViewTransformer(nn.Module):
@@ -53,7 +56,7 @@ class ViewTransformer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        pixels = (config.patch_size + 2 * config.patch_overlap) ** 2
+        pixels = config.patch_size**2
         self.tokenize_inputs = nn.Linear(9 * pixels, config.width, bias=False)
         self.tokenize_targets = nn.Linear(6 * pixels, config.width, bias=False)
         self.norm = nn.LayerNorm(config.width, bias=False)
@@ -62,12 +65,12 @@ class ViewTransformer(nn.Module):
         for linear in (self.tokenize_inputs, self.tokenize_targets, head):
             nn.init.normal_(linear.weight, std=0.02)
 
-    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor, seen: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor, kept: Tensor | None = None) -> Tensor:
         """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1].
 
-        seen: the numbers (B, V, k) of the inputs' patches that the model is shown; None: all.
+        kept: the numbers (B, V, k) of the inputs' tokens that the model gets; None: all.
         """
-        return self.decode(self.encode(images, input_rays, seen=seen), target_rays)
+        return self.decode(self.encode(images, input_rays, kept=kept), target_rays)
 
     @abstractmethod
     def encode(
@@ -75,7 +78,7 @@ class ViewTransformer(nn.Module):
         images: Tensor,
         input_rays: Tensor,
         check: Callable[[], None] = never_stop,
-        seen: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> Any:
         """What serves every target of these inputs. `check` is called before each block and may raise to stop."""
 
@@ -83,24 +86,18 @@ class ViewTransformer(nn.Module):
     def decode(self, encoding: Any, target_rays: Tensor, check: Callable[[], None] = never_stop) -> Tensor:
         """The targets' images (B, T, 3, H, W) in [0, 1] from what `encode` gave and their rays (B, T, 6, H, W)."""
 
-    def input_tokens(self, images: Tensor, rays: Tensor, seen: Tensor | None = None) -> Tensor:
+    def input_tokens(self, images: Tensor, rays: Tensor, kept: Tensor | None = None) -> Tensor:
         """(B, V * n, D): patches of [2 rgb - 1, moment, direction], 9 channels a pixel, config.input_stride apart.
 
-        seen: the numbers (B, V, k) of the patches that become tokens, k of each view; None: all n.
+        kept: the numbers (B, V, k) of the patches that become tokens, k of each view; None: all n.
         """
         posed = torch.cat([2 * images - 1, self._shown(rays)], dim=2)
-        stride = self.config.input_stride
-        patches = to_patches(posed, stride, self._reach(stride), chosen=seen)
+        patches = to_patches(posed, self.config.patch_size, self.config.input_stride, kept)
         return self.tokenize_inputs(patches).flatten(1, 2)
 
     def target_tokens(self, rays: Tensor) -> Tensor:
         """(B, T, n, D): patches of rays, 6 channels a pixel, config.target_stride apart."""
-        stride = self.config.target_stride
-        return self.tokenize_targets(to_patches(self._shown(rays), stride, self._reach(stride)))
-
-    def _reach(self, stride: int) -> int:
-        """Pixels that a token's patch reaches beyond its own stride x stride pixels, on each side."""
-        return self.config.patch_overlap + (self.config.patch_size - stride) // 2
+        return self.tokenize_targets(to_patches(self._shown(rays), self.config.patch_size, self.config.target_stride))
 
     def _shown(self, rays: Tensor) -> Tensor:
         """What tokens hold of their rays; where that is nothing, ones, so that the tokenizer's sum is a learned token."""
@@ -109,6 +106,6 @@ class ViewTransformer(nn.Module):
     def pixels(self, tokens: Tensor, rays: Tensor) -> Tensor:
         """The head: (B, T, n, D) -> (B, T, 3, H, W) in [0, 1], of the rays' height and width."""
         H, W = rays.shape[-2:]
-        stride = self.config.target_stride
-        logits = to_images(self.to_pixels(tokens), stride, H, W, self._reach(stride))
-        return (logits / self.config.target_density**2).sigmoid()
+        patch_size, stride = self.config.patch_size, self.config.target_stride
+        logits = to_images(self.to_pixels(tokens), patch_size, stride, H, W)
+        return (logits / (patch_size / stride) ** 2).sigmoid()  # the mean of the tokens that reach a pixel

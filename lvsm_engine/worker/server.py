@@ -20,11 +20,12 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..devices import choose_device, choose_precision
 from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
 from ..model.checkpoint import find_model_file, read_card
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import View
-from ..synthesizer import Scene, Synthesizer, choose_device, choose_precision
+from ..synthesizer import Scene, Synthesizer
 from . import messages
 from .messages import Message
 

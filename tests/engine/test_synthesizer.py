@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from lvsm_engine import synthesizer as synthesizer_module
+from lvsm_engine.devices import choose_device, choose_precision
 from lvsm_engine.errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, Cancelled, CaptureError, DeviceError
 from lvsm_engine.model.checkpoint import ModelCard, build_model, save_checkpoint
-from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.model.config import ModelConfig, model_size
 from lvsm_engine.scene.camera import Camera, View, resized
 from lvsm_engine.scene.frame import SceneFrame
-from lvsm_engine.synthesizer import Synthesizer, choose_device, choose_precision, model_size
+from lvsm_engine.synthesizer import Synthesizer
 
 CARD = ModelCard(
     name="tiny",
@@ -27,10 +28,8 @@ CARD = ModelCard(
 MODELS = {
     "full": ModelConfig(width=64, blocks=2),
     "inputs_first": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point"),
-    "dense": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", input_density=2),
-    "dense_targets": ModelConfig(
-        width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", target_density=2
-    ),
+    "dense": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", input_stride=4),
+    "dense_targets": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", target_stride=4),
     "encoder_decoder": ModelConfig(architecture="encoder_decoder", width=64, blocks=2, encoder_blocks=1, latents=4),
 }
 
@@ -203,7 +202,7 @@ def test_a_full_cpu_is_told_as_a_full_card_is():
     synthesizer.model.decode = lambda *_, check: torch.empty(2**55)
     with pytest.raises(DeviceError, match=r"GB are free on cpu"):
         scene.render(ring_cameras(1))
-    synthesizer.model.encode = lambda *_, check, seen: torch.empty(2**55)
+    synthesizer.model.encode = lambda *_, check, kept: torch.empty(2**55)
     with pytest.raises(DeviceError, match=r"2 input views of 32x32 pixels need about .* GB are free on cpu"):
         synthesizer.encode(ring_views(2))
 
@@ -262,20 +261,20 @@ def test_the_work_of_denser_inputs_is_foreseen(monkeypatch):
 @pytest.mark.parametrize("name", MODELS)
 def test_of_bare_background_no_more_is_shown_than_the_card_says(name, monkeypatch):
     """Of 16 patches a photo's subject touches 6; a share of a half shows these, and 2 of the white ones."""
-    synthesizer = make(name, seen_inputs=0.5)
-    density = synthesizer.config.input_density
+    synthesizer = make(name, input_keep_ratio=0.5)
+    density = 8 // synthesizer.config.input_stride
     views = [dataclasses.replace(view, photo=np.full((32, 32, 3), 255, np.uint8)) for view in ring_views(2)]
     for view in views:
         view.photo[10:14, 2:28] = 40  # touches four patches in a row
         view.photo[24:30, 17:30] = 200  # and two below
     told, shown = [], []
     encode, counted = synthesizer.model.encode, synthesizer_module.bytes_of_inputs
-    synthesizer.model.encode = lambda *of, seen, **more: shown.append(seen) or encode(*of, seen=seen, **more)
+    synthesizer.model.encode = lambda *of, kept, **more: shown.append(kept) or encode(*of, kept=kept, **more)
     monkeypatch.setattr(synthesizer_module, "bytes_of_inputs", lambda *of: told.append(of[1]) or counted(*of))
     images = synthesizer.encode(views).render(ring_cameras(2))
-    (seen,) = shown
-    assert seen.shape == (1, 2, 8 * density**2) and told == [seen.numel()]
-    assert ring_subject(density) <= set(seen[0, 0].tolist()) & set(seen[0, 1].tolist())
+    (kept,) = shown
+    assert kept.shape == (1, 2, 8 * density**2) and told == [kept.numel()]
+    assert ring_subject(density) <= set(kept[0, 0].tolist()) & set(kept[0, 1].tolist())
     np.testing.assert_array_equal(synthesizer.encode(views).render(ring_cameras(2)), images)
     whole = make(name).encode(views).render(ring_cameras(2))
     assert np.abs(whole - images).max() > 1e-3
@@ -333,7 +332,7 @@ def test_devices_and_precisions_are_chosen_in_one_place(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
     for has_it in (True, False):
-        monkeypatch.setattr(synthesizer_module, "cpu_has_bfloat16", lambda has_it=has_it: has_it)
+        monkeypatch.setattr("lvsm_engine.devices.cpu_has_bfloat16", lambda has_it=has_it: has_it)
         expected = torch.bfloat16 if has_it else torch.float32
         assert choose_precision(torch.device("cpu"), "auto") == expected
     with pytest.raises(DeviceError, match="no CUDA device"):

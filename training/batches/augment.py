@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lvsm_engine.synthesizer import model_size
+from lvsm_engine.model.config import model_size
 
 from ..srgb import to_linear, to_srgb
 
@@ -96,14 +96,14 @@ def draw_order_of_channels(generator: np.random.Generator) -> list[int]:
     return list(OTHER_ORDERS[generator.integers(len(OTHER_ORDERS))])
 
 
-def draw_image_size(generator: np.random.Generator, crops: Crops, size: int, patch_size: int) -> tuple[int, int]:
-    """(width, height) of a step's images: about size * size pixels, multiples of the patch, of a random aspect."""
-    return model_size(size, patch_size, _log_uniform(generator, *crops.aspect))
+def draw_image_size(generator: np.random.Generator, crops: Crops, size: int, multiple: int) -> tuple[int, int]:
+    """(width, height) of a step's images: about size * size pixels, multiples of `multiple`, of a random aspect."""
+    return model_size(size, multiple, _log_uniform(generator, *crops.aspect))
 
 
-def window_size(image_size: tuple[int, int], share: float, patch_size: int) -> tuple[int, int]:
-    """Pixels (width, height) of a window that takes this share of each of an image's sides: multiples of the patch."""
-    width, height = (max(patch_size, round(share * side / patch_size) * patch_size) for side in image_size)
+def crop_size(image_size: tuple[int, int], share: float, multiple: int) -> tuple[int, int]:
+    """Pixels (width, height) of a window that takes this share of each of an image's sides: multiples of `multiple`."""
+    width, height = (max(multiple, round(share * side / multiple) * multiple) for side in image_size)
     return width, height
 
 

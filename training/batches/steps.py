@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lvsm_engine.kept_tokens import draw_kept_tokens
 from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
-from lvsm_engine.seen_patches import draw_seen_patches
 
 from ..configs import TrainingConfig
 from .augment import (
     crop,
+    crop_size,
     draw_image_size,
     draw_jitter,
     draw_order_of_channels,
@@ -28,7 +29,6 @@ from .augment import (
     draw_windows,
     mirrored,
     resized_windows,
-    window_size,
 )
 from .sampler import PosedImages
 
@@ -49,15 +49,15 @@ class Batch:
     """Scenes in a model's coordinates.
 
     Of the inputs: images (B, V, 3, H, W) in [0, 1] and rays (B, V, 6, H, W). Of the targets, which are smaller where they
-    are windows: target_rays (B, T, 6, h, w) and the true images, truth (B, T, 3, h, w). seen: the numbers (B, V, k) of the
-    inputs' patches that the model is shown; None: all.
+    are windows: target_rays (B, T, 6, h, w) and the true images, truth (B, T, 3, h, w). kept: the numbers (B, V, k) of the
+    inputs' tokens that the model gets; None: all.
     """
 
     images: Tensor
     rays: Tensor
     target_rays: Tensor
     truth: Tensor
-    seen: Tensor | None = None
+    kept: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def step_batches(
     generator = np.random.default_rng((config.seed, step, OF_STEP))
     inputs = int(generator.choice(config.input_views))  # the same in all processes, so that none waits for another
     stage, _ = config.stage_at(step)
-    image_size = draw_image_size(generator, config.crops, stage.size, config.model.patch_size)
+    image_size = draw_image_size(generator, config.crops, stage.size, config.model.size_multiple)
     for numbers in share.micro_batches(step, config.batch):
         drawn = joined([next(scenes) for _ in numbers])
         drawn = replace(drawn, images=drawn.images.to(device))
@@ -109,12 +109,14 @@ def step_batches(
             drawn = cropped_scenes(drawn, config, numbers, image_size)
         jitters = jitters_of(config, numbers) if config.frame_jitter.is_on else ()
         batch = to_batch(drawn, inputs, config.scene_frame, device, jitters)
-        if stage.target_window < 1:
-            size = window_size(image_size, stage.target_window, config.model.patch_size)
+        if stage.target_crop < 1:
+            size = crop_size(image_size, stage.target_crop, config.model.size_multiple)
             batch = in_windows(batch, drawn.alpha[:, inputs:], size, config.seed, numbers)
-        if stage.seen_inputs < 1:
+        if stage.input_keep_ratio < 1:
             alpha, stride = drawn.alpha[:, :inputs], config.model.input_stride
-            batch = replace(batch, seen=seen_patches(alpha, stride, stage.seen_inputs, config.seed, numbers).to(device))
+            batch = replace(
+                batch, kept=kept_tokens(alpha, stride, stage.input_keep_ratio, config.seed, numbers).to(device)
+            )
         yield batch
 
 
@@ -192,10 +194,10 @@ def in_windows(batch: Batch, alpha: Tensor, size: tuple[int, int], seed: int, nu
     )
 
 
-def seen_patches(alpha: Tensor, stride: int, share: float, seed: int, numbers: Sequence[int]) -> Tensor:
+def kept_tokens(alpha: Tensor, stride: int, share: float, seed: int, numbers: Sequence[int]) -> Tensor:
     """The numbers (B, V, k) of this share of the patches of inputs, whose alpha is (B, V, H, W)."""
     drawn = [
-        draw_seen_patches(np.random.default_rng((seed, number, OF_INPUTS)), of_scene.numpy() > 0, stride, share)
+        draw_kept_tokens(np.random.default_rng((seed, number, OF_INPUTS)), of_scene.numpy() > 0, stride, share)
         for of_scene, number in zip(alpha, numbers, strict=True)
     ]
     return torch.from_numpy(np.stack(drawn))

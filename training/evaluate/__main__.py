@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import find_model_file
+from lvsm_engine.model.costs import parameter_count
 from lvsm_engine.synthesizer import WHITE, Synthesizer
 from lvsm_engine.whole_files import write_bytes
 
@@ -147,8 +148,8 @@ def subjects_of(options: Options, models: dict[str, Synthesizer], size: int) -> 
     if len(backgrounds) > 1:
         raise SystemExit("The models have different backgrounds for photos with alpha: evaluate them one by one.")
     rule = LeaveOneOut(options.every, options.targets, options.choice, options.given_inputs)
-    patch = math.lcm(*(model.config.patch_size for model in models.values()))
-    return Captures(distinct_names(options.capture), rule, size, patch, backgrounds.pop(), options.limit)
+    multiple = math.lcm(*(model.config.size_multiple for model in models.values()))
+    return Captures(distinct_names(options.capture), rule, size, multiple, backgrounds.pop(), options.limit)
 
 
 def input_counts(options: Options) -> list[int]:
@@ -226,7 +227,7 @@ def evaluated(name: str, path: Path, model: Synthesizer) -> EvaluatedModel:
         sha256=sha256_of(path),
         weights=weights_digest(model.model),
         architecture=model.config.architecture,
-        parameters=sum(parameter.numel() for parameter in model.model.parameters()),
+        parameters=parameter_count(model.model),
         resolution=model.card.resolution,
         precision=str(model.precision).removeprefix("torch."),
     )

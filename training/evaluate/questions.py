@@ -13,11 +13,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from lvsm_engine.errors import CaptureError
+from lvsm_engine.model.config import model_size
 from lvsm_engine.photos import fit_photo, load_photo, to_bytes
 from lvsm_engine.scene.camera import Camera, View, camera_of
 from lvsm_engine.scene.captures import Capture, find_format, load_capture
 from lvsm_engine.scene.selection import angles_to, nearest_views, spread_views
-from lvsm_engine.synthesizer import model_size
 
 from ..render.cameras import PROTOCOL_TARGETS, protocol_inputs
 from ..views.sources import read_scenes
@@ -172,7 +172,7 @@ class Captures:
     """Posed photos, some of which are left out to be synthesized from others.
 
     size: the targets have about size x size pixels, each in its photo's own shape, cut so that both sides are multiples
-    of `patch` (which then is rendered without resizing by a model of that size). background: of RGBA photos, sRGB-encoded.
+    of `multiple` (which then is rendered without resizing by a model of that size). background: of RGBA photos, sRGB-encoded.
     limit: only the first targets of each. Raises CaptureError or CameraError with the file.
     """
 
@@ -181,13 +181,13 @@ class Captures:
         captures: dict[str, Path],
         rule: LeaveOneOut,
         size: int,
-        patch: int,
+        multiple: int,
         background: tuple[float, float, float],
         limit: int | None = None,
     ) -> None:
         self._captures = {name: load_capture(path) for name, path in captures.items()}
         self._found = [find_format(path)[1] for path in captures.values()]
-        self._rule, self._size, self._patch, self._background = rule, size, patch, background
+        self._rule, self._size, self._multiple, self._background = rule, size, multiple, background
         self._targets = {name: rule.targets_of(capture)[:limit] for name, capture in self._captures.items()}
 
     def questions(self, inputs: int, only: Container[str] | None = None) -> Iterator[Question]:
@@ -226,7 +226,7 @@ class Captures:
 
     def _size_of(self, camera: Camera) -> tuple[int, int]:
         aspect = (camera.width / camera.fx) / (camera.height / camera.fy)
-        return model_size(self._size, self._patch, aspect)
+        return model_size(self._size, self._multiple, aspect)
 
     def _question(
         self, group: str, capture: Capture, target: int, chosen: Sequence[int], photo_at: PhotoAt

@@ -89,7 +89,7 @@ def main(options: Options) -> None:
         input_views=(min(config["input_views"]), max(config["input_views"])),
         field_of_view=options.field_of_view or measured_field_of_view(config),
         background=WHITE,
-        seen_inputs=config["stages"][-1].get("seen_inputs", 1.0),
+        input_keep_ratio=config["stages"][-1].get("input_keep_ratio", 1.0),
         licence=options.licence or licence_of(config, options.soup),
     )
     training = Training(config, state["step"], state["seconds"], f"{weights}, stored as {options.precision}")

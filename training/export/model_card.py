@@ -74,9 +74,13 @@ def _purpose(card: ModelCard, model: ModelConfig) -> str:
 
 
 def _tokens(card: ModelCard, model: ModelConfig) -> str:
-    apart = f", those of inputs {model.input_stride} px apart" if model.input_density > 1 else ""
-    apart += f", those of targets {model.target_stride} px apart" if model.target_density > 1 else ""
-    seen = f", of an input {card.seen_inputs:.0%} of them seen, the subject's first" if card.seen_inputs < 1 else ""
+    apart = f", those of inputs {model.input_stride} px apart" if model.input_stride < model.patch_size else ""
+    apart += f", those of targets {model.target_stride} px apart" if model.target_stride < model.patch_size else ""
+    seen = (
+        f", of an input {card.input_keep_ratio:.0%} of them seen, the subject's first"
+        if card.input_keep_ratio < 1
+        else ""
+    )
     return apart + seen
 
 
@@ -106,9 +110,9 @@ def _recipe(training: Training) -> str:
 
 
 def _stage(stage: Mapping[str, Any]) -> str:
-    window = stage.get("target_window", 1.0)
+    window = stage.get("target_crop", 1.0)
     targets = f" (targets: windows of {window:.0%} of the side)" if window < 1 else ""
-    seen = stage.get("seen_inputs", 1.0)
+    seen = stage.get("input_keep_ratio", 1.0)
     inputs = f" (inputs: {seen:.0%} of the patches)" if seen < 1 else ""
     return f"{stage['size']} px{targets}{inputs} until {stage['until']:.0%} of the steps"
 

@@ -22,7 +22,7 @@ def build_optimizers(
     precision: torch.dtype = torch.float32,
     share: tuple[int, int] = (0, 1),
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the blocks' matrices (where muon_lr is set) and for the ends' (muon_ends_lr), AdamW for the rest.
+    """Muon for the blocks' matrices (where muon_lr is set) and for the ends' (muon_tokenizer_head_lr), AdamW for the rest.
 
     The ends are the tokenizers and the head. What is one-dimensional does not decay. share: this process's rank and the
     number of those whose gradients are the same.
@@ -34,7 +34,7 @@ def build_optimizers(
     vectors: list[Tensor] = []
     for name, parameter in model.named_parameters():
         in_block = name.startswith(("blocks.", "encoder.", "decoder.")) and "to_depth" not in name
-        is_end = name.startswith(("tokenize_", "to_pixels.")) and config.muon_ends_lr > 0
+        is_end = name.startswith(("tokenize_", "to_pixels.")) and config.muon_tokenizer_head_lr > 0
         if parameter.dim() < 2:
             vectors.append(parameter)
         elif config.muon_lr == 0 or not (in_block or is_end):
@@ -50,7 +50,7 @@ def build_optimizers(
     if matrices:
         by_kind: list[dict] = [{"params": matrices}, {"params": stacked, "stacked": 3}]  # queries, keys, values
         if ends:
-            by_kind.append({"params": ends, "lr": config.muon_ends_lr})
+            by_kind.append({"params": ends, "lr": config.muon_tokenizer_head_lr})
         # Its decay is multiplied by a ten times larger learning rate than AdamW's.
         decay = config.weight_decay / 10
         optimizers.append(Muon(by_kind, lr=config.muon_lr, weight_decay=decay, precision=precision, share=share))

@@ -9,7 +9,7 @@ from ..batches.steps import Batch
 def predict(model: nn.Module, batch: Batch, precision: torch.dtype) -> Tensor:
     """The targets' images (B, T, 3, H, W) in float32; matrix products are computed in `precision`."""
     with autocast(batch.images.device, precision):
-        return model(batch.images, batch.rays, batch.target_rays, batch.seen).float()
+        return model(batch.images, batch.rays, batch.target_rays, batch.kept).float()
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:

@@ -14,16 +14,16 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from lvsm_engine.devices import choose_precision, peak_flops
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import Model, build_model
-from lvsm_engine.synthesizer import choose_precision
+from lvsm_engine.model.costs import TRAINING_FACTOR, forward_flops, parameter_count
 
-from ..batches.augment import window_size
+from ..batches.augment import crop_size
 from ..batches.sampler import DEFAULT_MEMORY, PosedImages, Views
 from ..batches.steps import Batch, Share, scenes_of_steps, step_batches
 from ..configs import PRESETS, TrainingConfig
 from .averaging import AveragedWeights
-from .flops import TRAINING_FACTOR, forward_flops, peak_flops
 from .initial_weights import load_initial
 from .log import LOG_EVERY, RunLog, StepReport
 from .losses import load_perceptual, logarithmic_above, squared_errors
@@ -182,7 +182,7 @@ def announce(
     options: Options,
 ) -> None:
     """What is decided once, at the start."""
-    count = sum(parameter.numel() for parameter in model.parameters())
+    count = parameter_count(model)
     shared = f" by {options.parallel}" if processes.count > 1 else ""
     print(
         f"{config.name}: {count / 1e6:.2f} M parameters, {processes.count} x {processes.device.type}{shared} in"
@@ -191,8 +191,11 @@ def announce(
     )
     if progress.step == 0 and config.init is not None:
         print(f"Starts from the weights in {config.init}.", flush=True)
-    if config.knee > 0:
-        print(f"Squared errors of images above {config.knee:g} count by their logarithm (--knee).", flush=True)
+    if config.log_mse_threshold > 0:
+        print(
+            f"Squared errors of images above {config.log_mse_threshold:g} count by their logarithm (--knee).",
+            flush=True,
+        )
     term = config.perceptual
     if term.weight > 0:
         begins = round(term.begins * config.steps)
@@ -318,7 +321,7 @@ class Run:
         """What to minimise, the mean squared error, and the perceptual distance (0 where its weight is) of a batch's answers."""
         answer = predict(self.trained, batch, self.precision)
         errors = squared_errors(answer, batch.truth)
-        loss = logarithmic_above(errors, self.config.knee).mean()
+        loss = logarithmic_above(errors, self.config.log_mse_threshold).mean()
         if self.perceptual is None or weight == 0:
             return loss, errors.mean(), errors.new_zeros(())
         with autocast(self.device, self.precision):
@@ -360,11 +363,11 @@ class Run:
         """Images a second, and model FLOPs utilisation, of the last steps (of their mean number of inputs)."""
         config = self.config
         log_images = config.batch * config.views / seconds_a_step
-        stage, patch = config.stage_at(step)[0], config.model.patch_size
-        window = window_size((stage.size, stage.size), stage.target_window, patch)
+        stage, multiple = config.stage_at(step)[0], config.model.size_multiple
+        window = crop_size((stage.size, stage.size), stage.target_crop, multiple)
         asked = math.prod(window) // config.model.target_stride**2
-        seen = round(stage.seen_inputs * stage.size**2 / config.model.input_stride**2)
-        flops = np.mean([forward_flops(config.model, v, config.views - v, seen, asked) for v in config.input_views])
+        kept = round(stage.input_keep_ratio * stage.size**2 / config.model.input_stride**2)
+        flops = np.mean([forward_flops(config.model, v, config.views - v, kept, asked) for v in config.input_views])
         peak = peak_flops(self.device)
         achieved = TRAINING_FACTOR * config.batch * float(flops) / seconds_a_step / self.processes.count
         log.speed(step, log_images, None if peak is None else achieved / peak)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..batches.sampler import PosedImages, load_validation
-from ..batches.steps import Batch, seen_patches, to_batch
+from ..batches.steps import Batch, kept_tokens, to_batch
 from ..configs import TrainingConfig
 from ..render.cameras import PROTOCOL_TARGETS
 from ..views.sources import open_source
@@ -58,10 +58,10 @@ def validate(
 
 def _as_in_the_engine(scene: PosedImages, config: TrainingConfig, device: torch.device) -> Batch:
     batch = to_batch(scene, INPUTS, config.scene_frame, device)
-    if config.seen_inputs == 1:
+    if config.input_keep_ratio == 1:
         return batch
-    seen = seen_patches(scene.alpha[:, :INPUTS], config.model.input_stride, config.seen_inputs, config.seed, (0,))
-    return replace(batch, seen=seen.to(device))
+    kept = kept_tokens(scene.alpha[:, :INPUTS], config.model.input_stride, config.input_keep_ratio, config.seed, (0,))
+    return replace(batch, kept=kept.to(device))
 
 
 def check_validation(folder: str, sizes: Sequence[int]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lvsm_engine.errors import CHOOSE_MODEL, CheckpointError
@@ -24,6 +25,7 @@ from lvsm_engine.model.checkpoint import (
     save_checkpoint,
 )
 from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.model.tokens import to_images
 from lvsm_engine.scene.frame import SceneFrame
 from tests.full_disk import no_file_larger_than
 from tests.shared_data import shared
@@ -189,15 +191,16 @@ def test_damaged_metadata_are_refused(tmp_path):
         ("config", {"blocks": 10**6}),
         ("config", {"blocks": True}),
         ("config", {"qk_norm": "no"}),
+        ("config", {"rays_in_tokens": "no"}),
         ("config", {"latents": -1}),
         ("card", {"resolution": "big"}),
         ("card", {"resolution": 0}),
         ("card", {"input_views": [1]}),
         ("card", {"input_views": [4, 1]}),
         ("card", {"field_of_view": [50, 190]}),
-        ("card", {"seen_inputs": 0}),
-        ("card", {"seen_inputs": 1.5}),
-        ("card", {"seen_inputs": True}),
+        ("card", {"input_keep_ratio": 0}),
+        ("card", {"input_keep_ratio": 1.5}),
+        ("card", {"input_keep_ratio": True}),
         ("card", {"field_of_view": ["wide", "wider"]}),
         ("card", {"background": [1.0, 1.0]}),
         ("card", {"background": [float("nan"), 0, 0]}),
@@ -281,7 +284,7 @@ def test_a_full_disk_is_told_and_leaves_the_old_file_alone(tmp_path, kind):
     assert os.listdir(tmp_path) == [kind]
 
 
-@pytest.mark.parametrize("config", [OURS, ModelConfig(width=64, blocks=1, patch_overlap=4)])
+@pytest.mark.parametrize("config", [OURS, ModelConfig(width=64, blocks=1, patch_size=16)])
 def test_a_model_with_our_options_has_no_published_form(tmp_path, config):
     with pytest.raises(CheckpointError, match="has no published form"):
         export_published(tmp_path / "model.pt", build_model(config))
@@ -290,3 +293,59 @@ def test_a_model_with_our_options_has_no_published_form(tmp_path, config):
 def test_models_from_published_tensors_infer_their_head_width():
     for config in CONFIGS.values():
         assert model_from_published(published_tensors(config)).config == config
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"patch_overlap": 4, "input_density": 2, "target_density": 2}, (16, 4, 4)),
+        ({"patch_overlap": 4, "input_density": 1, "target_density": 1}, (16, 8, 8)),
+        ({"patch_overlap": 0, "input_density": 2, "target_density": 1}, (8, 4, 8)),
+    ],
+)
+def test_a_file_of_densities_and_overlaps_is_read_as_one_of_strides(tmp_path, old, new):
+    """Logits were the sum of a pixel's tokens, over the density squared: the head's weights make up for it."""
+    config = ModelConfig(
+        width=64,
+        blocks=1,
+        inputs_first=True,
+        camera_encoding="proxy_point",
+        rotate_values=True,
+        **dict(zip(("patch_size", "input_stride", "target_stride"), new, strict=True)),
+    )
+    model, path = build_model(config), tmp_path / "old.safetensors"
+    entry = {name: getattr(config, name) for name in ("width", "blocks", "inputs_first", "camera_encoding")}
+    entry |= {"patch_size": 8, "turned_values": True, **old}
+    card = asdict(CARD)
+    card["seen_inputs"] = card.pop("input_keep_ratio") / 2
+    metadata = {"format": 3, "config": entry, "card": card}
+    save_file(model.state_dict(), path, metadata={"lvsm": json.dumps(metadata)})
+    read, read_as = load_checkpoint(path)
+    assert read.config == config and read_as.input_keep_ratio == CARD.input_keep_ratio / 2
+    tokens, rays = torch.randn(1, 2, (32 // new[2]) ** 2, 64), torch.randn(1, 2, 6, 32, 32)
+    summed = to_images(model.to_pixels(tokens), config.patch_size, config.target_stride, 32, 32)
+    expected = (summed / old["target_density"] ** 2).sigmoid()
+    torch.testing.assert_close(read.pixels(tokens, rays), expected, rtol=0, atol=1e-6)
+
+
+def test_an_option_that_is_not_known_was_written_by_a_newer_version(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, build_model(OURS), CARD)
+    with safe_open(path, framework="pt") as file:
+        metadata = json.loads(file.metadata()["lvsm"])
+    for part in ("config", "card"):
+        newer = {**metadata, part: {**metadata[part], "tokens_of_tomorrow": 3}}
+        save_file(load_file(path), path, metadata={"lvsm": json.dumps(newer)})
+        with pytest.raises(
+            CheckpointError, match="newer version, which knows 'tokens_of_tomorrow'; update the program"
+        ):
+            load_model(path)
+
+
+def test_a_file_tells_of_its_shape_only_what_differs_from_the_published(tmp_path):
+    """So a program that does not know a new option reads all files that do without it."""
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, build_model(ModelConfig(width=64, blocks=1)), CARD)
+    with safe_open(path, framework="pt") as file:
+        assert json.loads(file.metadata()["lvsm"])["config"] == {"width": 64, "blocks": 1}
+    assert load_model(path).config == ModelConfig(width=64, blocks=1)

@@ -8,7 +8,7 @@ import torch
 from lvsm_engine.model.camera_encoding import FREQUENCIES, encode_cameras
 from lvsm_engine.model.checkpoint import build_model
 from lvsm_engine.model.config import CAMERA_ENCODINGS, ModelConfig
-from lvsm_engine.model.rays import patch_rays, plucker_rays, world_to_image
+from lvsm_engine.model.rays import plucker_rays, token_rays, world_to_image
 from lvsm_engine.model.tokens import to_images, to_patches
 from lvsm_engine.model.transformer import KeysValues, attention
 
@@ -81,7 +81,7 @@ def masked_twin(model, images, input_rays, target_rays):
     [
         *({"camera_encoding": encoding} for encoding in CAMERA_ENCODINGS),
         {"camera_encoding": "proxy_point", "predicted_depth": True},
-        {"camera_encoding": "proxy_point", "predicted_depth": True, "turned_values": True},
+        {"camera_encoding": "proxy_point", "predicted_depth": True, "rotate_values": True},
     ],
 )
 def test_the_cached_mask_is_the_same_function_as_one_masked_sequence(options):
@@ -97,14 +97,14 @@ MODELS = {
     "inputs_first": {"inputs_first": True},
     "prope": {"camera_encoding": "prope"},
     "proxy_point": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True},
-    "dense": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True, "input_density": 2},
-    "dense_targets": {"inputs_first": True, "camera_encoding": "proxy_point", "target_density": 2},
-    "dense_everywhere": {"camera_encoding": "proxy_point", "input_density": 2, "target_density": 2},
-    "turned_values": {
+    "dense": {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True, "input_stride": 4},
+    "dense_targets": {"inputs_first": True, "camera_encoding": "proxy_point", "target_stride": 4},
+    "dense_everywhere": {"camera_encoding": "proxy_point", "input_stride": 4, "target_stride": 4},
+    "rotate_values": {
         "inputs_first": True,
         "camera_encoding": "proxy_point",
         "predicted_depth": True,
-        "turned_values": True,
+        "rotate_values": True,
     },
     "encoder_decoder": {"architecture": "encoder_decoder", "blocks": 2, "encoder_blocks": 2, "latents": 8},
 }
@@ -133,11 +133,11 @@ def test_of_the_inputs_only_the_seen_patches_matter(name):
     seen, hidden = order[..., : n // 3], order[..., n // 3 :]
     half = model(images, input_rays, target_rays, seen)
     assert (half - whole).abs().max() > 1e-2
-    if model.config.input_density > 1:
+    if model.config.input_stride < model.config.patch_size:
         return  # tokens that are seen hold pixels of those that are not
-    patches = to_patches(images, p)  # (B, V, n, C)
+    patches = to_patches(images, p, p)  # (B, V, n, C)
     painted = patches.scatter(2, hidden[..., None].expand(-1, -1, -1, patches.shape[-1]), 0.0)
-    elsewhere = model(to_images(painted, p, SIZE, SIZE), input_rays, target_rays, seen)
+    elsewhere = model(to_images(painted, p, p, SIZE, SIZE), input_rays, target_rays, seen)
     torch.testing.assert_close(elsewhere, half, rtol=0, atol=1e-6)
 
 
@@ -194,14 +194,14 @@ def test_prope_alone_sees_only_where_cameras_stand_to_each_other():
 
 
 def test_turned_values_tell_how_one_point_lies_from_another():
-    config = ModelConfig(width=128, camera_encoding="proxy_point", turned_values=True)
+    config = ModelConfig(width=128, camera_encoding="proxy_point", rotate_values=True)
     rays = sample()[1]
     here = encode_cameras(config, rays, 8)
     there = here.moved(torch.full((B, V, (SIZE // 8) ** 2, config.heads), 0.3))
     values = torch.randn(B, V, (SIZE // 8) ** 2, config.heads, 64)
     torch.testing.assert_close(here.outputs(here.values(values)), values, rtol=0, atol=1e-5)
     plain, first, second = here.outputs(there.values(values)).split([32, 16, 16], dim=-1)
-    direction = patch_rays(rays, 8)[..., 3:]
+    direction = token_rays(rays, 8)[..., 3:]
     angles = (0.3 * direction[..., None] * torch.tensor(FREQUENCIES)).flatten(-2)[:, :, :, None]  # (B, V, n, 1, 15)
     expected = torch.complex(*values[..., 32:].split(16, dim=-1))
     expected[..., :15] *= torch.polar(torch.ones_like(angles), angles)
@@ -229,7 +229,7 @@ def test_a_camera_is_read_back_from_its_rays(focal):
 
 def test_a_patch_ray_goes_through_the_cameras_origin():
     _, input_rays, _, poses, _ = sample()
-    moment, direction = patch_rays(input_rays, 8).double().split(3, dim=-1)
+    moment, direction = token_rays(input_rays, 8).double().split(3, dim=-1)
     origin = poses[:, :V, None, :3, 3].expand_as(direction)
     torch.testing.assert_close(torch.linalg.cross(origin, direction), moment, rtol=0, atol=1e-5)
 
@@ -261,18 +261,18 @@ def test_training_in_bf16_on_the_cpu_computes_the_same_attention(has_context):
 def test_chosen_patches_are_those_of_all():
     images = sample()[0]
     numbers = torch.tensor([0, 5, 6, 15]).expand(B, V, 4)
-    chosen = to_patches(images, 8, overlap=2, chosen=numbers)
-    torch.testing.assert_close(chosen, to_patches(images, 8, overlap=2)[:, :, [0, 5, 6, 15]], rtol=0, atol=0)
+    chosen = to_patches(images, 12, 8, numbers)
+    torch.testing.assert_close(chosen, to_patches(images, 12, 8)[:, :, [0, 5, 6, 15]], rtol=0, atol=0)
 
 
-def test_sizes_that_are_no_multiple_of_the_patch_are_refused():
-    with pytest.raises(ValueError, match="30x30 pixels: width and height must be multiples of the patch size 8"):
+def test_sizes_that_are_no_multiple_of_the_stride_are_refused():
+    with pytest.raises(ValueError, match="30x30 pixels: width and height must be multiples of the stride 8"):
         small_model()(*sample(size=30)[:3])
 
 
 def test_denser_tokens_of_inputs_are_the_same_tokens_and_others_between_them():
-    options = {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True, "patch_overlap": 2}
-    once, twice = small_model(**options), small_model(input_density=2, **options)
+    options = {"inputs_first": True, "camera_encoding": "proxy_point", "predicted_depth": True, "patch_size": 12}
+    once, twice = small_model(**options), small_model(input_stride=4, **options)
     twice.load_state_dict(once.state_dict())
     images, input_rays, target_rays, _, _ = sample()
     n = SIZE // 4
@@ -285,7 +285,7 @@ def test_denser_tokens_of_inputs_are_the_same_tokens_and_others_between_them():
 
 
 def test_denser_tokens_of_a_target_are_the_same_tokens_and_others_between_them():
-    once, twice = small_model(patch_overlap=2), small_model(patch_overlap=2, target_density=2)
+    once, twice = small_model(patch_size=12), small_model(patch_size=12, target_stride=4)
     twice.load_state_dict(once.state_dict())
     rays = sample()[2]
     n = SIZE // 4
@@ -296,7 +296,7 @@ def test_denser_tokens_of_a_target_are_the_same_tokens_and_others_between_them()
 
 def test_a_pixel_of_denser_tokens_is_their_mean():
     """Tokens that are all alike, and paint all of their patch alike, paint the same picture however dense they are."""
-    once, twice = small_model(patch_overlap=4), small_model(patch_overlap=4, target_density=2)
+    once, twice = small_model(patch_size=16), small_model(patch_size=16, target_stride=4)
     twice.load_state_dict(once.state_dict())
     rays = sample()[2]
     alike = torch.randn(once.config.width, generator=torch.Generator().manual_seed(1))
@@ -314,14 +314,15 @@ def test_a_pixel_of_denser_tokens_is_their_mean():
     ("options", "words"),
     [
         ({"width": 100}, "multiple of head_width"),
-        ({"input_density": 3}, "input_density 3: the pixels from one input token to the next must be whole"),
-        ({"input_density": 8}, "as many on both sides of a patch"),
-        ({"target_density": 3}, "target_density 3: the pixels from one target token to the next must be whole"),
-        ({"input_density": 2, "camera_encoding": "proxy_point"}, "needs inputs_first"),
+        ({"input_stride": 16}, "input_stride is 16: it must be at most the patch size 8"),
+        ({"input_stride": 3}, "an even number below it"),
+        ({"target_stride": 0}, "target_stride is 0: it must be a whole number from 1"),
+        ({"target_stride": 5}, "target_stride is 5: it must be at most the patch size 8"),
+        ({"input_stride": 4, "camera_encoding": "proxy_point"}, "needs inputs_first"),
         ({"architecture": "encoder_decoder"}, "0 encoder blocks"),
         ({"architecture": "nerf"}, "must be one of decoder_only"),
         ({"predicted_depth": True}, "predicted_depth needs camera_encoding proxy_point"),
-        ({"turned_values": True, "camera_encoding": "prope"}, "turned_values needs camera_encoding proxy_point"),
+        ({"rotate_values": True, "camera_encoding": "prope"}, "rotate_values needs camera_encoding proxy_point"),
         ({"camera_encoding": "prope", "head_width": 32}, "needs head_width 64"),
         ({"rays_in_tokens": False}, "without rays_in_tokens a camera_encoding is needed"),
     ],
@@ -333,20 +334,20 @@ def test_a_configuration_that_is_no_model_is_refused(options, words):
 
 def test_overlapping_patches_hold_their_neighbours_pixels_and_are_added_up():
     images = torch.arange(1.0, 1 + 2 * 3 * 8 * 12).reshape(1, 2, 3, 8, 12)
-    patches = to_patches(images, 4, overlap=1)
+    patches = to_patches(images, 6, 4)
     assert patches.shape == (1, 2, 6, 6 * 6 * 3)
     second = patches[0, 1, 1].reshape(6, 6, 3)  # the first row's middle patch: rows -1 to 4, columns 3 to 8
     assert (second[0] == 0).all()
     assert torch.equal(second[1:], images[0, 1, :, :5, 3:9].permute(1, 2, 0))
-    times = to_images(to_patches(torch.ones_like(images), 4, overlap=1), 4, 8, 12, overlap=1)[0, 0, 0]
+    times = to_images(to_patches(torch.ones_like(images), 6, 4), 6, 4, 8, 12)[0, 0, 0]
     assert times[0].tolist() == [1, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 1]
     assert times[3, 3] == 4
-    assert torch.equal(to_images(patches, 4, 8, 12, overlap=1), images * times)
+    assert torch.equal(to_images(patches, 6, 4, 8, 12), images * times)
 
 
 @pytest.mark.parametrize("options", [{}, {"inputs_first": True, "camera_encoding": "proxy_point"}])
 def test_overlapping_patches_blend_over_the_edges_of_patches(options):
-    model = small_model(patch_overlap=4, **options)
+    model = small_model(patch_size=16, **options)
     images, input_rays, target_rays, *_ = sample()
     with torch.no_grad():
         picture = model(images, input_rays, target_rays)

@@ -116,9 +116,9 @@ def test_rays_equal_the_published_implementation():
 
 def test_patch_order_equals_the_published_implementation():
     arrays = load_file(shared("reference", "patch_order.safetensors"))
-    patches = to_patches(arrays["image"], 2)
+    patches = to_patches(arrays["image"], 2, 2)
     torch.testing.assert_close(patches[0], arrays["tokens"])
-    torch.testing.assert_close(to_images(patches, 2, *arrays["image"].shape[-2:]), arrays["image"])
+    torch.testing.assert_close(to_images(patches, 2, 2, *arrays["image"].shape[-2:]), arrays["image"])
 
 
 @pytest.mark.parametrize(

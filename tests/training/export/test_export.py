@@ -63,7 +63,7 @@ def config(tmp_path):
         sources=(Source(folder=str(write_views(tmp_path / "train", "chair", "lamp", "table")), weight=2.0),),
         validation=str(tmp_path / "val"),
         scene_frame=SceneFrame("subject", 2.0),
-        stages=(Stage(until=0.5, size=8), Stage(until=1.0, size=SIZE, seen_inputs=0.5)),
+        stages=(Stage(until=0.5, size=8), Stage(until=1.0, size=SIZE, input_keep_ratio=0.5)),
         steps=40,
         views=4,
         input_views=(1, 2),
@@ -105,7 +105,7 @@ def test_the_card_comes_from_the_run_and_its_data(run, config, tmp_path):
     assert card.scene_frame == config.scene_frame and card.licence == "GPL-3.0-or-later"
     lenses = np.concatenate([np.load(path)["fxfycxcy"] for path in sorted((tmp_path / "train").glob("*.npz"))])
     fields = np.degrees(2 * np.arctan(SIZE / 2 / lenses[:, 0]))
-    assert card.seen_inputs == 0.5  # of the stage that it ended with
+    assert card.input_keep_ratio == 0.5  # of the stage that it ended with
     assert "patches of 8 px, of an input 50% of them seen, the subject's first, horizontal" in card.text
     assert card.field_of_view == pytest.approx((fields.min(), fields.max()), abs=0.01)
     assert (

@@ -89,7 +89,7 @@ def test_muon_trains_the_ends_at_a_rate_of_their_own_where_it_is_given(preset, o
     matrices = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
     by_depth = {name for name in matrices if "to_depth" in name}
     for rate in (0.0, 0.03):
-        adamw, muon = build_optimizers(model, dataclasses.replace(config, muon_ends_lr=rate))
+        adamw, muon = build_optimizers(model, dataclasses.replace(config, muon_tokenizer_head_lr=rate))
         ends = ENDS if rate else set()
         assert names_of(muon.param_groups, model) == matrices - others - by_depth - ENDS | ends
         assert names_of(adamw.param_groups[:1], model) == others | by_depth | ENDS - ends

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lvsm_engine.model.checkpoint import build_model, load_checkpoint, save_checkpoint
+from lvsm_engine.model.checkpoint import build_model, load_checkpoint
 from lvsm_engine.model.config import ModelConfig
 from tests.full_disk import no_file_larger_than
 from tests.shared_data import shared
@@ -29,7 +29,6 @@ from training.batches.steps import Batch, Share, mirrored_scenes, recoloured_sce
 from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
 from training.export import __main__ as export
 from training.train import run as train
-from training.train.initial_weights import load_initial
 from training.train.log import RunLog, StepReport
 from training.train.parallel import Processes, parallelize
 from training.train.prediction import predict
@@ -646,7 +645,7 @@ def where(part, whole):
 @pytest.mark.parametrize("crops", [Crops(), Crops(aspect=(0.4, 0.5))])
 def test_windows_are_parts_of_the_targets_with_their_own_rays_and_the_inputs_stay_whole(config, crops):
     whole = first_batch(dataclasses.replace(config, stages=(Stage(until=1.0, size=16),), crops=crops))
-    half = Stage(until=1.0, size=16, target_window=0.5)
+    half = Stage(until=1.0, size=16, target_crop=0.5)
     batch = first_batch(dataclasses.replace(config, stages=(half,), crops=crops))
     assert torch.equal(batch.images, whole.images) and torch.equal(batch.rays, whole.rays)
     assert batch.truth.shape[-2:] == batch.target_rays.shape[-2:] == ((8, 8) if crops == Crops() else (16, 8))
@@ -661,7 +660,7 @@ def test_windows_are_parts_of_the_targets_with_their_own_rays_and_the_inputs_sta
 
 def test_a_share_of_the_inputs_patches_is_seen(config):
     whole = first_batch(dataclasses.replace(config, stages=(Stage(until=1.0, size=16),)))
-    batch = first_batch(dataclasses.replace(config, stages=(Stage(until=1.0, size=16, seen_inputs=0.5),)))
+    batch = first_batch(dataclasses.replace(config, stages=(Stage(until=1.0, size=16, input_keep_ratio=0.5),)))
     assert whole.seen is None
     assert batch.seen.shape == (*batch.images.shape[:2], 2)  # of 4 patches
     assert len(set(map(tuple, batch.seen.flatten(0, 1).tolist()))) > 1
@@ -670,7 +669,7 @@ def test_a_share_of_the_inputs_patches_is_seen(config):
 
 def test_validation_shows_the_share_that_the_engine_will_show(config, tmp_path):
     """It is the last stage's, in all stages."""
-    stages = (Stage(until=0.5, size=16), Stage(until=1.0, size=16, seen_inputs=0.5))
+    stages = (Stage(until=0.5, size=16), Stage(until=1.0, size=16, input_keep_ratio=0.5))
     one = train.prepare(options(dataclasses.replace(config, stages=stages, steps=4), tmp_path / "run"), ALONE)
     shown = []
     one.model.register_forward_pre_hook(lambda _, of: shown.append(of[3]))
@@ -678,7 +677,7 @@ def test_validation_shows_the_share_that_the_engine_will_show(config, tmp_path):
     assert shown and all(seen.shape == (1, 4, 2) for seen in shown)  # of 4 patches
 
 
-@pytest.mark.parametrize("parts", [{"target_window": 0.5}, {"seen_inputs": 0.5}])
+@pytest.mark.parametrize("parts", [{"target_crop": 0.5}, {"input_keep_ratio": 0.5}])
 def test_a_run_that_is_shown_parts_learns(config, tmp_path, parts):
     half = (Stage(until=1.0, size=16, **parts),)
     one = train.prepare(options(dataclasses.replace(config, stages=half, steps=40), tmp_path / "run"), ALONE)
@@ -735,31 +734,10 @@ def test_weights_of_another_architecture_are_refused(exported, config, tmp_path)
         run(wider, tmp_path / "second")
 
 
-def test_overlapping_patches_begin_with_the_same_pictures(exported, config, tmp_path):
-    out, _ = exported
-    overlapping = dataclasses.replace(config.model, patch_overlap=3)
-    grown = train.prepare(
-        options(dataclasses.replace(config, init=str(out), model=overlapping), tmp_path / "second"), ALONE
-    )
-    batch = first_batch(config)
-    model, _ = load_checkpoint(out)
-    torch.testing.assert_close(
-        predict(grown.model, batch, torch.float32), predict(model, batch, torch.float32), rtol=0, atol=1e-5
-    )
-    beyond = grown.model.to_pixels[1].weight.detach().clone()
-    assert beyond.shape == (14 * 14 * 3, 64) and (beyond == 0).all(dim=1).sum() == (14 * 14 - 8 * 8) * 3
-    grown.step(1)
-    assert not torch.equal(grown.model.to_pixels[1].weight, beyond)
-    with pytest.raises(RunStateError, match=r"has patch_overlap 3, and the run's has 0. Give --model.patch-overlap 3"):
-        file = tmp_path / "grown.safetensors"
-        save_checkpoint(file, grown.model, load_checkpoint(out)[1])
-        load_initial(dataclasses.replace(config, init=str(file)))
-
-
 @pytest.mark.parametrize("side", ["input", "target"])
 def test_denser_tokens_begin_with_the_same_weights(side, exported, config, tmp_path):
     out, state = exported
-    denser = dataclasses.replace(config.model, **{f"{side}_density": 2})
+    denser = dataclasses.replace(config.model, **{f"{side}_stride": 4})
     dense = dataclasses.replace(config, init=str(out), model=denser)
     grown = train.prepare(options(dense, tmp_path / "second"), ALONE)
     assert same_bits({"model": grown.model.state_dict()}, state)
@@ -768,49 +746,6 @@ def test_denser_tokens_begin_with_the_same_weights(side, exported, config, tmp_p
     assert grown.model.input_tokens(batch.images, batch.rays).shape[1] == batch.images.shape[1] * times["input"]
     assert grown.model.target_tokens(batch.target_rays).shape[2] == times["target"]  # of one patch
     assert np.isfinite(grown.step(1)[0].loss)
-    file = tmp_path / "grown.safetensors"
-    save_checkpoint(file, grown.model, load_checkpoint(out)[1])
-    assert getattr(load_checkpoint(file)[0].config, f"{side}_density") == 2
-    with pytest.raises(
-        RunStateError, match=f"has {side}_density 2, and the run's has 1. Give --model.{side}-density 2"
-    ):
-        load_initial(dataclasses.replace(config, init=str(file)))
-
-
-def test_values_begin_to_turn_in_weights_that_did_not_know_it(exported, config, tmp_path):
-    out, state = exported
-    turned = dataclasses.replace(config, init=str(out), model=dataclasses.replace(config.model, turned_values=True))
-    grown = train.prepare(options(turned, tmp_path / "second"), ALONE)
-    assert same_bits({"model": grown.model.state_dict()}, state)
-    batch = first_batch(config)
-    plain = predict(load_checkpoint(out)[0], batch, torch.float32)
-    assert not torch.allclose(predict(grown.model, batch, torch.float32), plain, rtol=0, atol=1e-6)
-    file = tmp_path / "grown.safetensors"
-    save_checkpoint(file, grown.model, load_checkpoint(out)[1])
-    assert load_checkpoint(file)[0].config.turned_values
-    with pytest.raises(RunStateError, match=r"has turned_values True, and the run's has False. Give --model.turned-"):
-        load_initial(dataclasses.replace(config, init=str(file)))
-
-
-def test_more_blocks_begin_with_the_same_pictures_and_learn(exported, config, tmp_path):
-    out, _ = exported
-    deeper = dataclasses.replace(config, init=str(out), model=dataclasses.replace(config.model, blocks=3))
-    grown = train.prepare(options(deeper, tmp_path / "second"), ALONE)
-    batch = first_batch(config)
-    with torch.no_grad():
-        before = load_checkpoint(out)[0](batch.images, batch.rays, batch.target_rays)
-        assert torch.equal(grown.model(batch.images, batch.rays, batch.target_rays), before)
-    for step in (1, 2):
-        assert np.isfinite(grown.step(step)[0].loss)
-    assert all(grown.model.blocks[number].mlp[2].weight.any() for number in (1, 2))
-    assert grown.model.blocks[1].mlp[0].weight.data_ptr() != grown.model.blocks[2].mlp[0].weight.data_ptr()
-    file = tmp_path / "grown.safetensors"
-    save_checkpoint(file, grown.model, load_checkpoint(out)[1])
-    again = load_initial(dataclasses.replace(config, init=str(file), model=dataclasses.replace(config.model, blocks=5)))
-    first_layers = [block.mlp[0].weight for block in again.blocks]
-    assert torch.equal(first_layers[3], first_layers[1]) and torch.equal(first_layers[4], first_layers[2])
-    with pytest.raises(RunStateError, match=r"has blocks 3, and the run's has 1. Give --model.blocks 3"):
-        load_initial(dataclasses.replace(config, init=str(file)))
 
 
 def test_weights_that_are_not_there_are_refused(config, tmp_path):
@@ -835,8 +770,8 @@ def test_the_command_line_changes_any_field_of_a_preset():
     assert config.sources == (Source(folder="a", weight=1.0), Source(folder="b", weight=2.5))
     assert (config.name, config.model.width, config.model.blocks, config.steps) == ("cpu", 64, 4, 7)
     assert config.stages == (
-        Stage(until=0.5, size=32, seen_inputs=0.6),
-        Stage(until=1.0, size=64, target_window=0.5),
+        Stage(until=0.5, size=32, input_keep_ratio=0.6),
+        Stage(until=1.0, size=64, target_crop=0.5),
     )
     assert (config.perceptual.weight, config.scene_frame.kind, config.init) == (0.5, "identity", "weights.safetensors")
     assert train.parse([]).config == PRESETS["default"]()
@@ -851,13 +786,13 @@ def test_the_command_line_changes_any_field_of_a_preset():
         ({"stages": (Stage(until=1.0, size=20),)}, "multiple of the patch size 8"),
         ({"input_views": (4,)}, "must leave a target among 4 views"),
         (
-            {"model": ModelConfig(camera_encoding="prope"), "stages": (Stage(until=1.0, size=16, target_window=0.5),)},
+            {"model": ModelConfig(camera_encoding="prope"), "stages": (Stage(until=1.0, size=16, target_crop=0.5),)},
             "PRoPE tells a patch's place in its whole image",
         ),
         (
             {
                 "model": ModelConfig(camera_encoding="proxy_point"),
-                "stages": (Stage(until=1.0, size=16, seen_inputs=0.5),),
+                "stages": (Stage(until=1.0, size=16, input_keep_ratio=0.5),),
             },
             "joint attention with a camera encoding needs as many patches",
         ),
@@ -869,7 +804,7 @@ def test_a_configuration_that_cannot_run_is_refused(config, change, words):
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5, float("nan")])
-@pytest.mark.parametrize(("name", "whole"), [("target_window", "side"), ("seen_inputs", "patches")])
+@pytest.mark.parametrize(("name", "whole"), [("target_crop", "side"), ("input_keep_ratio", "patches")])
 def test_a_stage_s_parts_are_shares(name, whole, share):
     with pytest.raises(ValueError, match=f"{name} is .*: it must be a share of the {whole}"):
         Stage(until=1.0, size=16, **{name: share})

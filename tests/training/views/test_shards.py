@@ -297,7 +297,9 @@ def test_any_flipped_bit_of_a_record_is_found_and_the_record_named(shards: Path,
         status, said = damages(shards, capsys)
         assert status == 1
         assert len(said) == 1 and f"{shard}, record 1 (b): " in said[0]
-        with pytest.raises(ViewsError, match=r"record 1 \(b\) is damaged .*run python -m training\.views\.shards verify"):
+        with pytest.raises(
+            ViewsError, match=r"record 1 \(b\) is damaged .*run python -m training\.views\.shards verify"
+        ):
             Shards(shards).read(1)
         assert Shards(shards).read(2).name == "c"
 

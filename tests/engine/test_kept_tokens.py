@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from lvsm_engine.seen_patches import draw_seen_patches, unlike_background
+from lvsm_engine.kept_tokens import draw_kept_tokens, unlike_background
 
 
 def test_seen_patches_are_the_subject_s_first():
     subject = np.zeros((3, 16, 32), bool)  # of 4 pixels a patch: 4 rows of 8
     subject[0, 5, 9:30] = True  # touches patches 10 to 15
     subject[1] = True
-    drawn = np.stack([draw_seen_patches(np.random.default_rng(seed), subject, 4, 0.25) for seed in range(100)])
+    drawn = np.stack([draw_kept_tokens(np.random.default_rng(seed), subject, 4, 0.25) for seed in range(100)])
     assert drawn.shape == (100, 3, 8) and (np.diff(drawn) > 0).all()
     seen = np.stack([(drawn == number).any(axis=2).mean(axis=0) for number in range(32)], axis=1)  # (3, 32): how often
     assert (seen[0, 10:16] == 1).all()
     others = np.concatenate([np.delete(seen[0], range(10, 16)), seen[1], seen[2]])
     assert (others > 0).all() and (others < 0.5).all()
-    assert draw_seen_patches(np.random.default_rng(0), subject, 4, 1.0).tolist() == [list(range(32))] * 3
-    assert draw_seen_patches(np.random.default_rng(0), subject, 4, 1e-3).shape == (3, 1)
+    assert draw_kept_tokens(np.random.default_rng(0), subject, 4, 1.0).tolist() == [list(range(32))] * 3
+    assert draw_kept_tokens(np.random.default_rng(0), subject, 4, 1e-3).shape == (3, 1)
 
 
 def test_the_subject_is_what_is_unlike_the_background():

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lvsm_engine.model.checkpoint import build_model
 from lvsm_engine.model.config import ModelConfig
-from training.train.flops import forward_flops, peak_flops
+from lvsm_engine.model.costs import forward_flops
 
 PUBLISHED = ModelConfig()
 INPUTS_FIRST = ModelConfig(inputs_first=True)
@@ -48,7 +48,3 @@ def test_torch_counts_as_many_operations_but_for_the_ends(shape, asked):
     pixels = config.patch_size**2
     ends = 2 * config.width * pixels * (16 * 3 * 9 + asked * 2 * (6 + 3))
     assert counter.get_total_flops() - ends == pytest.approx(forward_flops(config, 3, 2, 16, asked), rel=1e-6)
-
-
-def test_an_unknown_device_has_no_peak():
-    assert peak_flops(torch.device("cpu")) is None

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lvsm_engine.free_memory import free_bytes, free_main_memory
+from lvsm_engine.devices import free_bytes, free_main_memory, peak_flops
 
 GB = 10**9
 
@@ -52,3 +52,7 @@ def test_where_nothing_tells_it_is_not_known(tmp_path):
 def test_this_machine_tells_something_that_can_be():
     free = free_bytes(torch.device("cpu"))
     assert free is None or 10**8 < free < 10**14
+
+
+def test_an_unknown_device_has_no_peak():
+    assert peak_flops(torch.device("cpu")) is None

@@ -15,12 +15,12 @@ def unlike_background(image: np.ndarray, background: tuple[float, float, float])
     return (np.abs(image - np.array(background, image.dtype)) > UNLIKE).any(axis=-1)
 
 
-def seen_count(patches: int, share: float) -> int:
+def kept_count(patches: int, share: float) -> int:
     """How many of a view's patches this share of them is: at least one."""
     return max(1, round(share * patches))
 
 
-def draw_seen_patches(generator: np.random.Generator, subject: np.ndarray, stride: int, share: float) -> np.ndarray:
+def draw_kept_tokens(generator: np.random.Generator, subject: np.ndarray, stride: int, share: float) -> np.ndarray:
     """Numbers (V, k) of this share of each view's patches, rising; subject (V, H, W) bool tells where the subject is.
 
     stride: pixels from one patch to the next. Patches with any of the subject come before those without; within both,
@@ -30,4 +30,4 @@ def draw_seen_patches(generator: np.random.Generator, subject: np.ndarray, strid
     patches = subject.reshape(V, H // stride, stride, W // stride, stride)
     of_subject = patches.any(axis=(2, 4)).reshape(V, -1)  # (V, n)
     order = np.argsort(generator.random(of_subject.shape) - of_subject, axis=1)
-    return np.sort(order[:, : seen_count(of_subject.shape[1], share)], axis=1)
+    return np.sort(order[:, : kept_count(of_subject.shape[1], share)], axis=1)
