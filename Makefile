@@ -37,6 +37,10 @@ demo: setup .venv-bpy/5.0/ready
 screenshots: setup
 	$(VENV)/python tests/blender/screenshots.py
 
+# 20 photos of a toy locomotive, into training/sample_capture: what the demo begins with. Minutes on two cores.
+sample-capture: .venv-bpy/5.0/ready
+	.venv-bpy/5.0/bin/python -m training.sample_capture
+
 bench: setup
 	$(VENV)/lvsm bench
 

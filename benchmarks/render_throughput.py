@@ -102,8 +102,8 @@ def _fan_out(jobs: list[RenderJob], command: tuple[str, ...], options: Options) 
     with ViewsFolder(Path(jobs[0].output).parent) as folder:
         places = Places(options.processes, cpus=1, gpus=0)
         render_all(jobs, Crew(command, places), folder, lambda: arrivals.append(time.monotonic()))
-        for failure in folder.failures:
-            print(f"left out: {failure}", file=sys.stderr)
+        for one in folder.left_out:
+            print(f"left out: {one}", file=sys.stderr)
     return arrivals[-1] - arrivals[options.processes - 1]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from .errors import LvsmError
 
 # Equal pictures have no finite PSNR: this much is said of them.
-HIGHEST_PSNR = 100.0
+MAX_PSNR = 100.0
 SSIM_WINDOW = 11
 FETCH_SECONDS = 20.0
 
@@ -25,10 +25,15 @@ class MetricError(LvsmError):
 
 
 def psnr(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, over all pixels or those of a mask (H, W) of bool. At most 100."""
+    """Peak signal-to-noise ratio in dB, over all pixels or those of a mask (H, W) of bool. At most 100.
+
+    NaN where a pixel is not finite.
+    """
     error = (np.asarray(image, np.float64) - truth) ** 2
     mean = float(error.mean() if mask is None else error[mask].mean())
-    return min(HIGHEST_PSNR, -10 * math.log10(mean)) if mean > 0 else HIGHEST_PSNR
+    if not math.isfinite(mean):
+        return math.nan
+    return min(MAX_PSNR, -10 * math.log10(mean)) if mean > 0 else MAX_PSNR
 
 
 def ssim(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:

@@ -15,7 +15,7 @@ PYTHON=${PYTHON:-.venv/bin/python}
 BPY_PYTHON=${BPY_PYTHON:-.venv-bpy/5.0/bin/python}      # a Python with bpy; make test sets it up
 
 SOURCE=${SOURCE:-}                                      # a folder of GLB files; none: Objaverse 1.0 (HF_ENDPOINT: a mirror)
-LICENCES=${LICENCES:-CC-BY-4.0 CC-BY-3.0 CC0-1.0 MIT-0 ISC}
+LICENCES=${LICENCES:-CC-BY-4.0 CC-BY-3.0 CC0-1.0 MIT-0}
 OBJECTS=${OBJECTS:-None}                                # to train on, at most; None: all
 VALIDATION=${VALIDATION:-100}                           # to validate on, at most
 VALIDATION_SHARE=${VALIDATION_SHARE:-0.01}              # of objects whose source states no split; of few it must be more

@@ -24,6 +24,17 @@ def test_psnr_of_a_known_error():
     assert psnr(image, half_wrong, ~mask) == pytest.approx(20.0, abs=1e-4)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_picture_that_is_not_finite_has_no_psnr(value):
+    image, truth = picture(), picture()
+    image[3, 4, 1] = value
+    assert np.isnan(psnr(image, truth))
+    mask = np.zeros((32, 32), bool)
+    mask[:3] = True
+    assert psnr(image, truth, mask) == 100.0, "of the pixels that are asked about"
+    assert np.isnan(psnr(image, truth, ~mask))
+
+
 def test_ssim_is_one_for_equal_pictures_and_falls_with_noise():
     truth = picture()
     assert ssim(truth, truth) == pytest.approx(1.0)

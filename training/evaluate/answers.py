@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from lvsm_engine.baselines import MEAN, NEAREST, mean_photo, nearest_photo
+from lvsm_engine.errors import LvsmError
 from lvsm_engine.synthesizer import Synthesizer
 
 from .questions import Question
@@ -13,9 +15,11 @@ from .questions import Question
 FOREGROUND = 0.5
 """A pixel with more of the subject than this is foreground."""
 
-NEAREST = "nearest input view"
-MEAN = "mean of the inputs"
 SILHOUETTE = "true silhouette in its mean colour"
+
+
+class AnswerError(LvsmError):
+    """A model's answer cannot be scored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,25 +36,31 @@ class Answer:
 
 
 def synthesized(name: str, synthesizer: Synthesizer, question: Question) -> Answer:
-    """A model's answer, each target rendered by itself, as Blender asks for it."""
+    """A model's answer, each target rendered by itself, as Blender asks for it.
+
+    Raises AnswerError for pictures that are not finite: damaged weights would pass for perfect ones.
+    """
     began = time.perf_counter()
     scene = synthesizer.encode(question.inputs)
     _wait_for(synthesizer.device)
     encoded = time.perf_counter()
     images, ends = [], [encoded]
-    for camera in question.cameras:
+    for target, camera in zip(question.targets, question.cameras, strict=True):
         images.append(scene.render([camera])[0])
         ends.append(time.perf_counter())
+        if not np.isfinite(images[-1]).all():
+            raise AnswerError(
+                f"{name}: its picture of {question.name}, {target}, is not finite: its weights are damaged, or overflow"
+                " in this precision. Try --precision float32, or leave the model out."
+            )
     return Answer(name, np.stack(images), encoded - began, tuple(np.diff(ends)))
 
 
 def trivial_answers(question: Question) -> list[Answer]:
     """Copy the nearest input; average them; fill the true silhouette, where it is known, with its mean colour."""
-    mean = question.input_images.mean(axis=0)
-    answers = [
-        Answer(NEAREST, question.input_images[question.nearest]),
-        Answer(MEAN, np.broadcast_to(mean, question.truth.shape)),
-    ]
+    nearest = np.stack([nearest_photo(question.input_images, angles) for angles in question.angles])
+    mean = np.broadcast_to(mean_photo(question.input_images), question.truth.shape)
+    answers = [Answer(NEAREST, nearest), Answer(MEAN, mean)]
     if question.alpha is not None:
         answers.append(Answer(SILHOUETTE, silhouettes(question.truth, question.alpha)))
     return answers

@@ -19,7 +19,7 @@ from lvsm_engine.scene.camera import Camera, View, camera_of
 from lvsm_engine.scene.captures import Capture, find_format, load_capture
 from lvsm_engine.scene.selection import angles_to, nearest_views, spread_views
 
-from ..render.cameras import PROTOCOL_TARGETS, protocol_inputs
+from .. import protocol
 from ..views.sources import read_scenes
 from ..views.stored import SceneViews, ViewsError
 
@@ -48,11 +48,6 @@ class Question:
     truth: np.ndarray
     alpha: np.ndarray | None
     angles: np.ndarray
-
-    @property
-    def nearest(self) -> np.ndarray:
-        """(T,) the input nearest to each target."""
-        return self.angles.argmin(axis=1)
 
 
 class Subjects(Protocol):
@@ -103,8 +98,8 @@ class ObjectFolder:
 
 def object_question(scene: SceneViews, inputs: int) -> Question:
     """The protocol's 10 targets from this number of its inputs. Raises ViewsError where the scene has too few views."""
-    chosen = protocol_inputs(inputs)
-    needed = max(max(chosen) + 1, PROTOCOL_TARGETS.stop)
+    chosen = protocol.input_views(inputs)
+    needed = max(max(chosen) + 1, protocol.TARGETS.stop)
     if len(scene.images) < needed:
         raise ViewsError(
             f"{scene.name} has {len(scene.images)} views, and {inputs} inputs of the protocol need {needed}:"
@@ -112,7 +107,7 @@ def object_question(scene: SceneViews, inputs: int) -> Question:
         )
     height, width = scene.images.shape[1:3]
     cameras = [camera_of(*one, width, height) for one in zip(scene.camera_to_world, scene.fxfycxcy, strict=True)]
-    targets = list(PROTOCOL_TARGETS)
+    targets = list(protocol.TARGETS)
     angles = np.stack([angles_to(cameras[target], cameras) for target in targets])
     return Question(
         name=scene.name,
@@ -245,7 +240,7 @@ class Captures:
         return Question(
             name=f"{group}/{capture.views[target].name}",
             group=group,
-            inputs=tuple(View(lens, photo, name) for (photo, lens), name in zip(photos, names, strict=True)),
+            inputs=tuple(View(own, photo, name) for (photo, own), name in zip(photos, names, strict=True)),
             input_images=np.stack([fitted(position)[0] for position in chosen]),
             targets=(capture.views[target].name,),
             cameras=(camera,),

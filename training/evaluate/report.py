@@ -1,21 +1,23 @@
 """An evaluation on paper: scores.json, table.md, and sheet.png with the worst, the median and the best."""
 
 import dataclasses
-import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from lvsm_engine.digests import file_sha256
 from lvsm_engine.metrics import psnr
 from lvsm_engine.photos import contact_sheet
 from lvsm_engine.whole_files import write_bytes
 
 from .answers import Answer
+from .models import EvaluatedModel
 from .questions import Question
-from .scores import METRICS, Perceptual, Score, by_angle, mean_metrics, median_seconds
+from .scores import METRICS, LpipsSettings, Score, by_angle, mean_metrics, median_seconds
 
 METRIC_TITLES = {
     "psnr": "PSNR",
@@ -27,22 +29,6 @@ METRIC_TITLES = {
 }
 DECIMALS = {"psnr": 2, "foreground_psnr": 2}
 SHEET_TARGETS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluatedModel:
-    """A model and the file that it came from.
-
-    sha256: of the file. weights: weights_digest, which stays when the file gets a card with these scores.
-    """
-
-    name: str
-    sha256: str
-    weights: str
-    architecture: str
-    parameters: int
-    resolution: int
-    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +44,7 @@ class Evaluation:
     device: str
     models: tuple[EvaluatedModel, ...]
     files: dict[str, str]
-    perceptual: Perceptual | None
+    lpips: LpipsSettings | None
     without_lpips: str
     scores: tuple[Score, ...]
 
@@ -83,22 +69,23 @@ class Evaluation:
         return list(dict.fromkeys(score.group for score in self.scores))
 
 
-def sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def hashes(files: Sequence[Path]) -> dict[str, str]:
+    """sha256 by path, from the folder that holds all of the files."""
+    root = os.path.commonpath([path.resolve().parent for path in files])
+    return {Path(os.path.relpath(path.resolve(), root)).as_posix(): file_sha256(path) for path in files}
 
 
 def write_json(evaluation: Evaluation, path: Path) -> None:
     """All of it: models and files with their hashes, means, and each target's scores."""
-    perceptual = evaluation.perceptual
+    lpips = evaluation.lpips
     report = {
         "data": evaluation.data,
         "size": evaluation.size,
         "device": evaluation.device,
         "models": [dataclasses.asdict(model) for model in evaluation.models],
         "lpips": {
-            "net": perceptual.net if perceptual else None,
-            "backbone_sha256": sha256_of(perceptual.backbone) if perceptual and perceptual.backbone else None,
+            "net": lpips.net if lpips else None,
+            "backbone_sha256": file_sha256(lpips.backbone) if lpips and lpips.backbone else None,
             "left_out": evaluation.without_lpips or None,
         },
         "means": [
@@ -175,8 +162,8 @@ def angles_table(evaluation: Evaluation) -> str:
 def footnotes(evaluation: Evaluation) -> list[str]:
     targets = len({(score.question, score.target) for score in evaluation.scores})
     lines = [f"{evaluation.data}; {targets} targets, compared at {evaluation.size} px. PSNR in dB; fg: foreground."]
-    if evaluation.perceptual:
-        lines[0] += f" LPIPS {evaluation.perceptual.net} (lower is better)."
+    if evaluation.lpips:
+        lines[0] += f" LPIPS {evaluation.lpips.net} (lower is better)."
     else:
         lines.append(f"LPIPS is left out. {evaluation.without_lpips}")
     lines.append(f"Seconds on {evaluation.device}: medians, after a warm-up, each view rendered by itself.")

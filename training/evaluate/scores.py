@@ -15,12 +15,12 @@ from .questions import Question
 METRICS = ("psnr", "ssim", "lpips", "foreground_psnr", "foreground_ssim", "foreground_lpips")
 ANGLE_BINS = (0, 10, 20, 30, 45, 60, 90, 180)
 """Degrees between a target and its nearest input, as seen from the subject."""
-LEAST_LPIPS_SIDE = 48
+MIN_LPIPS_SIDE = 48
 """LPIPS was calibrated on patches of 64 pixels; in much smaller pictures its deep layers see next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Perceptual:
+class LpipsSettings:
     """The network of LPIPS, and its weights: a safetensors file, or what torchvision fetches (None)."""
 
     net: str
@@ -42,15 +42,15 @@ class Score:
     view_seconds: float | None
 
 
-def choose_perceptual(net: str, backbone: Path | None, smallest_side: int) -> tuple[Perceptual | None, str]:
+def choose_lpips(net: str, backbone: Path | None, smallest_side: int) -> tuple[LpipsSettings | None, str]:
     """The network, or None and the reason why LPIPS is left out.
 
     Raises MetricError for a given file that is none of this network's.
     """
     if net == "none":
         return None, "It was switched off."
-    if smallest_side < LEAST_LPIPS_SIDE:
-        return None, f"It needs pictures of {LEAST_LPIPS_SIDE} pixels a side, and the smallest side is {smallest_side}."
+    if smallest_side < MIN_LPIPS_SIDE:
+        return None, f"It needs pictures of {MIN_LPIPS_SIDE} pixels a side, and the smallest side is {smallest_side}."
     probe = np.zeros((64, 64, 3), np.float32)
     try:
         lpips_distance(probe, probe, net, backbone)
@@ -58,10 +58,10 @@ def choose_perceptual(net: str, backbone: Path | None, smallest_side: int) -> tu
         if backbone is not None:
             raise
         return None, f"{error}"
-    return Perceptual(net, backbone), ""
+    return LpipsSettings(net, backbone), ""
 
 
-def score_answer(question: Question, inputs: int, answer: Answer, perceptual: Perceptual | None) -> list[Score]:
+def score_answer(question: Question, inputs: int, answer: Answer, lpips: LpipsSettings | None) -> list[Score]:
     """The answer's scores, a target each."""
     scores = []
     for t, target in enumerate(question.targets):
@@ -74,7 +74,7 @@ def score_answer(question: Question, inputs: int, answer: Answer, perceptual: Pe
                 target=target,
                 answer=answer.name,
                 angle=float(question.angles[t].min()),
-                metrics=metrics_of(answer.images[t], question.truth[t], foreground, perceptual),
+                metrics=metrics_of(answer.images[t], question.truth[t], foreground, lpips),
                 encode_seconds=answer.encode_seconds,
                 view_seconds=answer.view_seconds[t] if answer.view_seconds else None,
             )
@@ -83,7 +83,7 @@ def score_answer(question: Question, inputs: int, answer: Answer, perceptual: Pe
 
 
 def metrics_of(
-    image: np.ndarray, truth: np.ndarray, foreground: np.ndarray | None, perceptual: Perceptual | None
+    image: np.ndarray, truth: np.ndarray, foreground: np.ndarray | None, lpips: LpipsSettings | None
 ) -> dict[str, float]:
     """By the names in METRICS: of a picture (H, W, 3); foreground: (H, W) of bool, where it is known and not empty."""
     regions: dict[str, np.ndarray | None] = {"": None}
@@ -93,8 +93,8 @@ def metrics_of(
     for prefix, mask in regions.items():
         metrics[f"{prefix}psnr"] = psnr(image, truth, mask)
         metrics[f"{prefix}ssim"] = ssim(image, truth, mask)
-        if perceptual is not None:
-            metrics[f"{prefix}lpips"] = lpips_distance(image, truth, perceptual.net, perceptual.backbone, mask)
+        if lpips is not None:
+            metrics[f"{prefix}lpips"] = lpips_distance(image, truth, lpips.net, lpips.backbone, mask)
     return metrics
 
 

@@ -8,21 +8,7 @@ from typing import Any
 from lvsm_engine.model.checkpoint import ModelCard
 from lvsm_engine.model.config import ModelConfig
 
-from ..objects.credits import Attribution, markdown
-
-
-@dataclass(frozen=True, slots=True)
-class SourceCredits:
-    """Whose a source of training data is.
-
-    known: its objects whose licence is known. others: whether it holds more than these. note: where it comes from, in words.
-    """
-
-    folder: str
-    weight: float
-    known: Mapping[str, Attribution]
-    others: bool
-    note: str
+from .credits import SourceCredits, markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +81,7 @@ def _data(credits: Sequence[SourceCredits]) -> str:
         elif source.others:
             line += f": whose {'its other' if source.known else 'its'} objects are is not recorded here"
         lines.append(f"{line}.")
-    known = {name: attribution for source in credits for name, attribution in source.known.items()}
+    known = {name: origin for source in credits for name, origin in source.known.items()}
     return "\n".join(lines) + (f"\n\n{markdown(known.values()).strip()}" if known else "")
 
 

@@ -20,25 +20,15 @@ from typing import Protocol
 import tyro
 from tqdm import tqdm
 
+from lvsm_engine.digests import file_sha256
 from lvsm_engine.errors import Cancelled
 
-from ..exit_status import exit_status
+from ..exit_status import exit_status, tell_missing
+from ..json_lines import append_lines, read_lines, write_lines
+from ..left_out import LEFT_OUT, LeftOut
 from .candidates import Candidate
 from .hub import PATHS_A_REQUEST, FileFacts, Hub, HubUnreachable, WrongContent, sweep
-from .manifest import (
-    LEFT_OUT,
-    MANIFEST,
-    LeftOut,
-    ObjectRecord,
-    ObjectsError,
-    Split,
-    append_lines,
-    file_sha256,
-    read_left_out,
-    read_lines,
-    read_manifest,
-    write_lines,
-)
+from .manifest import MANIFEST, ObjectsError, Origin, Split, read_manifest
 
 STAGE = "download"
 GIVE_UP_AFTER = 20  # objects in a row that did not arrive: it is the hub, and not they
@@ -49,9 +39,12 @@ SPLITS: tuple[Split, ...] = ("val", "train")  # of two equal objects the first i
 class Options:
     """Fetch the objects of a selection."""
 
-    selection: Path  # Made by training.objects.select.
-    out: Path  # Folder for the objects and their manifest.
-    workers: int = 16  # Files on their way at once.
+    selection: Path
+    """Made by training.objects.select."""
+    out: Path
+    """Folder for the objects and their manifest."""
+    workers: int = 16
+    """Files on their way at once."""
 
 
 class Store(Protocol):
@@ -80,7 +73,7 @@ class LocalStore:
 class Arrivals:
     """What became of some candidates: there, never to come, not yet come (with the sentence why)."""
 
-    records: list[ObjectRecord]
+    records: list[Origin]
     left_out: list[LeftOut]
     missing: dict[str, str]
 
@@ -88,11 +81,13 @@ class Arrivals:
 class Fetcher:
     """Fetches candidates into folders, and knows the content of all objects so far, so that none comes twice.
 
-    seen: names by sha256. Raises ObjectsError where the store refuses or the disk is full, Cancelled after stop().
+    seen: names by sha256. give_up_after: so many objects in a row that did not arrive. Raises ObjectsError where the
+    store refuses or the disk is full, Cancelled after stop().
     """
 
-    def __init__(self, store: Store, workers: int, seen: dict[str, str]) -> None:
+    def __init__(self, store: Store, workers: int, seen: dict[str, str], give_up_after: int = GIVE_UP_AFTER) -> None:
         self._store, self._workers, self._seen = store, workers, seen
+        self._give_up_after = give_up_after
         self._stopped = threading.Event()
         self._in_vain = 0
 
@@ -130,7 +125,7 @@ class Fetcher:
                 pool.shutdown(cancel_futures=True)  # waits for the files on their way alone
                 raise
         self._in_vain = 0 if arrivals.records else self._in_vain + len(arrivals.missing)
-        if self._in_vain >= GIVE_UP_AFTER:
+        if self._in_vain >= self._give_up_after:
             raise HubUnreachable(next(iter(arrivals.missing.values())))
         return arrivals
 
@@ -144,7 +139,7 @@ class Fetcher:
 
     def _fetch_one(
         self, candidate: Candidate, facts: FileFacts, folder: Path
-    ) -> ObjectRecord | WrongContent | HubUnreachable:
+    ) -> Origin | WrongContent | HubUnreachable:
         target = folder / f"{candidate.name}.glb"
         if self._stopped.is_set():
             raise Cancelled
@@ -153,7 +148,7 @@ class Fetcher:
                 self._store.fetch(candidate.location, facts, target)
         except (WrongContent, HubUnreachable) as error:
             return error
-        return ObjectRecord(
+        return Origin(
             name=candidate.name,
             file=target.name,
             licence=candidate.licence,
@@ -165,8 +160,8 @@ class Fetcher:
         )
 
 
-def _sort_in(candidate: Candidate, end: ObjectRecord | ObjectsError, arrivals: Arrivals) -> None:
-    if isinstance(end, ObjectRecord):
+def _sort_in(candidate: Candidate, end: Origin | ObjectsError, arrivals: Arrivals) -> None:
+    if isinstance(end, Origin):
         arrivals.records.append(end)
     elif isinstance(end, WrongContent):
         arrivals.left_out.append(LeftOut(name=candidate.name, stage=STAGE, reason=str(end)))
@@ -187,13 +182,15 @@ def store_of(selection: Sequence[Candidate]) -> Store:
     return LocalStore() if Path(selection[0].location).is_absolute() else Hub()
 
 
-def download(selection: Sequence[Candidate], store: Store, out: Path, workers: int) -> dict[str, str]:
+def download(
+    selection: Sequence[Candidate], store: Store, out: Path, workers: int, give_up_after: int = GIVE_UP_AFTER
+) -> dict[str, str]:
     """Fetch what is not there yet into OUT/val and OUT/train; return why some did not arrive this time, by name.
 
     Raises HubUnreachable when nothing arrives any more; ObjectsError for a refusal or a full disk.
     """
     there = [record for split in SPLITS for record in _records_with_files(out / split)]
-    fetcher = Fetcher(store, workers, {record.sha256: record.name for record in there})
+    fetcher = Fetcher(store, workers, {record.sha256: record.name for record in there}, give_up_after)
     missing: dict[str, str] = {}
     for split in SPLITS:
         part = [candidate for candidate in selection if candidate.split == split]
@@ -205,7 +202,7 @@ def _download_split(selection: Sequence[Candidate], fetcher: Fetcher, folder: Pa
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
     settled = {record.name for record in read_manifest(folder / MANIFEST)}
-    settled |= {entry.name for entry in read_left_out(folder / LEFT_OUT)}
+    settled |= {entry.name for entry in read_lines(folder / LEFT_OUT, LeftOut)}
     wanted = [candidate for candidate in selection if candidate.name not in settled]
     missing: dict[str, str] = {}
     with tqdm(total=len(selection), initial=len(selection) - len(wanted), unit="object", desc=folder.name) as bar:
@@ -218,7 +215,7 @@ def _download_split(selection: Sequence[Candidate], fetcher: Fetcher, folder: Pa
     return missing
 
 
-def _records_with_files(folder: Path) -> list[ObjectRecord]:
+def _records_with_files(folder: Path) -> list[Origin]:
     """The records of a folder's manifest, from which those whose files have gone are removed."""
     records = read_manifest(folder / MANIFEST)
     there = [record for record in records if (folder / record.file).exists()]
@@ -228,9 +225,9 @@ def _records_with_files(folder: Path) -> list[ObjectRecord]:
 
 
 def main(options: Options) -> int:
-    def fetch() -> Mapping[str, str]:
+    def fetch() -> int:
         selection = read_selection(options.selection)
-        return download(selection, store_of(selection), options.out, options.workers)
+        return tell_missing(download(selection, store_of(selection), options.out, options.workers))
 
     return exit_status(fetch)
 

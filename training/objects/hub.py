@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import httpx2
 from huggingface_hub import HfApi, RepoFile, constants, get_session, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 from huggingface_hub.utils.logging import set_verbosity_error
 
-from .manifest import ObjectsError, file_sha256
+from lvsm_engine.digests import file_sha256
+
+from .manifest import ObjectsError
 
 OBJAVERSE = "allenai/objaverse"
 PATHS_A_REQUEST = 200
@@ -86,7 +87,7 @@ class Hub:
         self._with_patience(lambda: self._fetch_once(path, facts, target), path)
 
     def _ask(self, paths: list[str]) -> list[RepoFile]:
-        get_session().timeout = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT)  # it has none of its own (2.4)
+        get_session().timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT  # it has none of its own (2.4)
         entries = self._api.get_paths_info(self._repository, paths, revision=self._revision, repo_type="dataset")
         return [entry for entry in entries if isinstance(entry, RepoFile)]
 
@@ -112,7 +113,7 @@ class Hub:
         for wait in (*self._waits, None):
             try:
                 return action()
-            except (httpx2.HTTPError, OSError, RuntimeError, WrongContent) as error:
+            except (HTTPError, OSError, RuntimeError, WrongContent) as error:
                 _raise_if_lasting(error, what)
                 if wait is None:
                     if isinstance(error, WrongContent):

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import tyro
 
+from ..exit_status import exit_status
+from ..json_lines import write_lines
 from .candidates import Candidate, folder_candidates, objaverse_candidates
 from .hub import Hub
-from .manifest import ObjectsError, split_of, write_lines
+from .manifest import ObjectsError, split_of
 
-FREE_LICENCES = ("CC-BY-4.0", "CC-BY-3.0", "CC0-1.0", "MIT-0", "ISC")
+FREE_LICENCES = ("CC-BY-4.0", "CC-BY-3.0", "CC0-1.0", "MIT-0")
 """Nothing is asked but the author's name; Objaverse also holds non-commercial and share-alike objects."""
 
 
@@ -29,41 +31,52 @@ FREE_LICENCES = ("CC-BY-4.0", "CC-BY-3.0", "CC0-1.0", "MIT-0", "ISC")
 class Options:
     """Choose objects from Objaverse 1.0, or from a folder."""
 
-    out: Path  # The selection to write.
-    source: Path | None = None  # A folder of .glb files, instead of Objaverse.
-    licences: tuple[str, ...] = FREE_LICENCES  # SPDX names, or "any". A folder's files may be "unknown".
-    lvis: bool = False  # Only the objects that have a category of LVIS: fewer, and things with a name.
-    still: bool = False  # Only objects without animations.
-    min_faces: int | None = None  # A polygon count. Objects whose count is not known are left out by a bound.
-    max_faces: int | None = None  # A polygon count.
-    max_mb: float | None = None  # Of the GLB file.
-    list: Path | None = None  # Only the names (uids) in this file, one a line.
-    limit: int | None = None  # At most so many objects to train on.
-    limit_val: int | None = None  # At most so many to validate on.
-    validation_share: float = 0.01  # Of the objects whose source states no split.
-    lists: Path = Path("~/.objaverse/hf-objaverse-v1")  # Where Objaverse's lists are kept.
+    out: Path
+    """The selection to write."""
+    source: Path | None = None
+    """A folder of .glb files, instead of Objaverse."""
+    licences: tuple[str, ...] = FREE_LICENCES
+    """SPDX names, or "any". A folder's files may be "unknown"."""
+    lvis: bool = False
+    """Only the objects that have a category of LVIS: fewer, and things with a name."""
+    still: bool = False
+    """Only objects without animations."""
+    min_faces: int | None = None
+    """A polygon count. Objects whose count is not known are left out by a bound."""
+    max_faces: int | None = None
+    """A polygon count."""
+    max_mb: float | None = None
+    """Of the GLB file."""
+    list: Path | None = None
+    """Only the names (uids) in this file, one a line."""
+    limit: int | None = None
+    """At most so many objects to train on."""
+    limit_val: int | None = None
+    """At most so many to validate on."""
+    validation_share: float = 0.01
+    """Of the objects whose source states no split."""
+    lists: Path = Path("~/.objaverse/hf-objaverse-v1")
+    """Where Objaverse's lists are kept."""
 
 
 def main(options: Options) -> int:
-    names = None
-    try:
-        if options.list is not None:
-            names = _names_in(options.list)
-        if options.source is not None:
-            candidates: Iterable[Candidate] = folder_candidates(options.source)
-        else:
-            candidates = objaverse_candidates(Hub(), options.lists.expanduser(), names)
-        chosen, refused = choose(candidates, options, names)
-        splits = Counter(str(candidate.split) for candidate in chosen)
-        for reason, count in refused.most_common():
-            print(f"{count:8d} left out: {reason}")
-        print(f"{len(chosen):8d} chosen: {splits['train']} to train on, {splits['val']} to validate on")
-        check_splits(splits, options)
-    except ObjectsError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status(lambda: select(options))
+
+
+def select(options: Options) -> None:
+    """Write the selection, and say how many objects were left out and why. Raises ObjectsError, ListError, OutputError."""
+    names = None if options.list is None else _names_in(options.list)
+    if options.source is not None:
+        candidates: Iterable[Candidate] = folder_candidates(options.source)
+    else:
+        candidates = objaverse_candidates(Hub(), options.lists.expanduser(), names)
+    chosen, refused = choose(candidates, options, names)
+    splits = Counter(candidate.split for candidate in chosen)
+    for reason, count in refused.most_common():
+        print(f"{count:8d} left out: {reason}")
+    print(f"{len(chosen):8d} chosen: {splits['train']} to train on, {splits['val']} to validate on")
+    check_splits(splits, options)
     write_lines(options.out, chosen)
-    return 0
 
 
 def check_splits(splits: Mapping[str, int], options: Options) -> None:
@@ -99,11 +112,11 @@ def choose(
     chosen = []
     room = {"train": options.limit, "val": options.limit_val}
     for candidate in passing:
-        left = room[str(candidate.split)]
+        left = room[candidate.split]
         if left == 0:
             refused["over the limit"] += 1
             continue
-        room[str(candidate.split)] = None if left is None else left - 1
+        room[candidate.split] = None if left is None else left - 1
         chosen.append(candidate)
     return chosen, refused
 
@@ -143,7 +156,7 @@ def _out_of_bounds(what: str, value: int | None, lowest: int | None, highest: in
 def _names_in(path: Path) -> set[str]:
     try:
         return {line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ObjectsError(f"{path} cannot be read ({error}): give a text file with a name (uid) a line.") from error
 
 

@@ -9,7 +9,7 @@ say is in OUT/stream.log.
 
 Knows nothing of rendering and shards: both are commands that take files from one folder to another, skip what is done,
 and end with status 0. In them, these words stand for paths: {objects} a folder of NAME.glb, {views} where NAME.npz shall
-come, or else a line with name, stage and reason in failures.jsonl; {manifest} what is known of the objects, {shards} the
+come, or else a line with name, stage and reason in left_out.jsonl; {manifest} what is known of the objects, {shards} the
 folder of the shards, {split} train or val.
 """
 
@@ -29,22 +29,14 @@ from typing import IO
 import tyro
 from tqdm import tqdm
 
-from ..exit_status import exit_status
+from ..exit_status import exit_status, tell_missing
+from ..json_lines import read_lines, write_lines
+from ..left_out import LEFT_OUT, LeftOut
 from .candidates import Candidate
 from .download import SPLITS, Arrivals, Fetcher, Store, read_selection, store_of
 from .hub import FileFacts, sweep
-from .manifest import (
-    LeftOut,
-    ObjectRecord,
-    ObjectsError,
-    Split,
-    read_left_out,
-    read_lines,
-    read_manifest,
-    write_lines,
-)
+from .manifest import MANIFEST, ObjectsError, Origin, Split, read_manifest
 
-RENDER_FAILURES = "failures.jsonl"
 PYTHON = shlex.quote(sys.executable)
 BPY_PYTHON = ".venv-bpy/5.0/bin/python"
 RENDER = f"{PYTHON} -m training.render --source {{objects}} --out {{views}} --python {BPY_PYTHON}"
@@ -55,16 +47,26 @@ PACK = f"{PYTHON} -m training.views.shards pack --views {{views}} --manifest {{m
 class Options:
     """Fetch, render, pack and delete the objects of a selection, chunk by chunk."""
 
-    selection: Path  # Made by training.objects.select.
-    out: Path  # Folder for the shards, and the list of what is in them.
-    work: Path | None = None  # Folder for objects and views on their way; none given: OUT/work.
-    cap_gb: float = 100.0  # What objects and views may take there, the chunk that is being fetched included.
-    views_mb: float = 34.0  # An object's views until they are packed: 32 of 512 x 512 RGBA. More is found out.
-    chunk: int = 200  # Objects at a time, where the cap allows it.
-    workers: int = 16  # Files on their way at once.
-    render: str = RENDER  # The command that renders.
-    render_val: str | None = None  # The same for the validation split, where it is another one.
-    pack: str = PACK  # The command that packs.
+    selection: Path
+    """Made by training.objects.select."""
+    out: Path
+    """Folder for the shards, and the list of what is in them."""
+    work: Path | None = None
+    """Folder for objects and views on their way; none given: OUT/work."""
+    cap_gb: float = 100.0
+    """What objects and views may take there, the chunk that is being fetched included."""
+    views_mb: float = 34.0
+    """An object's views until they are packed: 32 of 512 x 512 RGBA. More is found out."""
+    chunk: int = 200
+    """Objects at a time, where the cap allows it."""
+    workers: int = 16
+    """Files on their way at once."""
+    render: str = RENDER
+    """The command that renders."""
+    render_val: str | None = None
+    """The same for the validation split, where it is another one."""
+    pack: str = PACK
+    """The command that packs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Chunk:
 
     @property
     def manifest(self) -> Path:
-        return self.folder / "manifest.jsonl"
+        return self.folder / MANIFEST
 
 
 class Ledger:
@@ -100,13 +102,13 @@ class Ledger:
             records = read_manifest(self._chunks / f"{chunk}.jsonl")
             self.seen |= {record.sha256: record.name for record in records}
             self.settled |= {record.name for record in records}
-            self.settled |= {entry.name for entry in read_left_out(self._left_out / f"{chunk}.jsonl")}
+            self.settled |= {entry.name for entry in read_lines(self._left_out / f"{chunk}.jsonl", LeftOut)}
 
     def done(self) -> list[str]:
         """The names of the chunks that are done."""
         return sorted(path.stem for path in self._chunks.glob("*.jsonl"))
 
-    def close(self, chunk: str, records: Sequence[ObjectRecord], left_out: Sequence[LeftOut]) -> None:
+    def close(self, chunk: str, records: Sequence[Origin], left_out: Sequence[LeftOut]) -> None:
         """The chunk is done: the marker is written last."""
         write_lines(self._left_out / f"{chunk}.jsonl", left_out)
         write_lines(self._chunks / f"{chunk}.jsonl", records)
@@ -193,7 +195,7 @@ class Stages:
     def __init__(self, options: Options, lock: IO[str]) -> None:
         self._options, self._lock = options, lock
 
-    def process(self, chunk: Chunk, records: Sequence[ObjectRecord]) -> tuple[list[ObjectRecord], list[LeftOut]]:
+    def process(self, chunk: Chunk, records: Sequence[Origin]) -> tuple[list[Origin], list[LeftOut]]:
         """Render and pack; return the records of what is in the shards, and what is not. Raises ObjectsError."""
         if not records:
             return [], []
@@ -205,14 +207,14 @@ class Stages:
             self._run(self._options.pack, chunk)
         return rendered, refused
 
-    def _sort(self, chunk: Chunk, records: Sequence[ObjectRecord]) -> tuple[list[ObjectRecord], list[LeftOut]]:
-        failures = {entry.name: entry for entry in read_left_out(chunk.views / RENDER_FAILURES)}
+    def _sort(self, chunk: Chunk, records: Sequence[Origin]) -> tuple[list[Origin], list[LeftOut]]:
+        left_out = {entry.name: entry for entry in read_lines(chunk.views / LEFT_OUT, LeftOut)}
         rendered, refused = [], []
         for record in records:
             if (chunk.views / f"{record.name}.npz").exists():
                 rendered.append(record)
-            elif record.name in failures:
-                refused.append(failures[record.name])
+            elif record.name in left_out:
+                refused.append(left_out[record.name])
             else:
                 raise ObjectsError(f"{record.name} was neither rendered nor refused: see {self._log_path}.")
         return rendered, refused
@@ -292,9 +294,9 @@ def _end(number: int, *_: object) -> None:
 def main(options: Options) -> int:
     signal.signal(signal.SIGTERM, _end)  # so that the command at work is ended, too
 
-    def work_through() -> Mapping[str, str]:
+    def work_through() -> int:
         selection = read_selection(options.selection)
-        return stream(options, selection, store_of(selection))
+        return tell_missing(stream(options, selection, store_of(selection)))
 
     return exit_status(work_through)
 

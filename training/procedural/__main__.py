@@ -25,6 +25,7 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.scene.srgb import to_srgb
 from lvsm_engine.whole_files import write_bytes
 
+from ..exit_status import exit_status
 from .scenes import ProceduralViews, procedural_scene
 from .textures import LINEAR, ImageFolder
 
@@ -37,31 +38,39 @@ class PoolError(LvsmError):
 class Options:
     """Draw a pool of procedural scenes."""
 
-    out: Path  # Folder for the shards.
-    scenes: int = 6000  # Rounded up to whole shards.
-    shard: int = 64  # Scenes in a file.
-    views: int = 12  # Views a scene.
-    size: int = 64  # Pixels a side.
-    # Objects on white, the same in calm colours, things in rooms and open grounds, or half objects and half scenes.
+    out: Path
+    """Folder for the shards."""
+    scenes: int = 6000
+    """Rounded up to whole shards."""
+    shard: int = 64
+    """Scenes in a file."""
+    views: int = 12
+    """Views a scene."""
+    size: int = 64
+    """Pixels a side."""
     kind: Literal["objects", "calm_objects", "scenes", "mixed"] = "mixed"
-    textures: Path | None = None  # Folder of JPEG and PNG images; 60% of all textures are taken from them.
-    seed: int = 0  # Another seed draws another series.
-    device: str = "cpu"  # "cuda" draws the same scenes, up to the rounding of their pictures.
+    """Objects on white, the same in calm colours, things in rooms and open grounds, or half objects and half scenes."""
+    textures: Path | None = None
+    """Folder of JPEG and PNG images; 60% of all textures are taken from them."""
+    seed: int = 0
+    """Another seed draws another series."""
+    device: str = "cpu"
+    """cuda draws the same scenes, up to the rounding of their pictures."""
 
 
 def main(options: Options) -> int:
+    return exit_status(lambda: draw_pool(options))
+
+
+def draw_pool(options: Options) -> None:
+    """Write the shards that are not there yet. Raises TextureError, PoolError, OutputError."""
     torch.set_num_threads(1)  # Small tensors: a second thread costs more than it gives.
-    try:
-        images = None if options.textures is None else ImageFolder.of(options.textures)
-        _claim(options)
-        for shard in tqdm(range(-(-options.scenes // options.shard)), unit="shard"):
-            path = options.out / f"{shard:05d}.npz"
-            if not path.exists():
-                write_shard(path, shard, options, images)
-    except LvsmError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    images = None if options.textures is None else ImageFolder.of(options.textures)
+    _claim(options)
+    for shard in tqdm(range(-(-options.scenes // options.shard)), unit="shard"):
+        path = options.out / f"{shard:05d}.npz"
+        if not path.exists():
+            write_shard(path, shard, options, images)
 
 
 def write_shard(path: Path, shard: int, options: Options, images: ImageFolder | None) -> None:

@@ -64,7 +64,7 @@ def walk(rng: np.random.Generator, subject: Subject, bounds: Bounds, views: int)
     return np.stack(poses), fields
 
 
-def lenses(fields_of_view: np.ndarray, size: int) -> np.ndarray:
+def square_fxfycxcy(fields_of_view: np.ndarray, size: int) -> np.ndarray:
     """fxfycxcy (V, 4) float64 of square images of `size` pixels."""
     focal = size / 2 / np.tan(np.radians(fields_of_view) / 2)
     middle = np.full_like(focal, size / 2)

@@ -21,14 +21,14 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from lvsm_engine.errors import OutputError
 from lvsm_engine.whole_files import write_bytes
 
+from ..exit_status import exit_status
 from .textures import TextureError
 
-LEAST_SIDE = 32
-LEAST_CONTRAST = 4.0  # Standard deviation of the codes; below it is a plain colour, or a palette's one cell.
-MOST_JSON = 64 * 2**20  # Bytes; a GLB file's own description is far smaller.
+MIN_SIDE = 32
+MIN_CONTRAST = 4.0  # Standard deviation of the codes; below it is a plain colour, or a palette's one cell.
+MAX_JSON = 64 * 2**20  # Bytes; a GLB file's own description is far smaller.
 _JSON, _BINARY = 0x4E4F534A, 0x004E4942  # Chunk types, glTF 2.0 specification, 4.4.3.
 
 
@@ -36,15 +36,21 @@ _JSON, _BINARY = 0x4E4F534A, 0x004E4942  # Chunk types, glTF 2.0 specification, 
 class Options:
     """Take the colour textures out of a folder of GLB files."""
 
-    objects: Path  # Folder of .glb files, searched below too.
-    out: Path  # Folder for the images.
+    objects: Path
+    """Folder of .glb files, searched below too."""
+    out: Path
+    """Folder for the images."""
 
 
 def main(options: Options) -> int:
+    return exit_status(lambda: take_textures(options))
+
+
+def take_textures(options: Options) -> None:
+    """Write the images; damaged files and images are told of. Raises TextureError for no files, OutputError."""
     files = sorted(options.objects.rglob("*.glb"))
     if not files:
-        print(f"{options.objects} has no .glb file: name another folder.", file=sys.stderr)
-        return 1
+        raise TextureError(f"{options.objects} has no .glb file: name another folder.")
     options.out.mkdir(parents=True, exist_ok=True)
     for path in tqdm(files, unit="file"):
         try:
@@ -52,10 +58,6 @@ def main(options: Options) -> int:
                 _write(options.out, content)
         except TextureError as error:
             print(error, file=sys.stderr)
-        except OutputError as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
 
 
 def base_colour_images(path: Path) -> Iterator[bytes]:
@@ -83,7 +85,7 @@ def _chunks(path: Path) -> tuple[dict, bytes]:
     try:
         magic, version, _ = struct.unpack_from("<4sII", content)
         length, kind = struct.unpack_from("<II", content, 12)
-        if magic != b"glTF" or version != 2 or kind != _JSON or length > MOST_JSON:
+        if magic != b"glTF" or version != 2 or kind != _JSON or length > MAX_JSON:
             raise ValueError("no glTF 2.0 header")
         description = json.loads(content[20 : 20 + length])
         if not isinstance(description, dict):
@@ -104,8 +106,8 @@ def _write(folder: Path, content: bytes) -> None:
     try:
         with Image.open(io.BytesIO(content)) as image:
             suffix = {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "")
-            plain = np.asarray(image.convert("RGB").resize((64, 64))).std(axis=(0, 1)).max() < LEAST_CONTRAST
-            too_small = min(image.size) < LEAST_SIDE
+            plain = np.asarray(image.convert("RGB").resize((64, 64))).std(axis=(0, 1)).max() < MIN_CONTRAST
+            too_small = min(image.size) < MIN_SIDE
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise TextureError(f"An image of {len(content)} bytes cannot be decoded ({error}): it is left out.") from error
     if suffix is None or plain or too_small:

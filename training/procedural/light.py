@@ -15,9 +15,9 @@ from torch import Tensor
 from .rasterizer import Keep, Rays, rasterize
 
 LAMP_DISTANCE = 20.0  # In radii of the scene: far enough for parallel light.
-LEAST_VARIANCE = 2e-5  # In squared radii; hides the depth map's own steps.
+MIN_VARIANCE = 2e-5  # In squared radii; hides the depth map's own steps.
 BIAS, LIFT = 0.003, 4.0  # In radii towards the lamp; in half texels along the normal.
-LEAST_SHADE = 0.3  # Of Chebyshev's bound: below counts as dark, so that light does not leak under things.
+MIN_SHADE = 0.3  # Of Chebyshev's bound: below counts as dark, so that light does not leak under things.
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class DepthMap:
         mean, square = functional.grid_sample(self.moments[None], grid, padding_mode="border", align_corners=False)[
             0, :, 0
         ]
-        variance = (square - mean * mean).clamp_min(LEAST_VARIANCE)
+        variance = (square - mean * mean).clamp_min(MIN_VARIANCE)
         beyond = (depth - mean - BIAS).clamp_min(0)
-        lit = ((variance / (variance + beyond * beyond) - LEAST_SHADE) / (1 - LEAST_SHADE)).clamp(0, 1)
+        lit = ((variance / (variance + beyond * beyond) - MIN_SHADE) / (1 - MIN_SHADE)).clamp(0, 1)
         return torch.where((x.abs() < 0.98) & (y.abs() < 0.98), lit, 1.0)
 
 

@@ -21,7 +21,7 @@ ZENITH = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class ProceduralScene:
     """All that pictures are made of. surroundings None: nothing behind the things, which are laid over white."""
 
     thing: Thing
@@ -86,16 +86,16 @@ class _Stage:
     shadows: tuple[DepthMap | None, DepthMap | None]
 
     @classmethod
-    def of(cls, scene: Scene, device: torch.device) -> "_Stage":
+    def of(cls, scene: ProceduralScene, device: torch.device) -> "_Stage":
         geometry = _Geometry.of(scene.thing, device)
         textures, materials = TextureTable.of(scene.textures, device), MaterialTable.of(scene.materials, device)
         return cls(geometry, scene.surroundings, textures, materials, scene.light, _shadows(scene, geometry))
 
 
-def photograph(
-    scene: Scene, camera_to_world: np.ndarray, fxfycxcy: np.ndarray, size: int, device: torch.device
+def draw_pictures(
+    scene: ProceduralScene, camera_to_world: np.ndarray, fxfycxcy: np.ndarray, size: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Pictures of size x size pixels by cameras (V, 4, 4), OpenCV axes, with lenses (V, 4) in pixels.
+    """Pictures of size x size pixels by cameras (V, 4, 4), OpenCV axes, and fxfycxcy (V, 4) in pixels.
 
     Returns images (V, size, size, 3) uint8, sRGB-encoded, over white where nothing is; and alpha (V, size, size) uint8:
     the share of each pixel that is covered.
@@ -107,7 +107,7 @@ def photograph(
 
 
 def radiance(
-    scene: Scene, camera_to_world: np.ndarray, fxfycxcy: np.ndarray, size: int, device: torch.device
+    scene: ProceduralScene, camera_to_world: np.ndarray, fxfycxcy: np.ndarray, size: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Linear colours (V * size * size, 3) in [0, 1] of all pixels, and the share of them that is covered (V * size * size,).
 
@@ -171,7 +171,7 @@ def _cutting(thing: Thing, rays: Rays) -> Keep | None:
     return keep
 
 
-def _shadows(scene: Scene, geometry: _Geometry) -> tuple[DepthMap | None, DepthMap | None]:
+def _shadows(scene: ProceduralScene, geometry: _Geometry) -> tuple[DepthMap | None, DepthMap | None]:
     """The depth maps of the lamp and of the sky, where the light has shadows."""
     light = scene.light
     if light.softness is None:

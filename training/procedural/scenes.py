@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ..render.cameras import SAMPLINGS, sample_cameras
-from .cameras import Bounds, Subject, hand_held_arc, lenses, walk
+from .cameras import Bounds, Subject, hand_held_arc, square_fxfycxcy, walk
 from .furniture import FURNITURE, picture
 from .light import Light, Material
-from .pictures import Scene, photograph
+from .pictures import ProceduralScene, draw_pictures
 from .surroundings import Ground, Room
 from .textures import ImageFolder, random_colour, random_pattern, random_sky
 from .things import Thing, assembled, fitted, moved, random_object, rotation_z, standing
@@ -21,7 +21,7 @@ from .things import Thing, assembled, fitted, moved, random_object, rotation_z, 
 KINDS = ("objects", "calm_objects", "scenes", "mixed")
 IMAGE_SHARE = 0.6  # Of all textures, where there is a folder of images.
 CEILING_MARGIN, WALL_MARGIN, FLOOR_MARGIN = 0.25, 0.25, 0.15  # Cameras keep away from walls.
-MOST_THINGS = 20
+MAX_THINGS = 20
 # Materials of whole scenes, by number: those of things come first.
 PAINTS = 7
 FLOOR, WALL, OTHER_WALL, SKY = range(PAINTS, PAINTS + 4)
@@ -50,7 +50,7 @@ def procedural_scene(
     images: ImageFolder | None = None,
     only: np.ndarray | None = None,
 ) -> ProceduralViews:
-    """Draw scene `number` of a series and photograph it: a function of the arguments alone, on one device.
+    """Draw scene `number` of a series and its pictures: a function of the arguments alone, on one device.
 
     kind: "objects" (on white; their bounding box is centred at the origin with longest side 1), "calm_objects" (the same
     without strong contrasts and colours), "scenes" (with surroundings, the floor at z = 0, in about metres) or "mixed"
@@ -66,7 +66,7 @@ def procedural_scene(
         scene, camera_to_world, fxfycxcy = _objects_on_white(rng, views, size, images, calm)
     if only is not None:
         camera_to_world, fxfycxcy = camera_to_world[only], fxfycxcy[only]
-    pictures, alpha = photograph(scene, camera_to_world, fxfycxcy, size, torch.device(device))
+    pictures, alpha = draw_pictures(scene, camera_to_world, fxfycxcy, size, torch.device(device))
     return ProceduralViews(pictures, alpha, camera_to_world, fxfycxcy)
 
 
@@ -77,7 +77,7 @@ def kind_of(rng: np.random.Generator, kind: str) -> str:
     return str(rng.choice(["objects", "scenes"])) if kind == "mixed" else kind
 
 
-_Drawn = tuple[Scene, np.ndarray, np.ndarray]
+_Drawn = tuple[ProceduralScene, np.ndarray, np.ndarray]
 
 
 def _objects_on_white(
@@ -88,12 +88,12 @@ def _objects_on_white(
     thing = random_object(rng, range(len(materials)))
     if rng.uniform() < 0.2:
         thing = fitted(_random_furniture(rng, len(materials)))
-    scene = Scene(thing, textures, materials, _light_on_white(rng))
+    scene = ProceduralScene(thing, textures, materials, _light_on_white(rng))
     style = rng.choice(["published", "varied", "arc"], p=[0.4, 0.3, 0.3])
     if style == "arc":
         nowhere = Bounds(np.full(3, -np.inf), np.full(3, np.inf))
         poses, fields = hand_held_arc(rng, Subject(np.zeros(3), 0.62), nowhere, views)
-        return scene, poses, lenses(fields, size)
+        return scene, poses, square_fxfycxcy(fields, size)
     cameras = sample_cameras(rng, SAMPLINGS[style], views, size)
     return (
         scene,
@@ -126,9 +126,9 @@ def _whole_scene(rng: np.random.Generator, views: int, size: int, images: ImageF
     if is_room:
         things += _on_walls(rng, half, height)
     return (
-        Scene(assembled(things), textures, materials, _light_of_scene(rng), surroundings),
+        ProceduralScene(assembled(things), textures, materials, _light_of_scene(rng), surroundings),
         poses,
-        lenses(fields, size),
+        square_fxfycxcy(fields, size),
     )
 
 
@@ -156,7 +156,7 @@ def _scattered(
     things: list[Thing] = []
     models = [_furnishing(rng) for _ in range(rng.integers(3, 7))]
     taken = [(subject.middle[:2], subject.radius)]
-    for _ in range(rng.integers(3, MOST_THINGS + 1)):
+    for _ in range(rng.integers(3, MAX_THINGS + 1)):
         thing = models[rng.integers(len(models))]
         low, high = thing.bounds
         radius = float(np.linalg.norm(high[:2] - low[:2])) / 2
@@ -179,7 +179,7 @@ def _scattered(
 def _furnishing(rng: np.random.Generator) -> Thing:
     if rng.uniform() < 0.5:
         return _random_furniture(rng, PAINTS)
-    return fitted(random_object(rng, range(PAINTS), most_parts=3), rng.uniform(0.25, 1.3))
+    return fitted(random_object(rng, range(PAINTS), max_parts=3), rng.uniform(0.25, 1.3))
 
 
 def _random_furniture(rng: np.random.Generator, materials: int) -> Thing:

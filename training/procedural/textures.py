@@ -23,7 +23,7 @@ TEXELS = sum((SIDE >> level) ** 2 for level in range(LEVELS))
 SUFFIXES = (".jpg", ".jpeg", ".png")
 IMAGES_IN_MEMORY = 4096  # At 48 kB each.
 # Texture atlases are black where no triangle is: another window is taken where this share of it is.
-BLACK, MOST_BLACK, WINDOWS_TRIED = 8, 0.25, 6
+BLACK, MAX_BLACK, WINDOWS_TRIED = 8, 0.25, 6
 # Odds of the patterns; calm ones first, as most things in the world are of few colours.
 PATTERNS = {
     "plain": 0.15,
@@ -65,7 +65,7 @@ class ImageFolder:
             side = int(rng.integers(SIDE // 3, SIDE + 1))
             top, left = rng.integers(0, SIDE - side + 1, size=2)
             window = image[top : top + side, left : left + side]
-            if (window.max(axis=-1) < BLACK).mean() < MOST_BLACK:
+            if (window.max(axis=-1) < BLACK).mean() < MAX_BLACK:
                 break
         codes = np.asarray(Image.fromarray(window).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
         colours = LINEAR[codes[:, :: rng.choice([1, -1])]]

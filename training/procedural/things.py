@@ -13,10 +13,10 @@ from torch import Tensor
 from .meshes import Mesh, deformed, inside_out, joined, lathe, placed, struts
 from .shapes import SHAPES, Ripple, Shape, Sweep, prism
 
-MOST_PARTS = 9
+MAX_PARTS = 9
 # Odds of what is done to a part.
 SWEPT, RIPPLED, FRAMED, CUT = 0.35, 0.2, 0.1, 0.25
-MOST_CUT = 0.5  # Of a body's vertices; more would leave scraps.
+MAX_CUT = 0.5  # Of a body's vertices; more would leave scraps.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,9 +99,9 @@ def standing(thing: Thing, place: np.ndarray, heading: float) -> Thing:
     return moved(turned, np.eye(3), place - [middle[0], middle[1], low[2]])
 
 
-def random_object(rng: np.random.Generator, materials: Sequence[int], most_parts: int = MOST_PARTS) -> Thing:
+def random_object(rng: np.random.Generator, materials: Sequence[int], max_parts: int = MAX_PARTS) -> Thing:
     """1 to 9 parts, as a heap, a tower or around an axis; fitted into the unit cube."""
-    count = int(rng.integers(1, most_parts + 1))
+    count = int(rng.integers(1, max_parts + 1))
     style = rng.choice(["heap", "tower", "wheel"], p=[0.55, 0.25, 0.2])
     parts = [random_part(rng, materials) for _ in range(count)]
     if style == "heap":
@@ -224,7 +224,7 @@ def _random_cut(rng: np.random.Generator, body: Shape, sweep: Sweep, materials: 
     to_cutter[:3, 3] = -to_cutter[:3, :3] @ offset
     outside, inside = _painted(rng, body_mesh, materials), _painted(rng, wall, materials)
     cut = Cut(body, sweep, np.eye(4), cutter, to_cutter)
-    if cut.in_cutter(torch.from_numpy(body_mesh.vertices)).float().mean() > MOST_CUT:
+    if cut.in_cutter(torch.from_numpy(body_mesh.vertices)).float().mean() > MAX_CUT:
         return outside
     return Thing(
         joined([outside.mesh, inside.mesh]),

@@ -9,7 +9,7 @@ On a cluster (each node has this checkout and PYTHON_WITH_BPY at the same paths;
     ray start --head                    # on one node; then on the others what it says
     python -m training.render --address auto --source OBJECTS --out data/views/train --python PYTHON_WITH_BPY
 
-Run it again after any interruption: objects that have their file are skipped, as are those in OUT/failures.jsonl,
+Run it again after any interruption: objects that have their file are skipped, as are those in OUT/left_out.jsonl,
 which names what was left out, the stage, the reason and the studio's last words. To try them again, delete that file.
 """
 
@@ -39,20 +39,34 @@ from .views_folder import ViewsFolder
 class Options:
     """Render a folder of GLB objects into posed views."""
 
-    source: Path  # Folder of .glb files.
-    out: Path  # Folder for one .npz an object.
-    python: Path  # A Python that has the bpy module.
-    sampling: Literal["published", "robust", "protocol"] = "published"  # Where the cameras stand, and in what light.
-    views: int = 32  # A view count; "protocol" has its own.
-    field_of_view: tuple[float, float] | None = None  # Horizontal, degrees, drawn between these; else the sampling's.
-    size: int = 512  # Pixels a side.
-    samples: int = 16  # Cycles samples a pixel; 16 to 32.
-    denoise: bool = False  # On a CPU it takes longer than four times the samples.
-    device: Device = "auto"  # OptiX or CUDA where there is a card, else the CPU.
-    processes: int | None = None  # Studios at once; else one for each CPU. On a card they share it.
-    address: str | None = None  # Of a Ray cluster ("auto", HOST:6379); else Ray is started here, on loopback.
-    seconds: float | None = None  # An object's time limit; else ten times what one core of 2020 takes.
-    limit: int | None = None  # Only the first objects, in the order of their names.
+    source: Path
+    """Folder of .glb files."""
+    out: Path
+    """Folder for one .npz an object."""
+    python: Path
+    """A Python that has the bpy module."""
+    sampling: Literal["published", "robust", "protocol"] = "published"
+    """Where the cameras stand, and in what light."""
+    views: int = 32
+    """A view count; "protocol" has its own."""
+    field_of_view: tuple[float, float] | None = None
+    """Horizontal, degrees, drawn between these; else the sampling's."""
+    size: int = 512
+    """Pixels a side."""
+    samples: int = 16
+    """Cycles samples a pixel; 16 to 32."""
+    denoise: bool = False
+    """On a CPU it takes longer than four times the samples."""
+    device: Device = "auto"
+    """OptiX or CUDA where there is a card, else the CPU."""
+    processes: int | None = None
+    """Studios at once; else one for each CPU. On a card they share it."""
+    address: str | None = None
+    """Of a Ray cluster ("auto", HOST:6379); else Ray is started here, on loopback."""
+    seconds: float | None = None
+    """An object's time limit; else ten times what one core of 2020 takes."""
+    limit: int | None = None
+    """Only the first objects, in the order of their names."""
 
 
 class RenderError(LvsmError):
@@ -61,18 +75,18 @@ class RenderError(LvsmError):
 
 def main(options: Options) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    return exit_status(lambda: render(options))
 
-    def render() -> dict[str, str]:
-        objects = _objects(options)
-        _check(options)
-        with ViewsFolder(options.out) as folder:
-            jobs = [_job(options, path) for path in objects]
-            _render(options, [job for job in jobs if job.name not in folder], len(jobs), folder)
-            for failure in folder.failures:
-                print(f"left out: {failure.name}: {failure.stage}: {failure.reason}", file=sys.stderr)
-        return {}  # what is left out is so for good: a second run would not bring it
 
-    return exit_status(render)
+def render(options: Options) -> None:
+    """Render what is left to do, and tell what was left out for good. Raises LvsmError."""
+    objects = _objects(options)
+    _check(options)
+    with ViewsFolder(options.out) as folder:
+        jobs = [_job(options, path) for path in objects]
+        _render(options, [job for job in jobs if job.name not in folder], len(jobs), folder)
+        for one in folder.left_out:
+            print(f"left out: {one.name}: {one.stage}: {one.reason}", file=sys.stderr)
 
 
 def _objects(options: Options) -> list[Path]:

@@ -11,15 +11,9 @@ import numpy as np
 
 from lvsm_engine.scene.camera import Camera
 
-PUBLISHED_FIELD_OF_VIEW = 50.0
+from .. import protocol
 
-PROTOCOL_AZIMUTHS = (0.0, 90.0, 180.0, 270.0)
-"""Of the protocol's views 0 to 3."""
-PROTOCOL_TARGETS = range(4, 14)
-"""The protocol's views that are to be synthesized, whatever the number of inputs."""
-PROTOCOL_EXTRA_AZIMUTHS = (45.0, 225.0, 135.0, 315.0, 22.5, 202.5, 112.5, 292.5, 67.5, 247.5, 157.5, 337.5)
-"""Of the protocol's views from 14 on: opposite ones follow each other, so that any first few are spread."""
-PROTOCOL_MOST_INPUTS = len(PROTOCOL_AZIMUTHS) + len(PROTOCOL_EXTRA_AZIMUTHS)
+PUBLISHED_FIELD_OF_VIEW = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,50 +69,34 @@ def on_sphere(elevation: float, azimuth: float, distance: float) -> np.ndarray:
     return distance * np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
 
 
-def generator_for(name: str, purpose: str) -> np.random.Generator:
+def rng_for(name: str, purpose: str) -> np.random.Generator:
     """The random numbers of one object: a function of the two names alone."""
     digest = hashlib.sha256(f"{purpose}/{name}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def sample_cameras(generator: np.random.Generator, sampling: CameraSampling, views: int, size: int) -> list[Camera]:
+def sample_cameras(rng: np.random.Generator, sampling: CameraSampling, views: int, size: int) -> list[Camera]:
     """`views` cameras with images of size x size pixels."""
     lowest, highest = np.sin(np.radians(sampling.elevation))
     cameras = []
     for _ in range(views):
-        elevation = np.degrees(np.arcsin(generator.uniform(lowest, highest)))
-        field_of_view = generator.uniform(*sampling.field_of_view)
-        distance = generator.uniform(*sampling.distance) * _half_width(PUBLISHED_FIELD_OF_VIEW)
+        elevation = np.degrees(np.arcsin(rng.uniform(lowest, highest)))
+        field_of_view = rng.uniform(*sampling.field_of_view)
+        distance = rng.uniform(*sampling.distance) * _half_width(PUBLISHED_FIELD_OF_VIEW)
         distance /= _half_width(field_of_view)
-        position = on_sphere(elevation, generator.uniform(0.0, 360.0), distance)
-        target = generator.normal(scale=sampling.aim_jitter, size=3)
+        position = on_sphere(elevation, rng.uniform(0.0, 360.0), distance)
+        target = rng.normal(scale=sampling.aim_jitter, size=3)
         pose = look_at(position, target)
         if sampling.roll_jitter > 0:  # Drawn only where it is used: the other samplings keep their cameras.
-            pose = rolled(pose, generator.normal(scale=sampling.roll_jitter))
+            pose = rolled(pose, rng.normal(scale=sampling.roll_jitter))
         cameras.append(_square_camera(pose, field_of_view, size))
     return cameras
 
 
-def protocol_cameras(generator: np.random.Generator, size: int) -> list[Camera]:
-    """The validation protocol: 4 inputs at fixed places, 10 targets at random ones, 12 more inputs at fixed places."""
-    inputs = [(20.0, azimuth, 1.94) for azimuth in (*PROTOCOL_AZIMUTHS, *PROTOCOL_EXTRA_AZIMUTHS)]
-    targets = []
-    for _ in PROTOCOL_TARGETS:
-        targets.append((generator.uniform(-10, 60), generator.uniform(0, 360), generator.uniform(1.7, 2.3)))
-    places = [*inputs[:4], *targets, *inputs[4:]]
-    poses = [look_at(on_sphere(*place), np.zeros(3)) for place in places]
-    return [_square_camera(pose, PUBLISHED_FIELD_OF_VIEW, size) for pose in poses]
-
-
-def protocol_inputs(count: int) -> list[int]:
-    """Which of the protocol's views are the inputs, where there are `count` of them (1 to 16).
-
-    1, 2, 4, 8 and 16 stand evenly spaced around the object, fewer are among more; 4 are the first 4 views.
-    """
-    if not 1 <= count <= PROTOCOL_MOST_INPUTS:
-        raise ValueError(f"the protocol has 1 to {PROTOCOL_MOST_INPUTS} inputs, not {count}.")
-    after_targets = range(PROTOCOL_TARGETS.stop, PROTOCOL_TARGETS.stop + len(PROTOCOL_EXTRA_AZIMUTHS))
-    return sorted([0, 2, 1, 3, *after_targets][:count])
+def protocol_cameras(rng: np.random.Generator, size: int) -> list[Camera]:
+    """The cameras of the validation protocol's 26 views (training.protocol)."""
+    poses = [look_at(on_sphere(*place), np.zeros(3)) for place in protocol.places(rng)]
+    return [_square_camera(pose, protocol.FIELD_OF_VIEW, size) for pose in poses]
 
 
 def cameras_for(
@@ -128,13 +106,13 @@ def cameras_for(
 
     field_of_view: bounds of uniform draws, degrees, in the sampling's place.
     """
-    generator = generator_for(name, sampling)
+    rng = rng_for(name, sampling)
     if sampling == "protocol":
-        return protocol_cameras(generator, size)
+        return protocol_cameras(rng, size)
     chosen = SAMPLINGS[sampling]
     if field_of_view is not None:
         chosen = replace(chosen, field_of_view=field_of_view)
-    return sample_cameras(generator, chosen, views, size)
+    return sample_cameras(rng, chosen, views, size)
 
 
 def _half_width(field_of_view: float) -> float:

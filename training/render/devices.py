@@ -13,7 +13,7 @@ class NoDeviceError(Exception):
     """The machine has no device of the wanted kind."""
 
 
-def choose_device(wanted: Device, names_of: Callable[[str], Sequence[str]]) -> str:
+def choose_cycles_device(wanted: Device, names_of: Callable[[str], Sequence[str]]) -> str:
     """Cycles' name of the kind of device to render on: "CPU", "CUDA" or "OPTIX".
 
     names_of: the names of the machine's devices of a kind. Raises NoDeviceError where a wanted kind is not there.

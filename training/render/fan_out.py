@@ -17,17 +17,18 @@ from typing import Any
 
 from lvsm_engine.errors import LvsmError
 
+from ..left_out import LeftOut
 from .job import RenderJob
 from .ray_session import Places
 from .rejection import RejectedError
 from .studio_process import StudioError, StudioProcess
-from .views_folder import Failure, ViewsFolder
+from .views_folder import ViewsFolder
 
 # Blender's memory creeps up with every imported object.
 OBJECTS_PER_PROCESS = 50
-MOST_TRIES = 2  # Studios that may fail at an object, the second a fresh one.
-MOST_LOSSES = 3  # Workers that may die with an object in hand: mostly not its fault, but memory may be.
-MOST_FAILED_STARTS = 3  # In a row; then a worker's place is given up.
+MAX_TRIES = 2  # Studios that may fail at an object, the second a fresh one.
+MAX_LOSSES = 3  # Workers that may die with an object in hand: mostly not its fault, but memory may be.
+MAX_FAILED_STARTS = 3  # In a row; then a worker's place is given up.
 SECONDS_OF_PATIENCE = 60.0
 SECONDS_TO_CLOSE = 10.0
 
@@ -52,7 +53,7 @@ class Outcome:
     """What a worker says of an object: its views (an .npz), or why there are none and whether to try again."""
 
     views: bytes = b""
-    failure: Failure | None = None
+    left_out: LeftOut | None = None
     is_final: bool = True
 
 
@@ -78,10 +79,13 @@ class Worker:
         try:
             return Outcome(views=self._studio.render(job, glb))
         except RejectedError as error:
-            return Outcome(failure=Failure(job.name, self._studio.stage, str(error)))
+            return Outcome(left_out=LeftOut(name=job.name, stage=self._studio.stage, reason=str(error)))
         except StudioError as error:
             self.close()
-            return Outcome(failure=Failure(job.name, error.stage, error.reason, error.stderr), is_final=False)
+            return Outcome(
+                left_out=LeftOut(name=job.name, stage=error.stage, reason=error.reason, stderr=error.stderr),
+                is_final=False,
+            )
 
     def close(self) -> None:
         """End the studio, if there is one."""
@@ -111,7 +115,7 @@ class _Place:
 def render_all(
     jobs: Sequence[RenderJob], crew: Crew, folder: ViewsFolder, on_done: Callable[[], object] = lambda: None
 ) -> None:
-    """Render all objects that `folder` does not have yet; each ends there, as a file or in the list of failures.
+    """Render all objects that `folder` does not have yet; each ends there, as a file or in the list of left-out objects.
 
     An object that kills its studio or exceeds its time is tried once more in a fresh process, one that is rejected is
     not. `on_done` is called after each object. Raises FanOutError where no studio can be started.
@@ -172,7 +176,7 @@ class _FanOut:
         if order is None:
             self._introduce(answer)
             self._occupy(place)
-        elif answer.failure is not None and not answer.is_final and order.tries + 1 < MOST_TRIES:
+        elif answer.left_out is not None and not answer.is_final and order.tries + 1 < MAX_TRIES:
             order.tries += 1
             self._queue.appendleft(order)  # For this worker, whose studio is gone: the next one is fresh.
             self._occupy(place)
@@ -188,11 +192,11 @@ class _FanOut:
             place.failed_starts += 1
         else:
             order.losses += 1
-            if order.losses > MOST_LOSSES:
-                self._finish(order, Outcome(failure=Failure(order.job.name, "worker", _first_line(error))))
+            if order.losses > MAX_LOSSES:
+                self._finish(order, _no_views(order, "worker", _first_line(error)))
             else:
                 self._requeue(order)
-        if place.failed_starts < MOST_FAILED_STARTS:
+        if place.failed_starts < MAX_FAILED_STARTS:
             self._hire(place)
         elif not self._pending and not self._idle:
             raise FanOutError(f"no studio can be started: {_cause_of(error)}")
@@ -209,7 +213,7 @@ class _FanOut:
             try:
                 glb = Path(order.job.source).read_bytes()
             except OSError as error:
-                self._finish(order, Outcome(failure=Failure(order.job.name, "read", str(error))))
+                self._finish(order, _no_views(order, "read", str(error)))
                 continue
             place.order = order
             self._pending[place.actor.render.remote(order.job, glb)] = place
@@ -217,8 +221,8 @@ class _FanOut:
         self._idle.append(place)
 
     def _finish(self, order: _Order, outcome: Outcome) -> None:
-        if outcome.failure is not None:
-            self._folder.fail(outcome.failure)
+        if outcome.left_out is not None:
+            self._folder.leave_out(outcome.left_out)
         else:
             self._folder.deliver(order.job.name, outcome.views)
         self._left -= 1
@@ -229,6 +233,10 @@ class _FanOut:
         if not self._described:
             _log.info("%d studios: %s", len(self._places), description)
             self._described = True
+
+
+def _no_views(order: _Order, stage: str, reason: str) -> Outcome:
+    return Outcome(left_out=LeftOut(name=order.job.name, stage=stage, reason=reason))
 
 
 def _cause_of(error: Exception) -> str:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cameras import generator_for
+from .cameras import rng_for
 
 # Bounds of uniform draws, except where said.
 TOTAL_LEVEL = (0.8, 1.25)
 AMBIENT_SHARE = (0.3, 0.8)  # Of the total, from all around: what no lamp reaches stays visible.
-LARGEST_TINT = 0.35  # How far a light is from white.
+MAX_TINT = 0.35  # How far a light is from white.
 LAMPS = (1, 2, 3)
 LAMP_ELEVATION = (10.0, 85.0)  # Degrees above the horizon.
 SUN_ANGLE = (0.5, 20.0)  # Degrees: from hard shadows to soft ones.
@@ -72,40 +72,40 @@ def lighting_for(name: str, sampling: str) -> Lighting:
     """The light of an object: white, but for half of the objects of the sampling "robust"."""
     if sampling != "robust":
         return WHITE
-    generator = generator_for(name, "lighting")
-    return random_lighting(generator) if generator.uniform() < 0.5 else WHITE
+    rng = rng_for(name, "lighting")
+    return random_lighting(rng) if rng.uniform() < 0.5 else WHITE
 
 
-def random_lighting(generator: np.random.Generator) -> Lighting:
+def random_lighting(rng: np.random.Generator) -> Lighting:
     """Surroundings of one colour or as a sky, and one to three lamps."""
-    total, share = generator.uniform(*TOTAL_LEVEL), generator.uniform(*AMBIENT_SHARE)
-    surroundings = _random_sky(generator) if generator.uniform() < 0.5 else Surroundings(*[_tint(generator)] * 3)
+    total, share = rng.uniform(*TOTAL_LEVEL), rng.uniform(*AMBIENT_SHARE)
+    surroundings = _random_sky(rng) if rng.uniform() < 0.5 else Surroundings(*[_tint(rng)] * 3)
     scale = total * share / surroundings.mean().mean()
-    count = generator.choice(LAMPS)
-    levels = total * (1 - share) * generator.dirichlet(np.ones(count))
+    count = rng.choice(LAMPS)
+    levels = total * (1 - share) * rng.dirichlet(np.ones(count))
     return Lighting(
         Surroundings(surroundings.ground * scale, surroundings.horizon * scale, surroundings.zenith * scale),
-        tuple(_random_lamp(generator, level) for level in levels),
+        tuple(_random_lamp(rng, level) for level in levels),
     )
 
 
-def _random_sky(generator: np.random.Generator) -> Surroundings:
-    levels = [generator.uniform(*bounds) for bounds in (GROUND_LEVEL, HORIZON_LEVEL, ZENITH_LEVEL)]
-    return Surroundings(*(level * _tint(generator) for level in levels))
+def _random_sky(rng: np.random.Generator) -> Surroundings:
+    levels = [rng.uniform(*bounds) for bounds in (GROUND_LEVEL, HORIZON_LEVEL, ZENITH_LEVEL)]
+    return Surroundings(*(level * _tint(rng) for level in levels))
 
 
-def _random_lamp(generator: np.random.Generator, level: float) -> Lamp:
-    elevation, azimuth = np.radians([generator.uniform(*LAMP_ELEVATION), generator.uniform(0, 360)])
+def _random_lamp(rng: np.random.Generator, level: float) -> Lamp:
+    elevation, azimuth = np.radians([rng.uniform(*LAMP_ELEVATION), rng.uniform(0, 360)])
     flat = np.cos(elevation)
     direction = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
-    colour = level * _tint(generator)
-    if generator.uniform() < 0.5:
-        return Lamp(colour, direction, angle=generator.uniform(*SUN_ANGLE))
-    side, distance = generator.uniform(*PANEL_SIDE), generator.uniform(*PANEL_DISTANCE)
+    colour = level * _tint(rng)
+    if rng.uniform() < 0.5:
+        return Lamp(colour, direction, angle=rng.uniform(*SUN_ANGLE))
+    side, distance = rng.uniform(*PANEL_SIDE), rng.uniform(*PANEL_DISTANCE)
     return Lamp(colour, direction, side=side, distance=distance)
 
 
-def _tint(generator: np.random.Generator) -> np.ndarray:
+def _tint(rng: np.random.Generator) -> np.ndarray:
     """A colour (3,) near white, whose mean is 1."""
-    colour = 1 - generator.uniform(0, LARGEST_TINT) * generator.uniform(size=3)
+    colour = 1 - rng.uniform(0, MAX_TINT) * rng.uniform(size=3)
     return colour / colour.mean()

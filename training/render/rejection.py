@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 # Shares of a view that the subject covers: outside of these it teaches nothing.
-SMALLEST_SUBJECT, LARGEST_SUBJECT = 0.02, 0.95
+MIN_SUBJECT, MAX_SUBJECT = 0.02, 0.95
 # Of linear base colours: what differs by less looks alike.
-LEAST_HUE, LEAST_CONTRAST = 0.02, 0.1
+MIN_HUE, MIN_CONTRAST = 0.02, 0.1
 
 
 class RejectedError(Exception):
@@ -20,7 +20,7 @@ def check_base_colours(colours: Sequence[tuple[float, float, float]]) -> None:
     Asked of the materials, not of the pictures: light and shade make no texture, and nothing is rendered in vain.
     """
     rgb = np.array(colours)
-    if np.ptp(rgb, axis=1).max() < LEAST_HUE and np.ptp(rgb) < LEAST_CONTRAST:
+    if np.ptp(rgb, axis=1).max() < MIN_HUE and np.ptp(rgb) < MIN_CONTRAST:
         raise RejectedError("the subject is untextured grey")
 
 
@@ -33,9 +33,9 @@ def check_images(images: np.ndarray) -> None:
     shares = subject.mean(axis=(1, 2))
     if shares.max() == 0:
         raise RejectedError("the views are blank")
-    if shares.max() < SMALLEST_SUBJECT:
+    if shares.max() < MIN_SUBJECT:
         raise RejectedError(f"the subject covers {shares.max():.1%} of the frame at most")
-    if shares.min() > LARGEST_SUBJECT:
+    if shares.min() > MAX_SUBJECT:
         raise RejectedError(f"the subject covers {shares.min():.1%} of the frame at least")
     colours = images[subject][:, :3].astype(np.float32)
     if colours.std(axis=0).max() < 1:

@@ -31,7 +31,7 @@ from blender_addon.scene_cameras import apply_camera
 from lvsm_engine.scene.camera import Camera
 
 from .cameras import cameras_for
-from .devices import Device, choose_device
+from .devices import Device, choose_cycles_device
 from .job import RenderJob
 from .lighting import WHITE, lighting_for
 from .rejection import RejectedError, check_base_colours, check_images
@@ -56,7 +56,7 @@ class Replies:
 
 def main(device: Device) -> None:
     replies = Replies()
-    kind = choose_device(device, _device_names)
+    kind = choose_cycles_device(device, _device_names)
     replies.say(ready=f"bpy {bpy.app.version_string} on {' + '.join(_device_names(kind)) or 'CPU'} ({kind})")
     for job in _jobs():
         try:
@@ -117,7 +117,7 @@ def dark_scene(samples: int) -> bpy.types.Scene:
 
 
 def use_device(scene: bpy.types.Scene, kind: str) -> None:
-    """Render on all devices of a kind that choose_device named. The factory settings forget it: for each scene anew."""
+    """Render on all devices of a kind that choose_cycles_device named. The factory settings forget it: for each scene anew."""
     if kind == "CPU":
         return
     preferences = bpy.context.preferences.addons["cycles"].preferences

@@ -22,7 +22,7 @@ from .job import RenderJob
 from .rejection import RejectedError
 
 SECONDS_TO_START = 120.0  # Blender's first import from a cold or busy disk.
-LONGEST_STDERR = 2000  # Characters that are kept of what a studio said before it died.
+MAX_STDERR = 2000  # Characters that are kept of what a studio said before it died.
 SCRATCH = "lvsm-studio-"
 _LOG = "log.txt"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -133,7 +133,7 @@ class StudioProcess:
     def _last_words(self) -> str:
         """The end of what this object made the studio say on stderr."""
         self._log.seek(self._log_start)
-        return self._log.read().decode(errors="replace").strip()[-LONGEST_STDERR:]
+        return self._log.read().decode(errors="replace").strip()[-MAX_STDERR:]
 
 
 def remove_abandoned_folders() -> None:

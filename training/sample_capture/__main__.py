@@ -15,6 +15,7 @@ import bpy
 import numpy as np
 
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
+from lvsm_engine.whole_files import write_bytes
 from training.render.cameras import look_at, on_sphere
 from training.render.studio import normalise, place_camera, white_scene
 
@@ -43,7 +44,7 @@ def main(folder: Path) -> None:
         place_camera(scene, camera)
         scene.render.filepath = str(folder / "photos" / f"{number:02d}.jpg")
         bpy.ops.render.render(write_still=True)
-    (folder / "transforms.json").write_text(json.dumps(_transforms(cameras), indent=1) + "\n")
+    write_bytes(folder / "transforms.json", (json.dumps(_transforms(cameras), indent=1) + "\n").encode())
 
 
 def _camera_at(elevation: float, azimuth: float) -> Camera:
@@ -61,8 +62,15 @@ def _transforms(cameras: list[Camera]) -> dict:
         }
         for number, camera in enumerate(cameras)
     ]
-    lens = {"fl_x": first.fx, "fl_y": first.fy, "cx": first.cx, "cy": first.cy, "w": first.width, "h": first.height}
-    return {"camera_model": "PINHOLE", **lens, "frames": frames}
+    intrinsics = {
+        "fl_x": first.fx,
+        "fl_y": first.fy,
+        "cx": first.cx,
+        "cy": first.cy,
+        "w": first.width,
+        "h": first.height,
+    }
+    return {"camera_model": "PINHOLE", **intrinsics, "frames": frames}
 
 
 if __name__ == "__main__":

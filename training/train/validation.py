@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from .. import protocol
 from ..batches.sampler import PosedImages, load_validation
 from ..batches.steps import Batch, kept_tokens, to_batch
 from ..configs import TrainingConfig
-from ..render.cameras import PROTOCOL_TARGETS
 from ..views.sources import open_source
 from ..views.stored import ViewsError
 from .log import psnr_of, strip
@@ -84,7 +84,7 @@ def _scenes(folder: str, size: int) -> list[PosedImages]:
 
 def of_protocol(scene: PosedImages) -> PosedImages:
     """The first 4 views as inputs and the protocol's targets, where a scene has more; else the scene as it is."""
-    last = PROTOCOL_TARGETS.stop
+    last = protocol.TARGETS.stop
     return replace(
         scene,
         images=scene.images[:, :last],

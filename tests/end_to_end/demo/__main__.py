@@ -20,11 +20,12 @@ import tyro
 from PIL import Image
 
 from build_extension import build
+from lvsm_engine.baselines import fitted_photos, mean_photo, nearest_photo
 from lvsm_engine.devices import choose_device
 from lvsm_engine.metrics import psnr, ssim
 from lvsm_engine.photos import contact_sheet, load_photo, resize_image
 from lvsm_engine.scene.captures import load_capture
-from lvsm_engine.scene.selection import nearest_view
+from lvsm_engine.scene.selection import angles_to
 from lvsm_engine.synthesizer import WHITE
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,13 +91,14 @@ def score(out: Path) -> dict[str, float]:
     views = load_capture(CAPTURE).views
     truth, camera = load_photo(views[HELD_OUT], WHITE)
     inputs = [load_photo(views[position], WHITE) for position in INPUTS]
-    nearest = inputs[nearest_view(camera, [input_camera for _, input_camera in inputs])][0]
+    images = fitted_photos(inputs, camera)
+    nearest = nearest_photo(images, angles_to(camera, [input_camera for _, input_camera in inputs]))
     result = read(out / "held_out.png").astype(np.float32) / 255
     return {
         "psnr": psnr(result, truth),
         "ssim": ssim(result, truth),
         "psnr of the nearest input photo": psnr(nearest, truth),
-        "psnr of the mean of the inputs": psnr(np.mean([image for image, _ in inputs], axis=0), truth),
+        "psnr of the mean of the inputs": psnr(mean_photo(images), truth),
     }
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lvsm_engine.errors import CaptureError
+from lvsm_engine.errors import CaptureError, CheckpointError
 from lvsm_engine.metrics import MetricError, psnr
-from lvsm_engine.model.checkpoint import build_model, save_checkpoint
+from lvsm_engine.model.checkpoint import build_model, load_checkpoint, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import save_image
 from lvsm_engine.scene.camera import View
@@ -20,10 +20,12 @@ from tests.engine.test_synthesizer import CARD, MODELS, ring_views
 from tests.shared_data import shared
 from training.batches.sampler import ViewsError
 from training.evaluate import __main__ as evaluate
-from training.evaluate.answers import MEAN, NEAREST, SILHOUETTE, silhouettes
+from training.evaluate.answers import MEAN, NEAREST, SILHOUETTE, AnswerError, silhouettes
+from training.evaluate.models import EvaluationError, distinct_names
 from training.evaluate.questions import Captures, LeaveOneOut, ObjectFolder
-from training.evaluate.scores import Score, by_angle, choose_perceptual, mean_metrics, metrics_of
-from training.render.cameras import cameras_for, protocol_inputs
+from training.evaluate.scores import Score, by_angle, choose_lpips, mean_metrics, metrics_of
+from training.protocol import input_views
+from training.render.cameras import cameras_for
 
 SIZE = 16
 WHITE = (1.0, 1.0, 1.0)
@@ -85,7 +87,7 @@ def capture(tmp_path):
 
 def run(out, **options):
     options = {"device": "cpu", "precision": "float32"} | options
-    evaluate.main(evaluate.Options(out=out, **options))
+    evaluate.evaluate(evaluate.Options(out=out, **options))
     return json.loads((out / "scores.json").read_text())
 
 
@@ -158,13 +160,13 @@ def test_an_object_s_inputs_and_targets_are_the_protocol_s_views(tmp_path):
     images = np.full((26, SIZE, SIZE, 3), 0, np.uint8) + np.arange(26, dtype=np.uint8)[:, None, None, None]
     write_object(tmp_path / "val", "numbers", images, cameras)
     question = next(ObjectFolder(tmp_path / "val", SIZE).questions(8))
-    assert [int(view.photo[0, 0, 0]) for view in question.inputs] == protocol_inputs(8)
+    assert [int(view.photo[0, 0, 0]) for view in question.inputs] == input_views(8)
     assert (question.truth[:, 0, 0, 0] * 255).round().astype(int).tolist() == list(range(4, 14))
     directions = np.stack([camera.position / np.linalg.norm(camera.position) for camera in cameras])
-    expected = np.degrees(np.arccos(directions[4] @ directions[protocol_inputs(8)].T))
+    expected = np.degrees(np.arccos(directions[4] @ directions[input_views(8)].T))
     np.testing.assert_allclose(question.angles[0], expected, atol=1e-4)
-    nearest = protocol_inputs(8)[int(expected.argmin())]
-    assert question.input_images[question.nearest[0], 0, 0, 0] == pytest.approx(nearest / 255)
+    nearest = input_views(8)[int(expected.argmin())]
+    assert question.input_images[question.angles[0].argmin(), 0, 0, 0] == pytest.approx(nearest / 255)
 
 
 def test_each_kth_photo_is_left_out_and_answered_from_the_others_nearest_to_it(capture, model_file, tmp_path):
@@ -186,7 +188,7 @@ def test_targets_and_inputs_of_a_capture_can_be_given(capture):
     questions = list(Captures({"ring": capture}, rule, 32, 8, WHITE).questions(3))
     assert [question.targets for question in questions] == [("5.png",), ("2.png",)]
     assert all([view.name for view in question.inputs] == ["0.png", "4.png", "7.png"] for question in questions)
-    assert questions[0].nearest.tolist() == [1]
+    assert questions[0].angles.argmin(axis=1).tolist() == [1]
 
 
 def test_spread_inputs_see_the_subject_from_all_sides(capture):
@@ -213,24 +215,39 @@ def test_what_a_capture_does_not_have_is_said(capture, rule, inputs, words):
 
 def test_objects_and_captures_are_not_mixed_up(views, capture, model_file, tmp_path):
     for options in ({}, {"views": views, "capture": (capture,)}):
-        with pytest.raises(SystemExit, match="Give --views FOLDER for objects, or --capture PATH"):
+        with pytest.raises(EvaluationError, match="Give --views FOLDER for objects, or --capture PATH"):
             run(tmp_path / "out", model=(str(model_file),), **options)
 
 
 def test_numbers_of_inputs_that_cannot_be_are_refused(views, model_file, tmp_path):
     for inputs in ((0, 4), (4, 17)):
-        with pytest.raises(SystemExit, match="give 1 or more, and for objects at most 16"):
+        with pytest.raises(EvaluationError, match="give 1 or more, and for objects at most 16"):
             run(tmp_path / "out", views=views, model=(str(model_file),), inputs=inputs)
     with pytest.raises(CaptureError, match="Each 0th photo cannot be left out"):
         LeaveOneOut(every=0)
 
 
+def test_a_model_whose_pictures_are_not_finite_is_refused_instead_of_scored(views, model_file, tmp_path):
+    model, card = load_checkpoint(model_file)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    save_checkpoint(model_file, model, card)
+    with pytest.raises((AnswerError, CheckpointError), match="not finite"):
+        run(tmp_path / "out", views=views, model=(str(model_file),), size=SIZE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_as_a_command_it_ends_with_2_and_a_sentence(tmp_path, capsys):
+    assert evaluate.main(evaluate.Options(out=tmp_path / "out", views=tmp_path / "none")) == 2
+    assert "none has no views: give a folder" in capsys.readouterr().err
+
+
 def test_equal_names_of_files_are_told_apart_by_their_folders(tmp_path):
     paths = [tmp_path / "a" / "x" / "model.pt", tmp_path / "b" / "x" / "model.pt"]
-    assert list(evaluate.distinct_names(paths)) == ["a/x/model", "b/x/model"]
-    assert list(evaluate.distinct_names(paths[:1])) == ["model"]
-    with pytest.raises(SystemExit, match="is given twice"):
-        evaluate.distinct_names([paths[0], paths[0]])
+    assert list(distinct_names(paths)) == ["a/x/model", "b/x/model"]
+    assert list(distinct_names(paths[:1])) == ["model"]
+    with pytest.raises(EvaluationError, match="is given twice"):
+        distinct_names([paths[0], paths[0]])
 
 
 def test_the_foreground_is_scored_apart():
@@ -249,21 +266,21 @@ def test_the_foreground_is_scored_apart():
 
 def test_lpips_is_measured_where_its_backbone_is_given(tmp_path):
     backbone = shared("perceptual", "squeezenet1_1_features.safetensors")
-    perceptual, reason = choose_perceptual("squeeze", backbone, 64)
-    assert perceptual is not None and reason == ""
+    lpips, reason = choose_lpips("squeeze", backbone, 64)
+    assert lpips is not None and reason == ""
     truth = np.random.default_rng(0).random((64, 64, 3), np.float32)
     foreground = np.zeros((64, 64), bool)
     foreground[:32] = True
-    metrics = metrics_of(np.full_like(truth, 0.5), truth, foreground, perceptual)
+    metrics = metrics_of(np.full_like(truth, 0.5), truth, foreground, lpips)
     assert metrics["lpips"] > 0.3 and metrics["foreground_lpips"] > 0.3
-    assert metrics_of(truth, truth, foreground, perceptual)["foreground_lpips"] == 0
+    assert metrics_of(truth, truth, foreground, lpips)["foreground_lpips"] == 0
     with pytest.raises(MetricError, match="is no backbone 'alex' of LPIPS"):
-        choose_perceptual("alex", backbone, 64)
+        choose_lpips("alex", backbone, 64)
 
 
 def test_lpips_is_left_out_with_a_reason():
-    assert choose_perceptual("none", None, 64) == (None, "It was switched off.")
-    assert choose_perceptual("alex", None, 32)[0] is None
+    assert choose_lpips("none", None, 64) == (None, "It was switched off.")
+    assert choose_lpips("alex", None, 32)[0] is None
 
 
 def test_a_silhouette_has_the_mean_colour_inside_and_white_outside():

@@ -20,10 +20,16 @@ from tests.shared_data import shared
 from training.configs import Source, Stage, TrainingConfig
 from training.evaluate import __main__ as evaluate
 from training.export import __main__ as export
+from training.export.credits import markdown, object_names, tab_separated
+from training.export.field_of_view import measured_field_of_view
 from training.export.soup import SoupError
-from training.objects.credits import Attribution, markdown, read_attributions
+from training.export.trained_run import ExportError
+from training.json_lines import ListError
+from training.objects.manifest import Origin, read_origins
 from training.render.cameras import cameras_for
 from training.train.state import LATEST, write_config
+from training.views.shards.pack import pack
+from training.views.stored import ViewsError
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = 16
@@ -92,7 +98,7 @@ def manifest(tmp_path):
 
 
 def exported(run, out, **options):
-    export.main(export.Options(run=run, out=out, name="Tiny", **options))
+    export.export(export.Options(run=run, out=out, name="Tiny", **options))
     return load_checkpoint(out)
 
 
@@ -120,11 +126,11 @@ def test_the_card_comes_from_the_run_and_its_data(run, config, tmp_path):
 def test_licences_and_authors_are_those_of_the_manifest(run, manifest, tmp_path, capsys):
     _, card = exported(run, tmp_path / "model.safetensors", manifest=(manifest,))
     assert "weight 2: 3 objects of the table below." in card.text
-    assert "| 2 | CC-BY-4.0 | Ann | models.example |\n| 1 | CC0-1.0 | Bo | bo/lamps |" in card.text
+    assert "| 2 | CC-BY-4.0 | Ann | models.example |\n| 1 | CC0-1.0 | Bo | github.com/bo/lamps |" in card.text
     lines = (tmp_path / "model.attributions.tsv").read_text().splitlines()
     assert lines[1:3] == [
         "chair\tCC-BY-4.0\tAnn\thttps://models.example/chair",
-        "lamp\tCC0-1.0\tBo\tbo/lamps 123 lamp.glb",
+        "lamp\tCC0-1.0\tBo\thttps://github.com/bo/lamps/blob/123/lamp.glb",
     ]
     assert "is not told" not in capsys.readouterr().out
 
@@ -141,7 +147,7 @@ def test_a_note_tells_of_a_source_without_objects(run, config, tmp_path, capsys)
     _, card = exported(run, tmp_path / "model.safetensors", notes={folder: "made by training.procedural"})
     assert f"- `{folder}`, weight 2: made by training.procedural." in card.text
     assert "is not told" not in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="--notes: 'elsewhere' is no source of"):
+    with pytest.raises(ExportError, match="--notes: 'elsewhere' is no source of"):
         exported(run, tmp_path / "model.safetensors", notes={"elsewhere": "x"})
 
 
@@ -163,23 +169,52 @@ def test_textures_from_a_folder_are_somebody_s(config, tmp_path, capsys):
 
 
 def test_the_indexes_of_shards_tell_what_their_objects_are_called(tmp_path):
-    (tmp_path / "00000.array_record").write_bytes(b"")
-    (tmp_path / "00000.json").write_text(json.dumps({"records": [{"name": "b"}, {"name": "a"}]}))
-    assert export.object_names(tmp_path) == ["a", "b"]
-    (tmp_path / "00000.json").write_text("{}")
-    with pytest.raises(SystemExit, match=r"00000\.json cannot be read as the index of a shard"):
-        export.object_names(tmp_path)
+    pack(write_views(tmp_path / "views", "b", "a"), tmp_path / "shards")
+    assert object_names(tmp_path / "shards") == ["a", "b"]
+    (tmp_path / "shards" / "00000.json").write_text("{}")
+    with pytest.raises(ViewsError, match=r"00000\.json cannot be read"):
+        object_names(tmp_path / "shards")
 
 
-def test_the_project_s_own_manifest_is_read():
-    known = read_attributions(shared("objects", "manifest.json"))
-    assert len(known) > 500
-    assert known["gso_dino_5"].licence == "CC-BY-4.0" and known["gso_dino_5"].place == "real-stanford/scalingup"
+def test_after_a_crash_that_tore_the_manifest_s_last_line_export_goes_on(run, manifest, tmp_path):
+    with open(manifest, "a") as file:
+        file.write('{"name": "stranger", "lice')
+    _, card = exported(run, tmp_path / "model.safetensors", manifest=(manifest,))
+    assert "3 objects of the table below." in card.text
+
+
+def test_a_manifest_that_is_none_is_named_with_its_line(run, manifest, tmp_path):
+    manifest.write_text('{"name": "chair"}\n7\n')
+    with pytest.raises(ListError, match=r"manifest\.jsonl, line 2 is 7, where a JSON object is wanted"):
+        exported(run, tmp_path / "model.safetensors", manifest=(manifest,))
+    with pytest.raises(ListError, match="nowhere is not there: give another manifest, or none"):
+        exported(run, tmp_path / "model.safetensors", manifest=(tmp_path / "nowhere",))
+
+
+def test_the_objects_that_tests_use_are_known_by_licence_and_author():
+    path = shared("objects", "manifest.json")
+    known, entries = read_origins(path), json.loads(path.read_text())
+    assert set(known) == {entry["name"] for entry in entries}
+    for entry in entries:
+        origin = known[entry["name"]]
+        assert (origin.licence, origin.author) == (entry["licence"], entry["author"])
+        assert origin.place == f"github.com/{entry['repository']}"
 
 
 def test_a_manifest_of_thousands_of_authors_is_counted():
-    many = [Attribution("CC-BY-4.0", f"author {number}", f"https://models.example/{number}") for number in range(500)]
+    many = [
+        Origin(
+            name=f"{number}", licence="CC-BY-4.0", author=f"author {number}", address=f"https://models.example/{number}"
+        )
+        for number in range(500)
+    ]
     assert markdown(many).splitlines()[2:] == ["| 500 | CC-BY-4.0 | 500 authors | models.example |"]
+
+
+def test_an_author_s_name_breaks_no_table(tmp_path):
+    strange = Origin(name="a", licence="CC0-1.0", author="Eve\n\x1b[31m|\tx", address="https://models.example/a")
+    assert markdown([strange]).splitlines()[2:] == ["| 1 | CC0-1.0 | Eve [31m/ x | models.example |"]
+    assert tab_separated({"a": strange}).splitlines()[1:] == ["a\tCC0-1.0\tEve [31m| x\thttps://models.example/a"]
 
 
 @pytest.mark.parametrize(("precision", "bits"), [("float16", 11), ("bfloat16", 8)])
@@ -197,7 +232,7 @@ def test_weights_that_a_precision_cannot_hold_are_refused(config, tmp_path):
     tensors = build_model(config.model).state_dict()
     tensors["norm.weight"][0] = 1e6
     run = write_run(tmp_path / "run", config, model=tensors)
-    with pytest.raises(SystemExit, match="the weights 'norm.weight' do not fit into float16: export as float32"):
+    with pytest.raises(ExportError, match="the weights 'norm.weight' do not fit into float16: export as float32"):
         exported(run, tmp_path / "model.safetensors", precision="float16")
     assert not (tmp_path / "model.safetensors").exists()
     exported(run, tmp_path / "model.safetensors", precision="bfloat16")
@@ -219,7 +254,7 @@ def test_scores_of_these_weights_go_into_the_card_and_of_others_are_refused(run,
     out = tmp_path / "model.safetensors"
     exported(run, out, precision="float16")
     scores = tmp_path / "objects"
-    evaluate.main(
+    evaluate.evaluate(
         evaluate.Options(
             out=scores, views=tmp_path / "val", model=(str(out),), lpips="none", device="cpu", precision="float32"
         )
@@ -227,17 +262,17 @@ def test_scores_of_these_weights_go_into_the_card_and_of_others_are_refused(run,
     _, card = exported(run, out, precision="float16", evaluation=(scores,))
     assert f"## Scores\n\n### objects\n\n{(scores / 'table.md').read_text().strip()}" in card.text
     before = out.read_bytes()
-    with pytest.raises(SystemExit, match="objects is an evaluation of other weights: export without --evaluation"):
+    with pytest.raises(ExportError, match="objects is an evaluation of other weights: export without --evaluation"):
         exported(run, out, precision="float32", evaluation=(scores,))
-    with pytest.raises(SystemExit, match="val holds no evaluation"):
+    with pytest.raises(ExportError, match="val holds no evaluation"):
         exported(run, out, evaluation=(tmp_path / "val",))
     assert out.read_bytes() == before
 
 
 def test_crops_narrow_the_field_of_view(config):
     plain = dataclasses.asdict(config)
-    narrowest, widest = export.measured_field_of_view(plain)
-    cropped = export.measured_field_of_view({**plain, "crops": {"zoom": (1.0, 2.0), "aspect": (0.5, 2.0)}})
+    narrowest, widest = measured_field_of_view(plain)
+    cropped = measured_field_of_view({**plain, "crops": {"zoom": (1.0, 2.0), "aspect": (0.5, 2.0)}})
 
     def half(degrees):
         return np.tan(np.radians(degrees / 2))
@@ -249,7 +284,7 @@ def test_crops_narrow_the_field_of_view(config):
 def test_a_field_of_view_that_nobody_tells_is_asked_for(run, config, tmp_path):
     for path in (tmp_path / "train").glob("*.npz"):
         path.unlink()
-    with pytest.raises(SystemExit, match="has no views.*Or give --field-of-view"):
+    with pytest.raises(ExportError, match="has no views.*Or give --field-of-view"):
         exported(run, tmp_path / "model.safetensors")
     _, card = exported(run, tmp_path / "model.safetensors", field_of_view=(40.0, 60.0))
     assert card.field_of_view == (40.0, 60.0)
@@ -264,7 +299,7 @@ def test_the_licence_of_the_weights_that_a_run_started_from_holds_on(config, tmp
     _, card = exported(run, tmp_path / "model.safetensors")
     assert card.licence == "CC BY-NC-SA 4.0" and f"from `{first}`" in card.text
     first.unlink()
-    with pytest.raises(SystemExit, match="These weights come from it; its licence holds on: give --licence"):
+    with pytest.raises(ExportError, match="These weights come from it; its licence holds on: give --licence"):
         exported(run, tmp_path / "model.safetensors")
 
 
@@ -296,7 +331,7 @@ def test_the_licence_of_a_soup_is_the_one_that_all_have(run, config, tmp_path):
     other_model(other, config.model, licence="CC BY-NC-SA 4.0")
     _, card = exported(run, tmp_path / "model.safetensors", soup={str(other): 0.5})
     assert card.licence == "CC BY-NC-SA 4.0"
-    with pytest.raises(SystemExit, match=r"different licences \(CC BY-NC-SA 4.0; GPL-3.0-or-later\): give --licence"):
+    with pytest.raises(ExportError, match=r"different licences \(CC BY-NC-SA 4.0; GPL-3.0-or-later\): give --licence"):
         exported(run, tmp_path / "model.safetensors", soup={str(other): 0.3, str(free): 0.3})
 
 
@@ -311,8 +346,9 @@ def test_the_licence_of_a_soup_is_the_one_that_all_have(run, config, tmp_path):
 def test_a_run_without_its_configuration_is_refused(run, tmp_path, content, words):
     path = run / "config.json"
     path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(SystemExit, match=words):
+    with pytest.raises(ExportError, match=words):
         exported(run, tmp_path / "model.safetensors")
+    assert export.main(export.Options(run=run, out=tmp_path / "model.safetensors")) == 2
 
 
 def test_a_full_disk_leaves_the_old_file_whole(run, tmp_path):
@@ -323,10 +359,10 @@ def test_a_full_disk_leaves_the_old_file_whole(run, tmp_path):
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         " resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); from training.export import __main__ as export;"
-        f" export.main(export.Options(run=export.Path({str(run)!r}), out=export.Path({str(out)!r}), name='New'))"
+        f" sys.exit(export.main(export.Options(run=export.Path({str(run)!r}), out=export.Path({str(out)!r}), name='New')))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode != 0 and "the model cannot be written" in done.stderr
+    assert done.returncode == 2 and "the model cannot be written" in done.stderr
     assert out.read_bytes() == before and read_card(out)[1].name == "Tiny"
     assert not list(tmp_path.glob("*.part"))
 

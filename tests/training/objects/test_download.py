@@ -1,6 +1,7 @@
 """Downloads from a local server that behaves like the Hugging Face hub, and fails on purpose."""
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.shared_data import ROOT, shared
+from lvsm_engine.digests import file_sha256
+from tests.shared_data import ROOT
 from tests.training.objects.fake_hub import FakeHub
+from training.json_lines import read_lines, write_lines
+from training.left_out import LEFT_OUT, LeftOut
 from training.objects.candidates import Candidate, folder_candidates
 from training.objects.download import LocalStore, download
 from training.objects.hub import Hub, HubUnreachable, sweep
-from training.objects.manifest import LeftOut, ObjectsError, file_sha256, read_left_out, read_manifest, write_lines
+from training.objects.manifest import ObjectsError, read_manifest
 
 NAMES = [f"{number:032x}" for number in range(6)]
 PATIENCE = (0.01, 0.02)
@@ -49,9 +53,9 @@ def server() -> Iterator[FakeHub]:
         yield server
 
 
-def fetch(server: FakeHub, out: Path, names: list[str] = NAMES) -> dict[str, str]:
+def fetch(server: FakeHub, out: Path, names: list[str] = NAMES, give_up_after: int = 20) -> dict[str, str]:
     hub = Hub(endpoint=server.endpoint, waits=PATIENCE)
-    return download([candidate(name) for name in names], hub, out, workers=3)
+    return download([candidate(name) for name in names], hub, out, workers=3, give_up_after=give_up_after)
 
 
 def names_there(folder: Path) -> list[str]:
@@ -143,13 +147,12 @@ def test_a_validation_object_that_never_arrives_does_not_keep_the_others_back(se
 
 
 def test_a_hub_that_delivers_nothing_stops_the_run_instead_of_blaming_the_objects(
-    server: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FakeHub, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("training.objects.download.GIVE_UP_AFTER", len(NAMES))
     for name in NAMES:
         server.faults[path_of(name)].extend(["503"] * 3)
     with pytest.raises(HubUnreachable, match="did not deliver .* run again later"):
-        fetch(server, tmp_path)
+        fetch(server, tmp_path, give_up_after=len(NAMES))
     assert names_there(tmp_path / "train") == []
     assert fetch(server, tmp_path) == {}
 
@@ -173,7 +176,7 @@ def test_wrong_bytes_are_asked_for_again_and_never_get_the_object_s_name(server:
     server.faults[path_of(NAMES[1])].extend(["wrong"] * 3)
     assert fetch(server, tmp_path, NAMES[:2]) == {}
     assert names_there(tmp_path / "train") == NAMES[:1]
-    (entry,) = read_left_out(tmp_path / "train" / "left_out.jsonl")
+    (entry,) = read_lines(tmp_path / "train" / LEFT_OUT, LeftOut)
     assert (entry.name, entry.stage) == (NAMES[1], "download")
     assert f"{path_of(NAMES[1])} came with sha256" in entry.reason
 
@@ -181,7 +184,7 @@ def test_wrong_bytes_are_asked_for_again_and_never_get_the_object_s_name(server:
 def test_an_object_that_the_hub_does_not_have_is_left_out_by_name(server: FakeHub, tmp_path: Path) -> None:
     del server.files[path_of(NAMES[2])]
     assert fetch(server, tmp_path) == {}
-    assert read_left_out(tmp_path / "train" / "left_out.jsonl") == [
+    assert read_lines(tmp_path / "train" / LEFT_OUT, LeftOut) == [
         LeftOut(name=NAMES[2], stage="download", reason=f"{path_of(NAMES[2])} is not there")
     ]
 
@@ -191,7 +194,7 @@ def test_content_that_is_there_under_another_name_is_not_fetched_again(server: F
     fetch(server, tmp_path, NAMES[:3])
     fetch(server, tmp_path)
     assert NAMES[4] not in names_there(tmp_path / "train") and path_of(NAMES[4]) not in server.bodies
-    (entry,) = read_left_out(tmp_path / "train" / "left_out.jsonl")
+    (entry,) = read_lines(tmp_path / "train" / LEFT_OUT, LeftOut)
     assert (entry.name, entry.reason) == (NAMES[4], f"the same content as {NAMES[1]}")
 
 
@@ -280,12 +283,19 @@ def test_sweeping_removes_only_what_was_on_its_way(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_objects_becomes_the_same_manifest_without_a_copy(tmp_path: Path) -> None:
-    source = shared("objects")
-    selection = [one for one in folder_candidates(source) if one.split == "val"]
-    assert download(selection, LocalStore(), tmp_path, workers=2) == {}
-    records = read_manifest(tmp_path / "val" / "manifest.jsonl")
-    assert len(records) == len(list((source / "val").glob("*.glb"))) == 24
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    for name in ("chair", "lamp"):
+        (source / f"{name}.glb").write_bytes(content_of(name))
+    stated = [
+        {"file": f"{name}.glb", "licence": "CC0-1.0", "author": "Bo", "split": "val"} for name in ("chair", "lamp")
+    ]
+    (source / "manifest.json").write_text(json.dumps(stated))
+    assert download(list(folder_candidates(source)), LocalStore(), out, workers=2) == {}
+    records = read_manifest(out / "val" / "manifest.jsonl")
+    assert [record.name for record in records] == ["chair", "lamp"]
     for record in records:
-        link = tmp_path / "val" / record.file
-        assert link.is_symlink() and link.resolve() == (source / "val" / record.file).resolve()
-        assert record.sha256 == file_sha256(link) and record.author and record.licence != "unknown"
+        link = out / "val" / record.file
+        assert link.is_symlink() and link.resolve() == (source / record.file).resolve()
+        assert record.sha256 == file_sha256(link)
+        assert (record.licence, record.author, record.split) == ("CC0-1.0", "Bo", "val")

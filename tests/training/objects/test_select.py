@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.shared_data import ROOT, shared
+from tests.shared_data import ROOT
 from tests.training.objects.fake_hub import FakeHub
 from training.objects.candidates import Candidate, folder_candidates, objaverse_candidates
 from training.objects.download import read_selection
@@ -198,20 +199,57 @@ def test_a_smaller_limit_keeps_a_part_of_what_a_larger_one_keeps(tmp_path: Path)
     assert set(few) < set(more)
 
 
-def test_a_folder_s_manifest_says_whose_its_objects_are(tmp_path: Path) -> None:
-    found = {candidate.name: candidate for candidate in folder_candidates(shared("objects", "train"))}
-    assert len(found) == 490
-    table = found["dcl_pirates_rounded_tabern_table"]
-    assert (table.licence, table.author, table.split) == ("ISC", "Decentraland Foundation", "train")
-    assert table.address.startswith("https://github.com/decentraland/asset-packs/blob/d80a65420576eec8cc6c7a793c067")
-    assert table.faces and table.bytes == Path(table.location).stat().st_size
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    """A folder of objects in splits, one of them of the collection's own, with its manifest."""
+    folder = tmp_path / "collection"
+    entries = []
+    for split, names in (("train", ("table", "chair")), ("val", ("lamp",)), ("demo", ("car",))):
+        (folder / split).mkdir(parents=True)
+        for name in names:
+            (folder / split / f"{name}.glb").write_bytes(b"glTF")
+            entry = {"name": name, "file": f"{split}/{name}.glb", "split": split, "licence": "MIT-0", "author": "Bo"}
+            origin = {"repository": "bo/things", "commit": "d80a654", "path": f"{name}.gltf", "triangles": 12}
+            entries.append(entry | origin)
+    (folder / "manifest.json").write_text(json.dumps(entries))
+    return folder
 
 
-def test_a_split_of_its_own_keeps_an_object_out_of_both(tmp_path: Path) -> None:
-    options = Options(out=tmp_path, licences=("any",))
-    found, refused = choose(folder_candidates(shared("objects")), options, None)
-    assert {split: sum(one.split == split for one in found) for split in ("train", "val")} == {"train": 490, "val": 24}
-    assert refused == {"its source has it in a split of its own, demo": 8}
+def test_a_folder_s_manifest_says_whose_its_objects_are(collection: Path) -> None:
+    found = {candidate.name: candidate for candidate in folder_candidates(collection / "train")}
+    assert set(found) == {"table", "chair"}
+    table = found["table"]
+    assert (table.licence, table.author, table.split) == ("MIT-0", "Bo", "train")
+    assert table.address == "https://github.com/bo/things/blob/d80a654/table.gltf"
+    assert table.faces == 12 and table.bytes == Path(table.location).stat().st_size == 4
+
+
+def test_a_split_of_its_own_keeps_an_object_out_of_both(collection: Path, tmp_path: Path) -> None:
+    found, refused = choose(folder_candidates(collection), Options(out=tmp_path), None)
+    assert {one.name: one.split for one in found} == {"table": "train", "chair": "train", "lamp": "val"}
+    assert refused == {"its source has it in a split of its own, demo": 1}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ('[{"file": "one.glb"}, 7]', "entry 2 is 7, where a JSON object is wanted"),
+        ('[{"file": 7}]', 'entry 1 names no "file"'),
+        ('[{"file": "one.glb", "licence": 5}]', "entry 1 is no Candidate .licence is 5."),
+        ('[{"file": "one.glb", "triangles": "many"}]', 'entry 1 is no Candidate .faces is "many".'),
+        ('[{"file": "one.glb", "repository": 5}]', "entry 1: repository is no text"),
+        ("[" * 100_000, "begins as a JSON list and is none"),
+        ('{"objects": []}', 'line 1 names no "file"'),
+    ],
+)
+def test_a_folder_s_manifest_of_wrong_shapes_is_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], manifest: str, words: str
+) -> None:
+    (tmp_path / "one.glb").touch()
+    (tmp_path / "manifest.json").write_text(manifest)
+    assert main(Options(out=tmp_path / "selection.jsonl", source=tmp_path)) == 2
+    said = capsys.readouterr().err.strip()
+    assert re.search(rf"manifest\.json,? {words}", said) and len(said.splitlines()) == 1
 
 
 def test_an_object_under_two_licences_needs_both(tmp_path: Path) -> None:
@@ -246,9 +284,78 @@ def test_folders_that_cannot_be_used_say_why(tmp_path: Path) -> None:
         (tmp_path / place / "same.glb").touch()
     with pytest.raises(ObjectsError, match="two/same.glb and .*one/same.glb have one name: rename one of them"):
         list(folder_candidates(tmp_path))
-    (tmp_path / "one" / "manifest.json").write_text('{"objects": []}')
-    with pytest.raises(ObjectsError, match='manifest.json is no list of objects with a "file" each'):
-        list(folder_candidates(tmp_path / "one"))
+
+
+THING = "0" * 31 + "1"
+
+
+def whole_lists(**changes: bytes) -> dict[str, bytes]:
+    """The hub's lists of one object; changes: by "paths", "metadata" or "lvis"."""
+    lists = {
+        "paths": packed({THING: f"glbs/000-000/{THING}.glb"}),
+        "metadata": packed({THING: annotation(THING)}),
+        "lvis": packed({"thing": [THING]}),
+    } | changes
+    names = {
+        "paths": "object-paths.json.gz",
+        "metadata": "metadata/000-000.json.gz",
+        "lvis": "lvis-annotations.json.gz",
+    }
+    return {names[key]: content for key, content in lists.items()}
+
+
+HOSTILE_LISTS = {
+    "paths is a list": {"paths": packed([1, 2])},
+    "paths is null": {"paths": packed(None)},
+    "a path in no folder": {"paths": packed({THING: "x.glb"})},
+    "a path is a number": {"paths": packed({THING: 5})},
+    "a path leads out": {"paths": packed({THING: "glbs/../../x.glb"})},
+    "a name leads out": {
+        "paths": packed({"../escaped": "glbs/000-000/x.glb"}),
+        "metadata": packed({"../escaped": annotation(THING)}),
+    },
+    "a name with a NUL": {
+        "paths": packed({"a\0b": "glbs/000-000/x.glb"}),
+        "metadata": packed({"a\0b": annotation(THING)}),
+    },
+    "a name of 5000 letters": {
+        "paths": packed({"n" * 5000: "glbs/000-000/x.glb"}),
+        "metadata": packed({"n" * 5000: annotation(THING)}),
+    },
+    "metadata is a list": {"metadata": packed([1])},
+    "an annotation is a number": {"metadata": packed({THING: 7})},
+    "user is text": {"metadata": packed({THING: annotation(THING, user="x")})},
+    "archives is a list": {"metadata": packed({THING: annotation(THING, archives=[1])})},
+    "licence is a list": {"metadata": packed({THING: annotation(THING, license=["by"])})},
+    "faces are text": {"metadata": packed({THING: annotation(THING, archives={"glb": {"faceCount": "many"}})})},
+    "lvis is a list": {"lvis": packed([1])},
+    "a category is a number": {"lvis": packed({"thing": 1})},
+    "no gzip": {"paths": b"hello"},
+    "half a gzip": {"paths": packed({THING: "x"})[:20]},
+    "nested too deep": {"paths": gzip.compress(b"[" * 1_000_000)},
+}
+
+
+@pytest.mark.parametrize("changes", HOSTILE_LISTS.values(), ids=HOSTILE_LISTS.keys())
+def test_lists_of_wrong_shapes_from_a_hub_are_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, bytes]
+) -> None:
+    for name, content in whole_lists(**changes).items():
+        path = tmp_path / "lists" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert main(Options(out=tmp_path / "selection.jsonl", lists=tmp_path / "lists", limit_val=0)) == 2
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1 and len(said) < 1000
+    assert "lists/" in said, "the file is named"
+    assert not (tmp_path / "selection.jsonl").exists()
+
+
+def test_null_in_a_list_of_the_hub_is_as_good_as_nothing(tmp_path: Path) -> None:
+    nothing = annotation(THING, user=None, archives=None, faceCount=None, license=None, viewerUrl=None)
+    with FakeHub(whole_lists(metadata=packed({THING: nothing}))) as hub:
+        (found,) = candidates_of(hub, tmp_path).values()
+    assert (found.licence, found.author, found.faces) == ("unknown", "unknown", None)
 
 
 def test_the_command_writes_what_it_chose_and_counts_what_it_did_not(server: FakeHub, tmp_path: Path) -> None:

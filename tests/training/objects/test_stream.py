@@ -15,10 +15,12 @@ import pytest
 
 from tests.shared_data import ROOT
 from tests.training.objects.fake_hub import FakeHub
+from training.json_lines import read_lines, write_lines
+from training.left_out import LeftOut
 from training.objects.candidates import Candidate
 from training.objects.download import LocalStore, Store, read_selection
 from training.objects.hub import Hub, HubUnreachable
-from training.objects.manifest import ObjectsError, read_left_out, read_manifest, write_lines
+from training.objects.manifest import ObjectsError, read_manifest
 from training.objects.stream import Options, stream
 
 OBJECT_BYTES, VIEW_BYTES = 10_000, 20_000
@@ -43,7 +45,7 @@ for glb in sorted(objects.glob("*.glb")):
     with open(notes / "rendered.txt", "a") as file:
         print(glb.stem, file=file)
     if glb.stem.startswith("blank"):
-        (views / "failures.jsonl").write_text(json.dumps(
+        (views / "left_out.jsonl").write_text(json.dumps(
             {"name": glb.stem, "stage": "render", "reason": "nothing to see", "stderr": ""}) + "\\n")
     elif not glb.stem.startswith("lost"):
         done.write_bytes(bytes(20_000))
@@ -149,7 +151,7 @@ class Bench:
 
     def left_out(self) -> dict[str, str]:
         lists = (self.out / "left_out").glob("*")
-        return {entry.name: entry.reason for path in lists for entry in read_left_out(path)}
+        return {entry.name: entry.reason for path in lists for entry in read_lines(path, LeftOut)}
 
 
 def candidate(name: str, location: str, is_val: bool = False) -> Candidate:

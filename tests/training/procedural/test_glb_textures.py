@@ -77,7 +77,7 @@ def test_a_damaged_file_is_named_and_the_others_are_taken(tmp_path: Path, capsys
 
 
 def test_a_folder_without_files_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(Options(tmp_path, tmp_path / "out")) == 1
+    assert main(Options(tmp_path, tmp_path / "out")) == 2
     assert "has no .glb file" in capsys.readouterr().err
 
 

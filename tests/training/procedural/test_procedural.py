@@ -14,7 +14,7 @@ from training.procedural.__main__ import Options, main
 from training.procedural.cameras import Bounds, Subject, hand_held_arc, walk
 from training.procedural.light import Light, Material
 from training.procedural.meshes import Mesh, deformed, joined, placed, struts
-from training.procedural.pictures import Scene, _cutting, photograph, radiance
+from training.procedural.pictures import ProceduralScene, _cutting, draw_pictures, radiance
 from training.procedural.rasterizer import NOTHING, Rays, rasterize
 from training.procedural.scenes import _objects_on_white, _whole_scene, kind_of
 from training.procedural.shapes import SHAPES, TORUS_TUBE, Ripple, Sweep, prism
@@ -39,8 +39,8 @@ def arrays_of(*cameras: Camera) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rays_of(*cameras: Camera) -> Rays:
-    poses, lenses = arrays_of(*cameras)
-    return Rays(torch.from_numpy(poses).float(), torch.from_numpy(lenses).float(), cameras[0].width)
+    poses, fxfycxcy = arrays_of(*cameras)
+    return Rays(torch.from_numpy(poses).float(), torch.from_numpy(fxfycxcy).float(), cameras[0].width)
 
 
 def drawn(mesh: Mesh, *cameras: Camera) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,7 +109,7 @@ def test_neighbouring_triangles_leave_no_crack() -> None:
 def test_a_known_box_appears_where_its_camera_projects_it() -> None:
     thing = slab((-0.4, -0.3, -0.15), (0.6, 0.3, 0.25), 0)
     camera = camera_at([1.2, -1.5, 0.8], [0, 0, 0], 64)
-    images, alpha = photograph(Scene(thing, [GREY], [Material(0)], EVEN), *arrays_of(camera), 64, CPU)
+    images, alpha = draw_pictures(ProceduralScene(thing, [GREY], [Material(0)], EVEN), *arrays_of(camera), 64, CPU)
     rows, columns = np.nonzero((images[0] < 230).all(-1).numpy())
     pixels, _ = project(camera, thing.mesh.vertices)
     seen = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
@@ -264,16 +264,16 @@ def quarter_colours(image: torch.Tensor) -> list[str]:
 def test_a_texture_is_upright_and_not_mirrored_on_each_standing_side_of_a_box(side: str) -> None:
     position = {"front": [0, -3, 0], "right": [3, 0, 0], "back": [0, 3, 0], "left": [-3, 0, 0]}[side]
     camera = camera_at([float(v) for v in position], [0, 0, 0], 32, focal=1.0)
-    scene = Scene(thing_of(SHAPES["box"].mesh(False)), [CORNERS], [Material(0)], EVEN)
-    images, _ = photograph(scene, *arrays_of(camera), 32, CPU)
+    scene = ProceduralScene(thing_of(SHAPES["box"].mesh(False)), [CORNERS], [Material(0)], EVEN)
+    images, _ = draw_pictures(scene, *arrays_of(camera), 32, CPU)
     assert quarter_colours(images[0]) == ["red", "green", "blue", "grey"]
 
 
 def test_a_texture_is_upright_and_not_mirrored_around_a_cylinder() -> None:
     mesh = column(1.0, -1.0, 1.0, 0).mesh
     camera = camera_at([3.0, 0.0, 0.0], [0, 0, 0], 32, focal=1.2)
-    scene = Scene(thing_of(mesh), [CORNERS], [Material(0)], EVEN)
-    images, _ = photograph(scene, *arrays_of(camera), 32, CPU)
+    scene = ProceduralScene(thing_of(mesh), [CORNERS], [Material(0)], EVEN)
+    images, _ = draw_pictures(scene, *arrays_of(camera), 32, CPU)
     assert quarter_colours(images[0]) == ["red", "green", "blue", "grey"]
 
 
@@ -284,7 +284,9 @@ def test_a_texture_is_upright_and_not_mirrored_on_each_wall_of_a_room(heading: t
     position = np.array([*right, 1.0])  # u is 0 in the middle of a wall and grows to the right: look at u 0 to 1
     camera = camera_at([*position], [*(position + np.array([*heading, 0]))], 32, focal=1.0)
     nothing = slab((0, 0, -9), (0.1, 0.1, -8), 0)
-    images, _ = photograph(Scene(nothing, [CORNERS], [Material(0)], EVEN, room), *arrays_of(camera), 32, CPU)
+    images, _ = draw_pictures(
+        ProceduralScene(nothing, [CORNERS], [Material(0)], EVEN, room), *arrays_of(camera), 32, CPU
+    )
     assert quarter_colours(images[0]) == ["red", "green", "blue", "grey"]
 
 
@@ -345,7 +347,7 @@ def test_a_folder_without_images_and_a_damaged_image_are_named(tmp_path: Path) -
 # Light
 
 
-def lit(scene: Scene, *cameras: Camera) -> np.ndarray:
+def lit(scene: ProceduralScene, *cameras: Camera) -> np.ndarray:
     """Linear pixels (V, S, S, 3)."""
     size = cameras[0].width
     return radiance(scene, *arrays_of(*cameras), size, CPU)[0].reshape(len(cameras), size, size, 3).numpy()
@@ -360,7 +362,7 @@ def test_a_box_throws_its_shadow_where_the_lamp_s_rays_end() -> None:
     direction = np.array([1.0, 0.0, 1.0]) / np.sqrt(2)
     light = Light(direction, np.ones(3), np.full(3, 0.3), np.ones(3), np.ones(3), softness=0.05, contact=0.0)
     things = assembled([slab((-0.5, -0.5, 0), (0.5, 0.5, 1), 0), slab((-6, -6, -0.2), (6, 6, -0.1), 0)])
-    scene = Scene(things, [BRIGHT], [Material(0)], light, Ground(0, 0, 1.0))
+    scene = ProceduralScene(things, [BRIGHT], [Material(0)], light, Ground(0, 0, 1.0))
     camera = camera_at([-4, -6, 8], [-0.5, 0, 0], 96)
     pictures = lit(scene, camera)
     # Light falls towards -x: the top edge at x = 0.5 ... -0.5 shades the ground down to x = -1.5.
@@ -376,7 +378,7 @@ def test_what_stands_on_the_ground_darkens_it_underneath() -> None:
     light = Light(np.array([0.0, 0, 1]), np.zeros(3), np.ones(3), np.ones(3), np.ones(3), softness=0.05, contact=0.8)
     table = slab((-0.8, -0.8, 0.7), (0.8, 0.8, 0.8), 0)
     camera = camera_at([0, -4, 0.5], [0, 0, 0.2], 96)
-    pictures = lit(Scene(table, [BRIGHT], [Material(0)], light, Ground(0, 0, 1.0)), camera)
+    pictures = lit(ProceduralScene(table, [BRIGHT], [Material(0)], light, Ground(0, 0, 1.0)), camera)
     below = colour_at(pictures, 0, camera, np.array([0.0, 0, 0])).mean()
     beside = colour_at(pictures, 0, camera, np.array([1.8, 0, 0.0])).mean()
     assert below < 0.5 * beside
@@ -386,7 +388,7 @@ def test_a_highlight_lies_where_the_lamp_mirrors() -> None:
     direction = np.array([0.6, -0.64, 0.48])
     light = Light(direction, np.full(3, 0.6), np.full(3, 0.2), np.zeros(3), np.zeros(3))
     ball = thing_of(SHAPES["ball"].mesh(True))
-    scene = Scene(ball, [GREY], [Material(0, highlight=0.5, gloss=200.0)], light)
+    scene = ProceduralScene(ball, [GREY], [Material(0, highlight=0.5, gloss=200.0)], light)
     for position in ([0.0, -4, 0], [2.0, -3, 1.5]):
         camera = camera_at(position, [0, 0, 0], 96)
         picture = np.where((lit(scene, camera)[0] < 0.999).all(-1), lit(scene, camera)[0].sum(-1), 0)
@@ -404,10 +406,10 @@ def test_a_matt_point_has_one_colour_in_all_views() -> None:
     """What one view sees is looked up in the next, where both see the same triangle and no edge is near."""
     apart = []
     for number in range(3):
-        scene, poses, lenses = _whole_scene(np.random.default_rng((7, number)), 12, 96, None)
+        scene, poses, fxfycxcy = _whole_scene(np.random.default_rng((7, number)), 12, 96, None)
         even = [np.full_like(texture, texture.mean()) * np.float32([1, 0.8, 0.6]) for texture in scene.textures]
         matt = [replace(material, highlight=0.0, metal=0.0) for material in scene.materials]
-        cameras = [camera_of(pose, lens, 96, 96) for pose, lens in zip(poses[:2], lenses[:2], strict=True)]
+        cameras = [camera_of(pose, one, 96, 96) for pose, one in zip(poses[:2], fxfycxcy[:2], strict=True)]
         pictures = lit(replace(scene, textures=even, materials=matt), *cameras)
         triangles, depths = (seen.reshape(2, 96, 96, -1).numpy() for seen in drawn(scene.thing.mesh, *cameras))
         points = rays_of(*cameras).directions.reshape(2, 96, 96, 3).numpy() * depths
@@ -436,7 +438,7 @@ def test_an_arc_keeps_its_height_and_its_subject_in_the_middle() -> None:
     subject = Subject(np.array([1.0, -0.5, 0.7]), 0.4)
     for seed in range(20):
         poses, fields = hand_held_arc(np.random.default_rng(seed), subject, FREE, 10)
-        cameras = [camera_of(pose, lens, 64, 64) for pose, lens in zip(poses, lenses_of(fields), strict=True)]
+        cameras = [camera_of(pose, one, 64, 64) for pose, one in zip(poses, fxfycxcy_of(fields), strict=True)]
         distances = [np.linalg.norm(camera.position - subject.middle) for camera in cameras]
         assert np.ptp([camera.position[2] for camera in cameras]) < 0.35 * max(distances)
         for camera in cameras:
@@ -444,7 +446,7 @@ def test_an_arc_keeps_its_height_and_its_subject_in_the_middle() -> None:
             assert depth[0] > subject.radius and np.abs(pixels - 32).max() < 26
 
 
-def lenses_of(fields: np.ndarray) -> np.ndarray:
+def fxfycxcy_of(fields: np.ndarray) -> np.ndarray:
     focal = 32 / np.tan(np.radians(fields) / 2)
     return np.stack([focal, focal, np.full_like(focal, 32), np.full_like(focal, 32)], -1)
 
@@ -525,18 +527,18 @@ def test_half_of_mixed_scenes_are_on_white() -> None:
 def test_no_light_is_infinite_or_missing_and_no_camera_stands_in_a_thing() -> None:
     for number in range(12):
         draw = _objects_on_white if number % 2 else _whole_scene
-        scene, poses, lenses = draw(np.random.default_rng((11, number)), 3, 16, None)
-        colours, _ = radiance(scene, poses, lenses, 16, CPU)
+        scene, poses, fxfycxcy = draw(np.random.default_rng((11, number)), 3, 16, None)
+        colours, _ = radiance(scene, poses, fxfycxcy, 16, CPU)
         assert colours.isfinite().all() and (colours >= 0).all()
-        cameras = [camera_of(pose, lens, 16, 16) for pose, lens in zip(poses, lenses, strict=True)]
+        cameras = [camera_of(pose, one, 16, 16) for pose, one in zip(poses, fxfycxcy, strict=True)]
         assert drawn(scene.thing.mesh, *cameras)[1].min() > 0.1
 
 
 def test_subjects_of_scenes_are_off_the_origin_and_mostly_in_view() -> None:
     in_view, away = [], []
     for number in range(16):
-        _, poses, lenses = _whole_scene(np.random.default_rng((2, number)), 4, 32, None)
-        cameras = [camera_of(pose, lens, 32, 32) for pose, lens in zip(poses, lenses, strict=True)]
+        _, poses, fxfycxcy = _whole_scene(np.random.default_rng((2, number)), 4, 32, None)
+        cameras = [camera_of(pose, one, 32, 32) for pose, one in zip(poses, fxfycxcy, strict=True)]
         normals = np.stack([np.eye(3) - np.outer(c.forward, c.forward) for c in cameras])
         aimed = np.linalg.lstsq(normals.sum(0), sum(n @ c.position for n, c in zip(normals, cameras, strict=True)))[0]
         away.append(np.linalg.norm(aimed[:2]))
@@ -579,9 +581,9 @@ def test_a_shard_laid_over_white_holds_the_scene_s_pictures(tmp_path: Path) -> N
 def test_a_pool_drawn_otherwise_is_not_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = Options(out=tmp_path, scenes=1, shard=1, views=1, size=8)
     assert main(options) == 0
-    assert main(replace(options, kind="objects")) == 1
+    assert main(replace(options, kind="objects")) == 2
     assert "name another folder for this one" in capsys.readouterr().err
-    assert main(replace(options, textures=tmp_path)) == 1
+    assert main(replace(options, textures=tmp_path)) == 2
     assert "has no JPEG or PNG image" in capsys.readouterr().err
 
 

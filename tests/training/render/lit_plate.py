@@ -1,6 +1,6 @@
 """How bright a white matte plate at the origin is that faces a light, in one light after the other.
 
-PYTHON_WITH_BPY -m tests.training.lit_plate        prints {name of LIGHTS: linear colour}
+PYTHON_WITH_BPY -m tests.training.render.lit_plate        prints {name of LIGHTS: linear colour}
 """
 
 import json

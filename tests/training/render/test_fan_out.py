@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training.render.fan_out import MOST_LOSSES, Crew, FanOutError, render_all
+from training.render.fan_out import MAX_LOSSES, Crew, FanOutError, render_all
 from training.render.job import RenderJob, time_limit
 from training.render.ray_session import Places, ray_session
 from training.render.views_folder import ViewsFolder
@@ -94,7 +94,7 @@ def test_all_objects_arrive_once_from_several_processes(bench: Bench) -> None:
     jobs = bench.jobs(*(f"slow{number}" for number in range(6)))
     ticks: list[int] = []
     folder = bench.run(jobs, bench.crew(2), lambda: ticks.append(1))
-    assert folder.failures == [] and len(ticks) == 6
+    assert folder.left_out == [] and len(ticks) == 6
     assert bench.arrived() == views_of(jobs)
     assert set(bench.started().values()) == {1}
     assert len({studio for _, studio, _ in bench.starts()}) == 2
@@ -110,7 +110,7 @@ def test_a_second_run_does_only_what_is_missing(bench: Bench) -> None:
 
 def test_an_object_that_kills_its_studio_is_tried_once_more_in_a_fresh_one(bench: Bench) -> None:
     jobs = bench.jobs("good", "dies_once")
-    assert bench.run(jobs, bench.crew(1)).failures == []
+    assert bench.run(jobs, bench.crew(1)).left_out == []
     assert bench.arrived() == views_of(jobs)
     names, studios, _ = zip(*bench.starts(), strict=True)
     assert names == ("good", "dies_once", "dies_once") and studios[0] == studios[1] != studios[2]
@@ -118,31 +118,31 @@ def test_an_object_that_kills_its_studio_is_tried_once_more_in_a_fresh_one(bench
 
 def test_an_object_that_always_dies_is_recorded_with_its_stage_and_the_studio_s_last_words(bench: Bench) -> None:
     jobs = bench.jobs("dies_always", "good")
-    (failure,) = bench.run(jobs, bench.crew(1)).failures
-    assert (failure.name, failure.stage) == ("dies_always", "render")
-    assert "status 1" in failure.reason and failure.stderr == "out of memory"
+    (one,) = bench.run(jobs, bench.crew(1)).left_out
+    assert (one.name, one.stage) == ("dies_always", "render")
+    assert "status 1" in one.reason and one.stderr == "out of memory"
     assert bench.started() == {"dies_always": 2, "good": 1}
-    assert ViewsFolder(bench.out).failures == [failure]  # On the disk, too.
+    assert ViewsFolder(bench.out).left_out == [one]  # On the disk, too.
 
 
 def test_an_object_that_takes_too_long_is_killed_and_recorded(bench: Bench) -> None:
     hanging, good = bench.jobs("hangs", "good")
-    (failure,) = bench.run([replace(hanging, seconds=1.0), good], bench.crew(1)).failures
-    assert (failure.name, failure.stage) == ("hangs", "render") and "longer than 1 s" in failure.reason
+    (one,) = bench.run([replace(hanging, seconds=1.0), good], bench.crew(1)).left_out
+    assert (one.name, one.stage) == ("hangs", "render") and "longer than 1 s" in one.reason
     assert bench.arrived() == views_of([good])
 
 
 def test_a_rejected_object_is_recorded_and_not_tried_again(bench: Bench) -> None:
-    (failure,) = bench.run(bench.jobs("blank"), bench.crew(1)).failures
-    assert (failure.name, failure.reason) == ("blank", "nothing to see")
+    (one,) = bench.run(bench.jobs("blank"), bench.crew(1)).left_out
+    assert (one.name, one.reason) == ("blank", "nothing to see")
     assert bench.started() == {"blank": 1} and bench.arrived() == {}
 
 
 def test_an_object_that_cannot_be_read_is_recorded(bench: Bench) -> None:
     lost, good = bench.jobs("lost", "good")
     Path(lost.source).unlink()
-    (failure,) = bench.run([lost, good], bench.crew(1)).failures
-    assert (failure.name, failure.stage) == ("lost", "read") and "No such file" in failure.reason
+    (one,) = bench.run([lost, good], bench.crew(1)).left_out
+    assert (one.name, one.stage) == ("lost", "read") and "No such file" in one.reason
     assert bench.arrived() == views_of([good])
 
 
@@ -161,16 +161,16 @@ def test_a_worker_that_dies_costs_one_more_run_of_what_it_had_in_hand(bench: Ben
             killed.append(worker)
             os.kill(worker, signal.SIGKILL)
 
-    assert bench.run(jobs, bench.crew(2), kill_the_other_worker).failures == []
+    assert bench.run(jobs, bench.crew(2), kill_the_other_worker).left_out == []
     assert bench.arrived() == views_of(jobs)
     assert bench.started() - Counter(job.name for job in jobs) == Counter(["hangs_once"])
 
 
 def test_an_object_that_kills_its_workers_is_given_up(bench: Bench) -> None:
     jobs = bench.jobs("kills_its_worker", "good")
-    (failure,) = bench.run(jobs, bench.crew(1)).failures
-    assert (failure.name, failure.stage) == ("kills_its_worker", "worker")
-    assert bench.started() == {"kills_its_worker": 1 + MOST_LOSSES, "good": 1}
+    (one,) = bench.run(jobs, bench.crew(1)).left_out
+    assert (one.name, one.stage) == ("kills_its_worker", "worker")
+    assert bench.started() == {"kills_its_worker": 1 + MAX_LOSSES, "good": 1}
 
 
 def test_studios_that_never_start_end_the_run_and_blame_no_object(bench: Bench) -> None:
@@ -179,7 +179,7 @@ def test_studios_that_never_start_end_the_run_and_blame_no_object(bench: Bench) 
     with pytest.raises(FanOutError, match="no studio can be started.*\n?.*this machine has no Blender"):
         bench.run(jobs, bench.crew(2))
     (bench.base / "diary" / "broken").unlink()
-    assert bench.run(jobs, bench.crew(2)).failures == []
+    assert bench.run(jobs, bench.crew(2)).left_out == []
     assert bench.arrived() == views_of(jobs)
 
 

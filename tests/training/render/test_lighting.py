@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_blender_s_light_has_the_levels_of_ours() -> None:
-    command = [bpy_python(), "-m", "tests.training.lit_plate"]
+    command = [bpy_python(), "-m", "tests.training.render.lit_plate"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     levels = json.loads(next(line for line in result.stdout.splitlines() if line.startswith("{")))

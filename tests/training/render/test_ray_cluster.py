@@ -48,7 +48,7 @@ def test_every_object_arrives_once_though_a_worker_and_a_whole_node_are_killed(
             cluster.remove_node(doomed, allow_graceful=False)
 
     with ray_session(cluster.address, None):
-        assert bench.run(jobs, bench.crew(2), kill).failures == []
+        assert bench.run(jobs, bench.crew(2), kill).left_out == []
     assert len(ticks) == len(jobs) and bench.arrived() == views_of(jobs)
     again = bench.started() - Counter(job.name for job in jobs)
     assert (

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from lvsm_engine.scene.camera import Camera, project
+from training.left_out import LeftOut
 from training.render.cameras import cameras_for
 from training.render.job import RenderJob
 from training.render.lighting import WHITE, lighting_for
 from training.render.rejection import RejectedError
 from training.render.studio_process import StudioProcess
-from training.render.views_folder import Failure, ViewsFolder
+from training.render.views_folder import ViewsFolder
 
 ROOT = Path(__file__).resolve().parents[3]
 BPY_PYTHON = ROOT / ".venv-bpy" / "5.0" / "bin" / "python"
@@ -262,8 +263,8 @@ def test_the_command_renders_a_folder_the_same_and_lists_what_it_leaves_out(
     assert "on CPU" in result.stderr and "left out: grey: import: the subject is untextured grey" in result.stderr
     with np.load(tmp_path / "views" / "box.npz") as file:
         assert np.array_equal(file["images"], box["images"])
-    broken, grey = ViewsFolder(tmp_path / "views").failures
-    assert grey == Failure("grey", "import", "the subject is untextured grey")
+    broken, grey = ViewsFolder(tmp_path / "views").left_out
+    assert grey == LeftOut(name="grey", stage="import", reason="the subject is untextured grey")
     assert (broken.name, broken.stage) == ("broken", "import") and "status 1" in broken.reason
     assert "glTF" in broken.stderr
 

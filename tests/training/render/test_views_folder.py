@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from training.json_lines import ListError
+from training.left_out import LEFT_OUT, LeftOut
 from training.render.__main__ import Options, main
-from training.render.views_folder import FAILURES, Failure, ViewsFolder, ViewsFolderError
+from training.render.views_folder import ViewsFolder, ViewsFolderError
 
 
-def test_what_was_delivered_or_failed_is_known_to_the_next_run(tmp_path: Path) -> None:
-    failure = Failure("lamp", "render", "took longer than 1 s", "last words")
+def test_what_was_delivered_or_left_out_is_known_to_the_next_run(tmp_path: Path) -> None:
+    left_out = LeftOut(name="lamp", stage="render", reason="took longer than 1 s", stderr="last words")
     with ViewsFolder(tmp_path / "new" / "views") as folder:
         folder.deliver("chair", b"views")
-        folder.fail(failure)
+        folder.leave_out(left_out)
         assert "chair" in folder and "lamp" in folder and "table" not in folder
     with ViewsFolder(tmp_path / "new" / "views") as folder:
         assert "chair" in folder and "lamp" in folder and "table" not in folder
-        assert folder.failures == [failure]
+        assert folder.left_out == [left_out]
 
 
 def test_a_half_written_file_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
@@ -28,21 +30,21 @@ def test_a_half_written_file_is_not_taken_for_a_whole_one(tmp_path: Path) -> Non
     assert (tmp_path / "chair.npz").read_bytes() == b"views" and not list(tmp_path.glob("*.part"))
 
 
-def test_a_failure_whose_line_was_cut_by_a_crash_is_forgotten(tmp_path: Path) -> None:
+def test_a_left_out_object_whose_line_was_cut_by_a_crash_is_forgotten(tmp_path: Path) -> None:
     with ViewsFolder(tmp_path) as folder:
-        folder.fail(Failure("lamp", "render", "one"))
-        folder.fail(Failure("chair", "render", "two"))
-    torn = (tmp_path / FAILURES).read_bytes()[:-5]
-    (tmp_path / FAILURES).write_bytes(torn)
+        folder.leave_out(LeftOut(name="lamp", stage="render", reason="one"))
+        folder.leave_out(LeftOut(name="chair", stage="render", reason="two"))
+    torn = (tmp_path / LEFT_OUT).read_bytes()[:-5]
+    (tmp_path / LEFT_OUT).write_bytes(torn)
     with ViewsFolder(tmp_path) as folder:
         assert "lamp" in folder and "chair" not in folder
-        folder.fail(Failure("chair", "render", "three"))
-    assert [failure.reason for failure in ViewsFolder(tmp_path).failures] == ["one", "three"]
+        folder.leave_out(LeftOut(name="chair", stage="render", reason="three"))
+    assert [one.reason for one in ViewsFolder(tmp_path).left_out] == ["one", "three"]
 
 
-def test_a_list_of_failures_that_is_none_is_refused_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / FAILURES).write_text('{"name": "lamp", "stage": "render", "reason": "one", "stderr": ""}\nnonsense\n')
-    with pytest.raises(ViewsFolderError, match=r"failures\.jsonl, line 2 is no failure"):
+def test_a_list_of_left_out_objects_that_is_none_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / LEFT_OUT).write_text('{"name": "lamp", "stage": "render", "reason": "one", "stderr": ""}\nnonsense\n')
+    with pytest.raises(ListError, match=r"left_out\.jsonl, line 2 is no JSON"):
         ViewsFolder(tmp_path)
 
 

@@ -19,25 +19,34 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 
 from lvsm_engine.errors import OutputError
+from training.json_lines import ListError, append_lines
+from training.objects.manifest import Origin, read_origins
 from training.views.shards.__main__ import main
 from training.views.shards.folder import Shards, read_index, shard_files
 from training.views.shards.inspection import find_damage
-from training.views.shards.pack import WRITER_OPTIONS, pack, read_origins
-from training.views.shards.record import Origin, decode_header, decode_record, encode_record
+from training.views.shards.pack import WRITER_OPTIONS, pack
+from training.views.shards.record import decode_header, decode_record, encode_record
 from training.views.stored import StoredViews, ViewsError, read_file
 
 ROOT = Path(__file__).resolve().parents[3]
-ORIGIN = Origin("CC-BY-4.0", "Ada", "https://example.org/teapot", "ab" * 32, "train")
+ORIGIN = Origin(
+    name="teapot",
+    licence="CC-BY-4.0",
+    author="Ada",
+    address="https://example.org/teapot",
+    sha256="ab" * 32,
+    split="train",
+)
 
 
 def noise(name: str, views: int = 4, size: int = 16, channels: int = 4) -> StoredViews:
     """A scene of noise of its own, half of it clear."""
-    generator = np.random.default_rng(list(name.encode()))
-    images = generator.integers(0, 256, (views, size, size, channels), dtype=np.uint8)
+    rng = np.random.default_rng(list(name.encode()))
+    images = rng.integers(0, 256, (views, size, size, channels), dtype=np.uint8)
     if channels == 4:
         images[..., 3] |= 1
         images[:, : size // 2, :, 3] = 0
-    return StoredViews(name, images, generator.normal(size=(views, 4, 4)), generator.normal(size=(views, 4)))
+    return StoredViews(name, images, rng.normal(size=(views, 4, 4)), rng.normal(size=(views, 4)))
 
 
 def write_npz(folder: Path, *names: str, **kind) -> Path:
@@ -117,14 +126,14 @@ def test_a_view_that_is_not_there_is_refused(views: list[int]) -> None:
 
 def test_bytes_that_are_no_record_are_refused_whatever_they_are() -> None:
     record = encoded(noise("teapot", views=2, size=4))
-    generator = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for length in range(0, len(record), 7):
         with pytest.raises(ValueError):
             decode_record(record[:length])
     for _ in range(300):
         damaged = bytearray(record)
-        for place in generator.integers(0, len(record), 3):
-            damaged[place] = generator.integers(256)
+        for place in rng.integers(0, len(record), 3):
+            damaged[place] = rng.integers(256)
         with contextlib.suppress(ValueError):  # some damage leaves a record: that is what the sha256 is for
             decode_record(bytes(damaged))
 
@@ -145,10 +154,9 @@ def test_objects_come_back_from_their_shards_in_the_order_of_their_names(tmp_pat
             assert np.array_equal(back.camera_to_world, noise(name).camera_to_world[[2, 1]])
 
 
-def test_more_shards_than_may_be_open_are_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.views.shards.folder.MAX_OPEN_SHARDS", 2)
+def test_more_shards_than_may_be_open_are_read_all_the_same(tmp_path: Path) -> None:
     pack(write_npz(tmp_path / "views", *"abcde"), tmp_path / "shards", objects_per_shard=1)
-    one = Shards(tmp_path / "shards")
+    one = Shards(tmp_path / "shards", max_open=2)
     assert [one.read(number, [0]).name for number in (0, 1, 2, 3, 4, 0, 3)] == ["a", "b", "c", "d", "e", "a", "d"]
 
 
@@ -157,7 +165,7 @@ def test_the_index_says_what_is_in_a_record(shards: Path) -> None:
     assert packed_names(shards) == [["a", "b", "c"], ["d", "e"]]
     entry = read_index(second)[1]
     assert (entry.name, entry.shard, entry.position, entry.views, entry.size) == ("e", second.name, 1, 4, 16)
-    record = encoded(noise("e"), Origin())
+    record = encoded(noise("e"), Origin(name="e"))
     assert entry.bytes == len(record)
     lines = first.with_suffix(".json").read_text().splitlines()
     assert len(lines) == 3 + 2 and '"name": "b"' in lines[2]  # a line a record
@@ -244,7 +252,7 @@ def test_a_damaged_file_of_views_stops_the_packing_by_its_name(tmp_path: Path) -
 
 @pytest.mark.parametrize("as_list", [True, False])
 def test_the_manifest_tells_whose_an_object_is(tmp_path: Path, as_list: bool) -> None:
-    known = {"name": "a", "file": "a.glb", **dataclasses.asdict(ORIGIN)}
+    known = {**dataclasses.asdict(ORIGIN), "name": "a"}
     found = {"name": "b", "licence": "CC0-1.0", "repository": "some/models", "commit": "1234", "path": "b.obj"}
     manifest = tmp_path / "manifest"
     manifest.write_text(
@@ -253,8 +261,8 @@ def test_the_manifest_tells_whose_an_object_is(tmp_path: Path, as_list: bool) ->
     folder = tmp_path / "shards"
     pack(write_npz(tmp_path / "views", "a", "b"), folder, read_origins(manifest))
     assert [entry.licence for entry in read_index(shard_files(folder)[0])] == ["CC-BY-4.0", "CC0-1.0"]
-    assert read_origins(manifest)["a"] == ORIGIN
-    assert read_origins(manifest)["b"].address == "some/models 1234 b.obj"
+    assert read_origins(manifest)["a"] == dataclasses.replace(ORIGIN, name="a")
+    assert read_origins(manifest)["b"].address == "https://github.com/some/models/blob/1234/b.obj"
 
 
 def test_an_object_that_the_manifest_does_not_list_is_refused_before_anything_is_packed(tmp_path: Path) -> None:
@@ -264,11 +272,21 @@ def test_an_object_that_the_manifest_does_not_list_is_refused_before_anything_is
     assert shard_files(folder) == []
 
 
-@pytest.mark.parametrize("text", ["no json", '["a"]', '[{"licence": "MIT"}]'])
+@pytest.mark.parametrize("text", ["no json\n", '["a"]', '[{"licence": "MIT"}]'])
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest").write_text(text)
-    with pytest.raises(ViewsError, match="manifest cannot be read as a manifest"):
+    with pytest.raises(ListError, match=r"manifest, (line|entry) 1 is "):
         read_origins(tmp_path / "manifest")
+
+
+def test_after_a_crash_that_tore_the_manifest_s_last_line_packing_goes_on(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    append_lines(manifest, [dataclasses.replace(ORIGIN, name=name) for name in "ab"])
+    with open(manifest, "a") as file:
+        file.write('{"name": "c", "licen')
+    views, folder = write_npz(tmp_path / "views", "a", "b"), tmp_path / "shards"
+    assert main(["pack", "--views", str(views), "--out", str(folder), "--manifest", str(manifest)]) == 0
+    assert packed_names(folder) == [["a", "b"]]
 
 
 # --- Verifying ---
@@ -288,7 +306,7 @@ def test_whole_shards_are_verified(shards: Path, capsys: pytest.CaptureFixture) 
 def test_any_flipped_bit_of_a_record_is_found_and_the_record_named(shards: Path, capsys: pytest.CaptureFixture) -> None:
     shard = shard_files(shards)[0]
     whole = shard.read_bytes()
-    record = encoded(noise("b"), Origin())
+    record = encoded(noise("b"), Origin(name="b"))
     first = whole.index(record)
     for place in np.linspace(first, first + len(record) - 1, 12).astype(int):
         damaged = bytearray(whole)
@@ -347,7 +365,7 @@ def test_a_record_that_was_exchanged_for_another_whole_one_is_told(shards, capsy
     for name in "de":
         changed = noise(name)
         changed.images[0, -1, -1, 0] ^= 1
-        writer.write(encoded(changed if name == "e" else noise(name), Origin()))
+        writer.write(encoded(changed if name == "e" else noise(name), Origin(name=name)))
     writer.close()
     status, said = damages(shards, capsys)
     assert status == 1
@@ -368,8 +386,12 @@ def test_half_of_a_shard_that_is_lost_is_told(shards, capsys, lost: str, words: 
     assert len(said) == 1 and words in said[0]
 
 
-def test_an_index_that_cannot_be_read_is_told(shards, capsys) -> None:
-    (shards / "00000.json").write_text('{"records": [{}]}')
+@pytest.mark.parametrize(
+    "text",
+    ['{"records": [{}]}', '{"records": [7]}', '{"records": 7}', "[]", "7", "{", "[" * 100_000],
+)
+def test_an_index_that_cannot_be_read_is_told(shards, capsys, text: str) -> None:
+    (shards / "00000.json").write_text(text)
     status, said = damages(shards, capsys)
     assert status == 1
     assert "00000.json cannot be read" in said[0]
@@ -379,7 +401,7 @@ def test_an_index_that_cannot_be_read_is_told(shards, capsys) -> None:
 
 def test_a_folder_without_shards_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     for command in ("verify", "list"):
-        assert main([command, str(tmp_path)]) == 1
+        assert main([command, str(tmp_path)]) == 2
         assert "has no shards: pack views into it" in capsys.readouterr().err
 
 
@@ -397,7 +419,7 @@ def test_the_commands_pack_list_and_draw(tmp_path: Path, capsys: pytest.CaptureF
         ["b", "00000.array_record", "1", "4", "16 px"],
         ["c", "00001.array_record", "0", "4", "16 px"],
     ]
-    assert "3 objects (3 of unknown licence)" in listed.err
+    assert "3 objects (licences: 3 unknown)" in listed.err
     assert main(["sheet", str(folder)]) == 0
     with Image.open(folder / "00000.png") as two, Image.open(folder / "00001.png") as one:
         assert two.height == 2 * one.height and two.width == one.width > 4 * 160

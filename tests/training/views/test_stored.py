@@ -22,9 +22,9 @@ def plainly_resampled(images: np.ndarray, size: int) -> tuple[np.ndarray, np.nda
 @pytest.mark.parametrize("size", [48, 24, 16, 8, 1])
 @pytest.mark.parametrize("brightest", [5, 60, 255])
 def test_resample_is_its_definition_rounded_to_the_nearest_code(size: int, brightest: int) -> None:
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, brightest + 1, (5, 48, 48, 4), dtype=np.uint8)
-    images[..., 3] = 255 if brightest < 255 else generator.choice([0, 1, 128, 255], (5, 48, 48))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, brightest + 1, (5, 48, 48, 4), dtype=np.uint8)
+    images[..., 3] = 255 if brightest < 255 else rng.choice([0, 1, 128, 255], (5, 48, 48))
     small, alpha = resample(images, size)
     exact, exact_alpha = plainly_resampled(images, size)
     assert np.abs(small - exact).max() <= 0.5 + 0.03  # the table's step where the curve is steepest
@@ -87,14 +87,14 @@ def test_images_of_another_kind_are_refused(tmp_path: Path, images: np.ndarray) 
 
 
 def test_any_damage_to_a_file_of_views_is_a_sentence_with_its_name(tmp_path: Path) -> None:
-    generator = np.random.default_rng(0)
-    whole = write(tmp_path / "views.npz", generator.integers(0, 256, (2, 8, 8, 4), dtype=np.uint8)).read_bytes()
+    rng = np.random.default_rng(0)
+    whole = write(tmp_path / "views.npz", rng.integers(0, 256, (2, 8, 8, 4), dtype=np.uint8)).read_bytes()
     path = tmp_path / "damaged.npz"
     refused = 0
     for _ in range(300):
-        damaged = bytearray(whole[: generator.integers(1, len(whole) + 1)] if generator.random() < 0.3 else whole)
-        for place in generator.integers(0, len(damaged), 3):
-            damaged[place] = generator.integers(256)
+        damaged = bytearray(whole[: rng.integers(1, len(whole) + 1)] if rng.random() < 0.3 else whole)
+        for place in rng.integers(0, len(damaged), 3):
+            damaged[place] = rng.integers(256)
         path.write_bytes(damaged)
         for read in (stored_shape, lambda path: list(read_file(path))):
             try:

@@ -21,11 +21,11 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from lvsm_engine.errors import LvsmError
-
+from ...exit_status import NOT_ALL_DONE, exit_status
+from ...objects.manifest import UNKNOWN, read_origins
 from .folder import read_index, shard_files
 from .inspection import draw_sheet, find_damage, known_shards
-from .pack import pack, read_origins
+from .pack import pack
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Pack:
     out: Path
     """Folder for the shards."""
     manifest: Path | None = None
-    """Whose the objects are: JSON lines (or a JSON list) with name, licence, author, address, sha256, split."""
+    """Whose the objects are: JSON lines or a JSON list, with name, licence, author, address, sha256, split."""
     objects_per_shard: int = 64
     """At most; 64 objects of 32 views at 512 px are about 100 MB."""
     whole_shards_only: bool = False
@@ -66,7 +66,7 @@ class Verify:
                 tqdm.write(damage, file=sys.stdout)
                 damages += 1
         print(f"{self.folder}: {len(shards)} shards, {f'{damages} things wrong' if damages else 'all whole'}")
-        return 1 if damages else 0
+        return NOT_ALL_DONE if damages else 0
 
 
 @dataclass
@@ -80,10 +80,10 @@ class List:
         entries = [entry for shard in known_shards(self.folder) for entry in read_index(shard)]
         for one in entries:
             print(one.name, one.shard, one.position, one.views, f"{one.size} px", one.bytes, one.licence, sep="\t")
-        licences = Counter(entry.licence or "of unknown licence" for entry in entries)
+        licences = Counter(entry.licence or UNKNOWN for entry in entries)
         counts = ", ".join(f"{count} {licence}" for licence, count in licences.most_common())
         megabytes = sum(entry.bytes for entry in entries) / 1e6
-        print(f"{self.folder}: {len(entries)} objects ({counts}), {megabytes:.1f} MB", file=sys.stderr)
+        print(f"{self.folder}: {len(entries)} objects (licences: {counts}), {megabytes:.1f} MB", file=sys.stderr)
         return 0
 
 
@@ -111,11 +111,7 @@ Command = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status."""
     command = tyro.cli(Command, args=arguments, description=__doc__, config=(tyro.conf.OmitSubcommandPrefixes,))
-    try:
-        return command.run()
-    except LvsmError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return exit_status(command.run)
 
 
 if __name__ == "__main__":

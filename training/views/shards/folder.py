@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
 
+from ...json_lines import UNREADABLE_JSON, ListError, value_of
 from ..stored import StoredViews, ViewsError
 from .record import decode_header, decode_record
 
@@ -53,12 +54,13 @@ def read_index(shard: Path) -> list[Entry]:
     """The index beside a shard. Raises ViewsError."""
     path = shard.with_suffix(".json")
     try:
-        return [Entry(**entry) for entry in json.loads(path.read_text())["records"]]
+        entries = json.loads(path.read_text(encoding="utf-8"))["records"]
+        return [value_of(entry, Entry, f"record {number}") for number, entry in enumerate(entries)]
     except FileNotFoundError as error:
         raise ViewsError(
             f"{shard} is missing from the index ({path.name} is not beside it): delete it and pack again."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ListError, *UNREADABLE_JSON) as error:
         raise ViewsError(f"{path} cannot be read ({error}): delete it and {shard.name}, and pack again.") from error
 
 
@@ -74,11 +76,13 @@ class Shards:
     """The objects of a folder of shards, in the order of their names, however they were packed.
 
     names: of the objects. views: (N,) how many each has. sizes: (N,) pixels a side. Raises ViewsError for a folder
-    without shards, or an index that cannot be read. Opens files as they are needed, and anew after it was pickled.
+    without shards, or an index that cannot be read. Opens files as they are needed, at most max_open at a time, and
+    anew after it was pickled.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, max_open: int = MAX_OPEN_SHARDS) -> None:
         self.folder = folder
+        self._max_open = max_open
         self._files = shard_files(folder)
         if not self._files:
             raise ViewsError(f"{folder} has no shards: pack views into it with python -m training.views.shards pack.")
@@ -113,7 +117,7 @@ class Shards:
         if shard in self._open:
             self._open.move_to_end(shard)
             return self._open[shard]
-        if len(self._open) >= MAX_OPEN_SHARDS:
+        if len(self._open) >= self._max_open:
             self._open.popitem(last=False)[1].close()
         self._open[shard] = open_shard(self._files[shard])
         return self._open[shard]

@@ -3,11 +3,10 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from array_record.python.array_record_module import ArrayRecordWriter
 from tqdm import tqdm
@@ -15,9 +14,10 @@ from tqdm import tqdm
 from lvsm_engine.errors import OutputError
 from lvsm_engine.whole_files import write_bytes, write_whole
 
+from ...objects.manifest import Origin
 from ..stored import StoredViews, ViewsError, read_file, scene_names, stored_shape, view_files
 from .folder import ENDING, Entry, entry_of, read_index, shard_files
-from .record import Origin, encode_record
+from .record import encode_record
 
 # One record a chunk: reading one reads no other. The views are compressed already.
 WRITER_OPTIONS = "group_size:1,uncompressed"
@@ -26,7 +26,7 @@ WRITER_OPTIONS = "group_size:1,uncompressed"
 def pack(
     views: Path,
     out: Path,
-    origins: dict[str, Origin] | None = None,
+    origins: Mapping[str, Origin] | None = None,
     objects_per_shard: int = 64,
     whole_shards_only: bool = False,
     threads: int = 1,
@@ -46,27 +46,9 @@ def pack(
     with ThreadPoolExecutor(threads) as pool, tqdm(total=count, unit="object") as bar:
         for first in range(0, count, objects_per_shard):
             few = islice(scenes, min(objects_per_shard, count - first))
-            records = (encode_record(scene, origins[scene.name] if origins else Origin(), pool) for scene in few)
+            records = (encode_record(scene, _origin_of(scene.name, origins), pool) for scene in few)
             write_shard(_free_name(out), records, bar)
     return count
-
-
-def read_origins(manifest: Path) -> dict[str, Origin]:
-    """Each object's Origin by its name, from JSON lines or a JSON list of objects. Raises ViewsError."""
-    try:
-        text = manifest.read_text(encoding="utf-8")
-        is_list = text.lstrip().startswith("[")
-        entries = json.loads(text) if is_list else [json.loads(line) for line in text.splitlines()]
-        return {entry["name"]: _origin(entry) for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ViewsError(f"{manifest} cannot be read as a manifest ({error!r}): make it again.") from error
-
-
-def _origin(entry: dict[str, Any]) -> Origin:
-    """Of a manifest's entry. One without an address may tell repository, commit and path instead."""
-    known = {one.name: str(entry.get(one.name, "")) for one in dataclasses.fields(Origin)}
-    address = known["address"] or " ".join(entry[key] for key in ("repository", "commit", "path") if key in entry)
-    return Origin(**{**known, "address": address})
 
 
 def _waiting(views: Path, packed: set[str]) -> list[tuple[Path, list[str]]]:
@@ -80,7 +62,11 @@ def _waiting(views: Path, packed: set[str]) -> list[tuple[Path, list[str]]]:
     return waiting
 
 
-def _check_origins(waiting: Iterable[tuple[Path, list[str]]], origins: dict[str, Origin] | None) -> None:
+def _origin_of(name: str, origins: Mapping[str, Origin] | None) -> Origin:
+    return Origin(name=name) if origins is None else origins[name]
+
+
+def _check_origins(waiting: Iterable[tuple[Path, list[str]]], origins: Mapping[str, Origin] | None) -> None:
     for path, names in waiting:
         for name in names:
             if origins is not None and name not in origins:

@@ -1,13 +1,12 @@
 """A record: one object's views and whose the object is, as one safetensors buffer.
 
 Each view is a lossless WebP under "image.0000" and so on, (N,) uint8, so that only the views that are asked for are
-decoded; camera_to_world is (V, 4, 4) and fxfycxcy (V, 4), float64; the metadata's "about" is JSON: name, size and the
-Origin's fields. Nothing in it can be executed; the same scene gives the same bytes. Knows nothing of files.
+decoded; camera_to_world is (V, 4, 4) and fxfycxcy (V, 4), float64; the metadata's "about" is JSON: name, size and
+whose the object is (ORIGIN_FIELDS). Nothing in it can be executed; the same scene gives the same bytes. Knows nothing of files.
 
 Lossless WebP takes 60 to 71 % of a PNG's bytes and half of its time to decode (benchmarks/loader_throughput.md).
 """
 
-import dataclasses
 import io
 import json
 from collections.abc import Sequence
@@ -21,21 +20,15 @@ import safetensors.numpy
 from PIL import Image
 from safetensors import SafetensorError
 
+from ...objects.manifest import Origin
 from ..stored import StoredViews
 
 # The quickest of WebP's efforts that beats a PNG's size; the next takes 1.4 times as long for 2 to 5 % less.
 WEBP_METHOD, WEBP_EFFORT = 1, 20
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Whose an object is: as the manifest says. sha256: of the object's file, in hex. Empty where it is not known."""
-
-    licence: str = ""
-    author: str = ""
-    address: str = ""
-    sha256: str = ""
-    split: str = ""
+ORIGIN_FIELDS = ("licence", "author", "address", "sha256", "split")
+"""What a record keeps of an Origin, besides the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +47,7 @@ def encode_record(scene: StoredViews, origin: Origin, pool: ThreadPoolExecutor) 
     tensors = {_image_key(view): np.frombuffer(picture, np.uint8) for view, picture in enumerate(pictures)}
     tensors["camera_to_world"] = np.ascontiguousarray(scene.camera_to_world, dtype=np.float64)
     tensors["fxfycxcy"] = np.ascontiguousarray(scene.fxfycxcy, dtype=np.float64)
-    about = {"name": scene.name, "size": scene.images.shape[-2], **dataclasses.asdict(origin)}
+    about = {"name": scene.name, "size": scene.images.shape[-2], **{key: getattr(origin, key) for key in ORIGIN_FIELDS}}
     # One text: safetensors writes several in any order.
     return safetensors.numpy.save(tensors, metadata={"about": json.dumps(about)})
 
@@ -80,7 +73,7 @@ def decode_header(record: bytes) -> Header:
     try:
         tensors: dict[str, Any] = json.loads(record[8 : 8 + length])
         about = json.loads(tensors.pop("__metadata__")["about"])
-        origin = Origin(**{one.name: about[one.name] for one in dataclasses.fields(Origin)})
+        origin = Origin(name=about["name"], **{key: about[key] for key in ORIGIN_FIELDS})
         views = sum(key.startswith("image.") for key in tensors)
         return Header(about["name"], views, int(about["size"]), origin)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
