@@ -60,7 +60,7 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Perceptual:
+class PerceptualLoss:
     """A term beside the mean squared error: how far two pictures are apart in the features of a recognition network."""
 
     kind: Literal["vgg19", "lpips_alex", "lpips_squeeze", "lpips_vgg"] = "vgg19"
@@ -141,7 +141,7 @@ class TrainingConfig:
     """So many skipped steps in a row stop the run."""
     log_mse_threshold: float = 0.0
     """Squared errors of images count by their logarithm above about this, as PSNR has them; 0: as they are (published)."""
-    perceptual: Perceptual = field(default_factory=Perceptual)
+    perceptual: PerceptualLoss = field(default_factory=PerceptualLoss)
     seed: int = 0
     save_every: int = 250
     validate_every: int = 500
@@ -342,7 +342,7 @@ def decoder_only_256() -> TrainingConfig:
         warmup=2500,
         decay=1.0,
         decay_shape="cosine",
-        perceptual=Perceptual(weight=1.0),
+        perceptual=PerceptualLoss(weight=1.0),
         save_every=1000,
         validate_every=5000,
     )

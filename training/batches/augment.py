@@ -1,6 +1,6 @@
 """What makes batches more various than their data: crops, windows, mirrors, other colours, a jitter of the scene frame.
 
-Pure functions of a generator and arrays. A crop moves the camera's intrinsics exactly with the pixels; a jitter moves a
+Pure functions of a rng and arrays. A crop moves the camera's intrinsics exactly with the pixels; a jitter moves a
 whole scene, so that what is seen stays the same. Knows nothing of models or files.
 """
 
@@ -91,14 +91,14 @@ def mirrored(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, width: int) -> t
     return flip[:, None] * camera_to_world * flip, lenses
 
 
-def draw_order_of_channels(generator: np.random.Generator) -> list[int]:
+def draw_order_of_channels(rng: np.random.Generator) -> list[int]:
     """The channels of an image in another order than their own."""
-    return list(OTHER_ORDERS[generator.integers(len(OTHER_ORDERS))])
+    return list(OTHER_ORDERS[rng.integers(len(OTHER_ORDERS))])
 
 
-def draw_image_size(generator: np.random.Generator, crops: Crops, size: int, multiple: int) -> tuple[int, int]:
+def draw_image_size(rng: np.random.Generator, crops: Crops, size: int, multiple: int) -> tuple[int, int]:
     """(width, height) of a step's images: about size * size pixels, multiples of `multiple`, of a random aspect."""
-    return model_size(size, multiple, _log_uniform(generator, *crops.aspect))
+    return model_size(size, multiple, _log_uniform(rng, *crops.aspect))
 
 
 def crop_size(image_size: tuple[int, int], share: float, multiple: int) -> tuple[int, int]:
@@ -108,17 +108,17 @@ def crop_size(image_size: tuple[int, int], share: float, multiple: int) -> tuple
 
 
 def draw_windows(
-    generator: np.random.Generator, crops: Crops, views: int, stored: tuple[int, int], width: int, height: int
+    rng: np.random.Generator, crops: Crops, views: int, stored: tuple[int, int], width: int, height: int
 ) -> np.ndarray:
     """Windows (V, 4) of whole pixels (left, top, width, height) in images of `stored` (width, height).
 
     They have about the aspect of width x height (to the rounding of whole pixels, which `crop` puts into fx and fy).
     """
-    zoom = _log_uniform(generator, *crops.zoom)
+    zoom = _log_uniform(rng, *crops.zoom)
     pixels = min(stored[0] / width, stored[1] / height) / zoom  # stored pixels for one of the result
     window = [max(1, min(full, round(side * pixels))) for full, side in zip(stored, (width, height), strict=True)]
     free = np.array(stored) - window
-    leave = generator.uniform(-crops.offset, crops.offset, (views, 2))
+    leave = rng.uniform(-crops.offset, crops.offset, (views, 2))
     corner = np.round(free / 2 * (1 + leave)).astype(int)  # (V, 2)
     return np.concatenate([corner, np.broadcast_to(window, (views, 2))], axis=1)
 
@@ -150,7 +150,7 @@ def resized_windows(images: Tensor, windows: np.ndarray, width: int, height: int
     return torch.cat(cut)
 
 
-def draw_target_corners(generator: np.random.Generator, alpha: np.ndarray, width: int, height: int) -> np.ndarray:
+def draw_target_corners(rng: np.random.Generator, alpha: np.ndarray, width: int, height: int) -> np.ndarray:
     """Corners (T, 2), as (left, top), of windows of width x height pixels in views (T, H, W) whose alpha tells the subject.
 
     The middle of a window is a random pixel of the subject, as far as the image's edges let it; one window in
@@ -160,36 +160,36 @@ def draw_target_corners(generator: np.random.Generator, alpha: np.ndarray, width
     corners = []
     for view in alpha:
         rows, columns = np.nonzero(view > 0)
-        if len(rows) == 0 or generator.integers(ANYWHERE) == 0:
-            corners.append(generator.integers(0, most + 1))
+        if len(rows) == 0 or rng.integers(ANYWHERE) == 0:
+            corners.append(rng.integers(0, most + 1))
         else:
-            pixel = generator.integers(len(rows))
+            pixel = rng.integers(len(rows))
             middle = np.array([columns[pixel], rows[pixel]])
             corners.append(np.clip(middle - (width // 2, height // 2), 0, most))
     return np.stack(corners)
 
 
-def draw_jitter(generator: np.random.Generator, jitter: FrameJitter) -> np.ndarray:
+def draw_jitter(rng: np.random.Generator, jitter: FrameJitter) -> np.ndarray:
     """The matrix (4, 4) that takes a scene frame's coordinates to jittered ones: a similarity unless they are stretched.
 
     What is stretched is seen along stretched rays, so that every pixel stays; its cameras' axes are no longer orthogonal.
     """
-    turn = math.radians(generator.uniform(-jitter.turn, jitter.turn))
-    tilt = math.radians(generator.uniform(0, jitter.tilt))
-    towards = generator.uniform(0, 2 * math.pi)
-    scale = _log_uniform(generator, 1 / jitter.scale, jitter.scale)
+    turn = math.radians(rng.uniform(-jitter.turn, jitter.turn))
+    tilt = math.radians(rng.uniform(0, jitter.tilt))
+    towards = rng.uniform(0, 2 * math.pi)
+    scale = _log_uniform(rng, 1 / jitter.scale, jitter.scale)
     about_z = _rotation(np.array([0.0, 0.0, 1.0]), turn)
     leaning = _rotation(np.array([math.cos(towards), math.sin(towards), 0.0]), tilt)
-    shift = generator.uniform(-jitter.shift, jitter.shift, 3)
-    stretch = [_log_uniform(generator, 1 / jitter.stretch, jitter.stretch) for _ in range(3)]
+    shift = rng.uniform(-jitter.shift, jitter.shift, 3)
+    stretch = [_log_uniform(rng, 1 / jitter.stretch, jitter.stretch) for _ in range(3)]
     moved = np.eye(4)
     moved[:3, :3] = scale * np.diag(stretch) @ leaning @ about_z
     moved[:3, 3] = shift
     return moved
 
 
-def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:
-    return math.exp(generator.uniform(math.log(low), math.log(high)))
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..views.sources import SceneSource, ShardSource, memory_of, open_source, read_scenes
-from ..views.stored import SceneViews, ViewsError
+from ..views.stored import Scene, ViewsError
 
 # 490 objects of 24 views and 6000 scenes of 12 are 5.1 GiB at 128 px; a machine has this for each of a few processes.
 DEFAULT_MEMORY = 8 * 2**30
@@ -29,7 +29,7 @@ BATCHES_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PosedImages:
+class SceneBatch:
     """B scenes with V views each: images (B, V, 3, S, S) float32 in [0, 1], sRGB-encoded, over white;
     camera_to_world (B, V, 4, 4) and fxfycxcy (B, V, 4) float64; alpha (B, V, S, S) float32, the subject's share."""
 
@@ -40,7 +40,7 @@ class PosedImages:
     fxfycxcy: np.ndarray
 
 
-class Views:
+class SceneSampler:
     """Random batches from weighted folders at one image size.
 
     sources: (path, weight) pairs; each scene of a batch comes from a path with odds in proportion to its weight.
@@ -62,13 +62,13 @@ class Views:
         self._share_memory(1)
         self._loaded = False
 
-    def batch(self, number: int, scenes: int, views: int) -> PosedImages:
+    def batch(self, number: int, scenes: int, views: int) -> SceneBatch:
         """Batch `number`: scenes with different views each. Raises ViewsError for a scene with too few of them."""
         return _posed(self._draw(number, scenes, views))
 
     def stream(
         self, numbers: range, scenes: int, views: int, workers: int = 0, ahead: int = BATCHES_AHEAD
-    ) -> Iterator[PosedImages]:
+    ) -> Iterator[SceneBatch]:
         """The batches with these numbers, in their order, each the same whatever the number of workers.
 
         workers: loading processes, which share this object's memory, keep `ahead` batches ready in all (at least one
@@ -90,15 +90,15 @@ class Views:
             for source in self._sources:
                 source.load()
             self._loaded = True
-        generator = np.random.default_rng((self._seed, number))
+        rng = np.random.default_rng((self._seed, number))
         chosen = []
-        for source_number in generator.choice(len(self._sources), size=scenes, p=self._odds):
+        for source_number in rng.choice(len(self._sources), size=scenes, p=self._odds):
             source = self._sources[source_number]
-            scene = int(generator.integers(len(source.names)))
+            scene = int(rng.integers(len(source.names)))
             held = int(source.views[scene])
             if views > held:
                 raise _too_few(source, scene, views)
-            chosen.append(source.read(scene, generator.choice(held, size=views, replace=False)))
+            chosen.append(source.read(scene, rng.choice(held, size=views, replace=False)))
         return _stacked(chosen)
 
     def _check_view_counts(self, views: int) -> None:
@@ -123,7 +123,7 @@ class Views:
             source.keep = fits
 
 
-def load_validation(path: str | Path, size: int) -> list[PosedImages]:
+def load_validation(path: str | Path, size: int) -> list[SceneBatch]:
     """All scenes of a folder or capture, each as a batch of one with all its views in their order."""
     return [_posed(_stacked([scene])) for scene in read_scenes(Path(path), size)]
 
@@ -134,7 +134,7 @@ def _too_few(source: SceneSource, scene: int, views: int) -> ViewsError:
     )
 
 
-def _stacked(scenes: Sequence[SceneViews]) -> dict[str, Any]:
+def _stacked(scenes: Sequence[Scene]) -> dict[str, Any]:
     return {
         "names": tuple(scene.name for scene in scenes),
         "images": np.stack([scene.images for scene in scenes]),
@@ -144,9 +144,9 @@ def _stacked(scenes: Sequence[SceneViews]) -> dict[str, Any]:
     }
 
 
-def _posed(drawn: dict[str, Any]) -> PosedImages:
+def _posed(drawn: dict[str, Any]) -> SceneBatch:
     images = torch.from_numpy(drawn["images"])  # (B, V, S, S, 3)
-    return PosedImages(
+    return SceneBatch(
         names=drawn["names"],
         images=images.movedim(-1, 2).float() / 255,
         alpha=torch.from_numpy(drawn["alpha"]).float() / 255,
@@ -162,7 +162,7 @@ def _posed(drawn: dict[str, Any]) -> PosedImages:
 class _Draw:
     """What a loading process does with a batch's number."""
 
-    source: Views
+    source: SceneSampler
     scenes: int
     views: int
 
@@ -170,7 +170,7 @@ class _Draw:
         return self.source._draw(int(number), self.scenes, self.views)
 
 
-def _from_workers(draw: _Draw, numbers: range, workers: int, ahead_each: int) -> Iterator[PosedImages]:
+def _from_workers(draw: _Draw, numbers: range, workers: int, ahead_each: int) -> Iterator[SceneBatch]:
     """The batches in the order of their numbers, drawn by processes of Grain's; they end when the iterator does."""
     import grain  # Here, since it takes a second to import, and nothing else needs it.
 

@@ -30,22 +30,22 @@ from .augment import (
     mirrored,
     resized_windows,
 )
-from .sampler import PosedImages
+from .sampler import SceneBatch
 
-# What a generator draws for: no two draw from the same numbers.
+# What a rng draws for: no two draw from the same numbers.
 OF_STEP, OF_CROP, OF_JITTER, OF_TARGETS, OF_INPUTS, OF_MIRROR, OF_COLOURS = 1, 2, 3, 4, 5, 6, 7
 
 
 class SceneStream(Protocol):
-    """Where scenes come from: training.views.Views, or what stands in for it."""
+    """Where scenes come from: a SceneSampler, or what stands in for it."""
 
-    def stream(self, numbers: range, scenes: int, views: int, workers: int, ahead: int) -> Iterator[PosedImages]:
+    def stream(self, numbers: range, scenes: int, views: int, workers: int, ahead: int) -> Iterator[SceneBatch]:
         """The batches with these numbers in their order, each a function of its number alone."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FramedBatch:
     """Scenes in a model's coordinates.
 
     Of the inputs: images (B, V, 3, H, W) in [0, 1] and rays (B, V, 6, H, W). Of the targets, which are smaller where they
@@ -81,7 +81,7 @@ class Share:
 
 def scenes_of_steps(
     stream: SceneStream, share: Share, first_step: int, last_step: int, config: TrainingConfig, workers: int
-) -> Iterator[PosedImages]:
+) -> Iterator[SceneBatch]:
     """A process's scenes of steps first to last - 1, one at a time, in the order of their numbers.
 
     workers: processes that load a step's scenes ahead; 0 loads each when it is asked for.
@@ -91,15 +91,15 @@ def scenes_of_steps(
 
 
 def step_batches(
-    scenes: Iterator[PosedImages], config: TrainingConfig, step: int, share: Share, device: torch.device
-) -> Iterator[Batch]:
+    scenes: Iterator[SceneBatch], config: TrainingConfig, step: int, share: Share, device: torch.device
+) -> Iterator[FramedBatch]:
     """A process's micro-batches of a step, one at a time; scenes: from which this step's are the next."""
-    generator = np.random.default_rng((config.seed, step, OF_STEP))
-    inputs = int(generator.choice(config.input_views))  # the same in all processes, so that none waits for another
+    rng = np.random.default_rng((config.seed, step, OF_STEP))
+    inputs = int(rng.choice(config.input_views))  # the same in all processes, so that none waits for another
     stage, _ = config.stage_at(step)
-    image_size = draw_image_size(generator, config.crops, stage.size, config.model.size_multiple)
+    image_size = draw_image_size(rng, config.crops, stage.size, config.model.size_multiple)
     for numbers in share.micro_batches(step, config.batch):
-        drawn = joined([next(scenes) for _ in numbers])
+        drawn = concatenated([next(scenes) for _ in numbers])
         drawn = replace(drawn, images=drawn.images.to(device))
         if config.mirror > 0:
             drawn = mirrored_scenes(drawn, config, numbers)
@@ -127,9 +127,9 @@ def jitters_of(config: TrainingConfig, numbers: Sequence[int]) -> list[np.ndarra
     ]
 
 
-def joined(batches: Sequence[PosedImages]) -> PosedImages:
+def concatenated(batches: Sequence[SceneBatch]) -> SceneBatch:
     """Batches of the same number of views as one."""
-    return PosedImages(
+    return SceneBatch(
         names=tuple(name for batch in batches for name in batch.names),
         images=torch.cat([batch.images for batch in batches]),
         alpha=torch.cat([batch.alpha for batch in batches]),
@@ -138,7 +138,7 @@ def joined(batches: Sequence[PosedImages]) -> PosedImages:
     )
 
 
-def mirrored_scenes(drawn: PosedImages, config: TrainingConfig, numbers: Sequence[int]) -> PosedImages:
+def mirrored_scenes(drawn: SceneBatch, config: TrainingConfig, numbers: Sequence[int]) -> SceneBatch:
     """The scenes, about a share of config.mirror of them in a mirror."""
     images, alpha = drawn.images.clone(), drawn.alpha.clone()
     poses, lenses = drawn.camera_to_world.copy(), drawn.fxfycxcy.copy()
@@ -149,25 +149,25 @@ def mirrored_scenes(drawn: PosedImages, config: TrainingConfig, numbers: Sequenc
     return replace(drawn, images=images, alpha=alpha, camera_to_world=poses, fxfycxcy=lenses)
 
 
-def recoloured_scenes(drawn: PosedImages, config: TrainingConfig, numbers: Sequence[int]) -> PosedImages:
+def recoloured_scenes(drawn: SceneBatch, config: TrainingConfig, numbers: Sequence[int]) -> SceneBatch:
     """The scenes, about a share of config.recolour of them with their channels in another order, the same in all views."""
     images = drawn.images.clone()
     for scene, number in enumerate(numbers):
-        generator = np.random.default_rng((config.seed, number, OF_COLOURS))
-        if generator.random() < config.recolour:
-            images[scene] = images[scene][:, draw_order_of_channels(generator)]
+        rng = np.random.default_rng((config.seed, number, OF_COLOURS))
+        if rng.random() < config.recolour:
+            images[scene] = images[scene][:, draw_order_of_channels(rng)]
     return replace(drawn, images=images)
 
 
 def cropped_scenes(
-    drawn: PosedImages, config: TrainingConfig, numbers: Sequence[int], image_size: tuple[int, int]
-) -> PosedImages:
+    drawn: SceneBatch, config: TrainingConfig, numbers: Sequence[int], image_size: tuple[int, int]
+) -> SceneBatch:
     """Scenes with windows of their views, at image_size (width, height)."""
     V, _, H, W = drawn.images.shape[1:]
     images, alpha, lenses = [], [], []
     for scene, number in enumerate(numbers):
-        generator = np.random.default_rng((config.seed, number, OF_CROP))
-        windows = draw_windows(generator, config.crops, V, (W, H), *image_size)
+        rng = np.random.default_rng((config.seed, number, OF_CROP))
+        windows = draw_windows(rng, config.crops, V, (W, H), *image_size)
         cut, lens = crop(drawn.images[scene], drawn.fxfycxcy[scene], windows, *image_size)
         images.append(cut)
         alpha.append(resized_windows(drawn.alpha[scene][:, None], windows, *image_size)[:, 0])
@@ -175,13 +175,15 @@ def cropped_scenes(
     return replace(drawn, images=torch.stack(images), alpha=torch.stack(alpha), fxfycxcy=np.stack(lenses))
 
 
-def in_windows(batch: Batch, alpha: Tensor, size: tuple[int, int], seed: int, numbers: Sequence[int]) -> Batch:
+def in_windows(
+    batch: FramedBatch, alpha: Tensor, size: tuple[int, int], seed: int, numbers: Sequence[int]
+) -> FramedBatch:
     """The batch with windows of size (width, height) in place of its targets, whose alpha is (B, T, H, W)."""
     width, height = size
     rays, truth = [], []
     for scene, number in enumerate(numbers):
-        generator = np.random.default_rng((seed, number, OF_TARGETS))
-        corners = draw_target_corners(generator, alpha[scene].numpy(), width, height)
+        rng = np.random.default_rng((seed, number, OF_TARGETS))
+        corners = draw_target_corners(rng, alpha[scene].numpy(), width, height)
         for target, (left, top) in enumerate(corners):
             window = (scene, target, slice(None), slice(top, top + height), slice(left, left + width))
             rays.append(batch.target_rays[window])
@@ -204,8 +206,8 @@ def kept_tokens(alpha: Tensor, stride: int, share: float, seed: int, numbers: Se
 
 
 def to_batch(
-    posed: PosedImages, inputs: int, frame: SceneFrame, device: torch.device, jitters: Sequence[np.ndarray] = ()
-) -> Batch:
+    posed: SceneBatch, inputs: int, frame: SceneFrame, device: torch.device, jitters: Sequence[np.ndarray] = ()
+) -> FramedBatch:
     """Scenes in the frame of their first `inputs` views, each moved by its jitter (4, 4) where there are any."""
     H, W = posed.images.shape[-2:]
     poses = []
@@ -217,7 +219,7 @@ def to_batch(
         poses.append(framed(to_frame, scene_poses))
     rays = _rays(np.stack(poses), posed.fxfycxcy, H, W, device)
     images = posed.images.to(device)
-    return Batch(images[:, :inputs], rays[:, :inputs], rays[:, inputs:], images[:, inputs:])
+    return FramedBatch(images[:, :inputs], rays[:, :inputs], rays[:, inputs:], images[:, inputs:])
 
 
 def _rays(poses: np.ndarray, fxfycxcy: np.ndarray, height: int, width: int, device: torch.device) -> Tensor:

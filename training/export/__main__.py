@@ -25,6 +25,7 @@ import tyro
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import Model, ModelCard, build_model, read_card, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.photos import WHITE
 from lvsm_engine.scene.frame import SceneFrame
 from lvsm_engine.whole_files import write_bytes
 
@@ -37,7 +38,6 @@ from .model_card import SourceCredits, Training, card_text
 from .soup import soup
 
 OWN_LICENCE = "GPL-3.0-or-later"
-WHITE = (1.0, 1.0, 1.0)
 # Each view has a lens drawn by itself: so many scenes show the range.
 SCENES_MEASURED = 64
 MADE_HERE = "made by training.procedural"

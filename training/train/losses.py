@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.metrics import lpips_network
 
-from ..configs import Perceptual
+from ..configs import PerceptualLoss
 
 # Convolutions of VGG19 between two levels, as (number in torchvision's `features`, channels in, channels out); None: a
 # pooling. A level's features are those after its last convolution: relu1_2, 2_2, 3_2, 4_2 and 5_2.
@@ -85,7 +85,7 @@ class LpipsDistance(nn.Module):
         return self.network(2 * images - 1, 2 * truth - 1).float().mean()
 
 
-def load_perceptual(perceptual: Perceptual) -> nn.Module | None:
+def load_perceptual(perceptual: PerceptualLoss) -> nn.Module | None:
     """The network of a perceptual term, None where its weight is 0. Raises LossError, MetricError of LPIPS."""
     if perceptual.weight == 0:
         return None

@@ -20,8 +20,8 @@ from lvsm_engine.model.checkpoint import Model, build_model
 from lvsm_engine.model.costs import TRAINING_FACTOR, forward_flops, parameter_count
 
 from ..batches.augment import crop_size
-from ..batches.sampler import DEFAULT_MEMORY, PosedImages, Views
-from ..batches.steps import Batch, Share, scenes_of_steps, step_batches
+from ..batches.sampler import DEFAULT_MEMORY, SceneBatch, SceneSampler
+from ..batches.steps import FramedBatch, Share, scenes_of_steps, step_batches
 from ..configs import PRESETS, TrainingConfig
 from .averaging import AveragedWeights
 from .initial_weights import load_initial
@@ -42,7 +42,7 @@ from .prediction import autocast, predict
 from .state import (
     BEFORE_DECAY,
     LATEST,
-    Progress,
+    RunProgress,
     RunStateError,
     check_config,
     find_state,
@@ -133,7 +133,7 @@ def prepare(options: Options, processes: Processes) -> "Run":
     trained = parallelize(model, options.parallel, processes, options.checkpoint_blocks, compiler)
     optimizers = build_optimizers(model, config, precision, (processes.rank, processes.count))
     averaged = AveragedWeights(model, config.average) if config.average else None
-    progress = Progress() if state is None else restore(state, model, optimizers, averaged)
+    progress = RunProgress() if state is None else restore(state, model, optimizers, averaged)
     perceptual = load_perceptual(config.perceptual)
     if perceptual is not None:
         perceptual = perceptual.to(processes.device)
@@ -178,7 +178,7 @@ def announce(
     model: Model,
     processes: Processes,
     precision: torch.dtype,
-    progress: Progress,
+    progress: RunProgress,
     options: Options,
 ) -> None:
     """What is decided once, at the start."""
@@ -230,12 +230,12 @@ class Run:
     processes: Processes
     share: Share
     precision: torch.dtype
-    progress: Progress
+    progress: RunProgress
     workers: int = 0
     """Processes that load scenes ahead."""
     memory: int = DEFAULT_MEMORY
     """Bytes of views that may be kept."""
-    scenes: Iterator[PosedImages] | None = None
+    scenes: Iterator[SceneBatch] | None = None
     """Where the next step's scenes come from."""
     next_step: int = -1
     """The step whose scenes these are."""
@@ -284,7 +284,7 @@ class Run:
         """Count the step. Raises RunStateError after too many skipped ones in a row."""
         in_a_row = self.progress.skipped_in_a_row + 1 if report.skipped else 0
         skipped = self.progress.skipped + report.skipped
-        self.progress = Progress(step + 1, seconds, skipped, in_a_row, self.config.decay_begins)
+        self.progress = RunProgress(step + 1, seconds, skipped, in_a_row, self.config.decay_begins)
         if in_a_row >= self.config.stop_after_skips:
             raise RunStateError(
                 f"{self.folder}: {in_a_row} steps in a row were skipped (the last loss {report.loss:g}, gradient norm"
@@ -317,7 +317,7 @@ class Run:
             self.averaged.update(step)
         return StepReport(loss, squared_error, perceptual, norm, not is_taken), is_terminated
 
-    def losses(self, batch: Batch, weight: float) -> tuple[Tensor, Tensor, Tensor]:
+    def losses(self, batch: FramedBatch, weight: float) -> tuple[Tensor, Tensor, Tensor]:
         """What to minimise, the mean squared error, and the perceptual distance (0 where its weight is) of a batch's answers."""
         answer = predict(self.trained, batch, self.precision)
         errors = squared_errors(answer, batch.truth)
@@ -346,16 +346,16 @@ class Run:
         """Where all is computed."""
         return self.processes.device
 
-    def scenes_from(self, step: int) -> Iterator[PosedImages]:
+    def scenes_from(self, step: int) -> Iterator[SceneBatch]:
         """This process's scenes from a step on; the same iterator while steps follow each other in one stage."""
         config = self.config
         stage, first = config.stage_at(step)
         if step != self.next_step or step == first or self.scenes is None:
             sources = [(source.folder, source.weight) for source in config.sources]
             self.scenes = None  # its data go before others come
-            views = Views(sources, stage.size * config.crops.oversample, config.seed, self.memory)
+            sampler = SceneSampler(sources, stage.size * config.crops.oversample, config.seed, self.memory)
             last = config.steps if stage.until == 1 else round(stage.until * config.steps)
-            self.scenes = scenes_of_steps(views, self.share, step, last, config, self.workers)
+            self.scenes = scenes_of_steps(sampler, self.share, step, last, config, self.workers)
         self.next_step = step + 1
         return self.scenes
 

@@ -39,7 +39,7 @@ class RunStateError(LvsmError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """How far a run is."""
 
     step: int = 0
@@ -56,7 +56,7 @@ class Progress:
 
 def save_state(
     path: Path,
-    progress: Progress,
+    progress: RunProgress,
     model: nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
     averaged: AveragedWeights | None = None,
@@ -133,14 +133,16 @@ def find_state(folder: Path, config: TrainingConfig) -> dict | None:
 
 def restore(
     state: dict, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], averaged: AveragedWeights | None = None
-) -> Progress:
+) -> RunProgress:
     """Put a loaded state into a model, its averaged weights and its optimizers, whole or in shards."""
     if averaged is not None:
         set_model_state_dict(model, state.get(AVERAGED, state["model"]), options=WHOLE)
         averaged.restart()
     set_model_state_dict(model, state["model"], options=WHOLE)
     set_optimizer_state_dict(model, optimizers, state["optimizers"], options=WHOLE)
-    return Progress(**{field.name: state[field.name] for field in dataclasses.fields(Progress) if field.name in state})
+    return RunProgress(
+        **{field.name: state[field.name] for field in dataclasses.fields(RunProgress) if field.name in state}
+    )
 
 
 def check_config(folder: Path, config: TrainingConfig) -> None:

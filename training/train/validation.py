@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..batches.sampler import PosedImages, load_validation
-from ..batches.steps import Batch, kept_tokens, to_batch
+from ..batches.sampler import SceneBatch, load_validation
+from ..batches.steps import FramedBatch, kept_tokens, to_batch
 from ..configs import TrainingConfig
 from ..render.cameras import PROTOCOL_TARGETS
 from ..views.sources import open_source
@@ -56,7 +56,7 @@ def validate(
     return float(total[0] / total[1]), torch.cat(strips, dim=1)
 
 
-def _as_in_the_engine(scene: PosedImages, config: TrainingConfig, device: torch.device) -> Batch:
+def _as_in_the_engine(scene: SceneBatch, config: TrainingConfig, device: torch.device) -> FramedBatch:
     batch = to_batch(scene, INPUTS, config.scene_frame, device)
     if config.input_keep_ratio == 1:
         return batch
@@ -77,12 +77,12 @@ def check_validation(folder: str, sizes: Sequence[int]) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _scenes(folder: str, size: int) -> list[PosedImages]:
+def _scenes(folder: str, size: int) -> list[SceneBatch]:
     """The scenes at one size: read once a stage. Of the protocol's views those for other numbers of inputs are left out."""
     return [of_protocol(scene) for scene in load_validation(folder, size)]
 
 
-def of_protocol(scene: PosedImages) -> PosedImages:
+def of_protocol(scene: SceneBatch) -> SceneBatch:
     """The first 4 views as inputs and the protocol's targets, where a scene has more; else the scene as it is."""
     last = PROTOCOL_TARGETS.stop
     return replace(

@@ -55,12 +55,12 @@ def middles(image):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_points_in_a_crop_are_where_its_camera_projects_them(seed):
-    generator = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     crops = Crops(zoom=(1.0, 1.6), aspect=(0.6, 1.7), offset=0.5)
     seen = [project(camera_of(pose, LENS, SIZE, SIZE), POINTS)[0] for pose in POSES]
     images = torch.stack([spots(pixels, SIZE, SIZE) for pixels in seen])
-    width, height = draw_image_size(generator, crops, 64, 8)
-    windows = draw_windows(generator, crops, len(POSES), (SIZE, SIZE), width, height)
+    width, height = draw_image_size(rng, crops, 64, 8)
+    windows = draw_windows(rng, crops, len(POSES), (SIZE, SIZE), width, height)
     cut, lenses = crop(images, np.tile(LENS, (3, 1)), windows, width, height)
     assert cut.shape == (3, 3, height, width)
     checked = 0
@@ -75,11 +75,11 @@ def test_points_in_a_crop_are_where_its_camera_projects_them(seed):
 def test_windows_stay_inside_and_keep_the_aspect():
     crops = Crops(zoom=(1.0, 3.0), aspect=(0.5, 2.0), offset=1.0)
     for seed in range(50):
-        generator = np.random.default_rng(seed)
-        width, height = draw_image_size(generator, crops, 64, 8)
+        rng = np.random.default_rng(seed)
+        width, height = draw_image_size(rng, crops, 64, 8)
         assert width % 8 == height % 8 == 0
         assert 0.6 < width * height / 64**2 < 1.5
-        windows = draw_windows(generator, crops, 4, (SIZE, SIZE), width, height)
+        windows = draw_windows(rng, crops, 4, (SIZE, SIZE), width, height)
         left, top, across, down = windows.T
         assert (windows[:, :2] >= 0).all()
         assert (left + across <= SIZE).all() and (top + down <= SIZE).all()
@@ -87,10 +87,10 @@ def test_windows_stay_inside_and_keep_the_aspect():
 
 
 def test_without_crops_a_view_is_the_same_to_the_bit_of_a_code():
-    generator = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     images = torch.randint(0, 256, (3, 3, 64, 64), generator=torch.Generator().manual_seed(0)).float() / 255
-    width, height = draw_image_size(generator, Crops(), 64, 8)
-    windows = draw_windows(generator, Crops(), 3, (64, 64), width, height)
+    width, height = draw_image_size(rng, Crops(), 64, 8)
+    windows = draw_windows(rng, Crops(), 3, (64, 64), width, height)
     cut, lenses = crop(images, np.tile(LENS, (3, 1)), windows, width, height)
     assert (cut - images).abs().max() < 1e-5
     assert np.array_equal(lenses, np.tile(LENS, (3, 1)))
@@ -177,11 +177,11 @@ def test_a_jitter_that_cannot_be_is_refused():
 
 
 def test_windows_of_targets_lie_inside_and_mostly_around_the_subject():
-    generator = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     alpha = np.zeros((400, 40, 60))
     alpha[:, 4:8, 50:56] = 0.5
     alpha[-1] = 0
-    left, top = draw_target_corners(generator, alpha, width=16, height=8).T
+    left, top = draw_target_corners(rng, alpha, width=16, height=8).T
     assert (left >= 0).all() and (left <= 44).all() and (top >= 0).all() and (top <= 32).all()
     sees_the_subject = (left + 16 > 50) & (top < 8)
     assert 0.85 < sees_the_subject.mean() < 0.95

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from lvsm_engine.metrics import MetricError
 from tests.shared_data import shared
-from training.configs import Perceptual
+from training.configs import PerceptualLoss
 from training.train.losses import (
     LEVELS,
     LossError,
@@ -101,7 +101,7 @@ def test_equal_pictures_have_no_distance_and_only_the_answer_gets_gradients(tens
 )
 def test_lpips_has_its_known_values(kind, file, expected):
     backbone = shared("perceptual", f"{file}_features.safetensors")
-    network = load_perceptual(Perceptual(kind=kind, weight=1.0, file=str(backbone)))
+    network = load_perceptual(PerceptualLoss(kind=kind, weight=1.0, file=str(backbone)))
     first, second = (
         torch.from_numpy(np.array(Image.open(shared("perceptual", "examples", f"{name}.png")).convert("RGB")))
         for name in ("ex_ref", "ex_p0")
@@ -115,7 +115,7 @@ def test_lpips_has_its_known_values(kind, file, expected):
 
 
 def test_a_weight_of_zero_loads_nothing():
-    assert load_perceptual(Perceptual(weight=0.0, file="not there")) is None
+    assert load_perceptual(PerceptualLoss(weight=0.0, file="not there")) is None
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_network_that_cannot_be_had_is_told_in_a_sentence(tensors, tmp_path, k
     elif damage == "other shapes":
         torch.save({**tensors, "features.2.weight": torch.zeros(3, 3)}, path)
     with pytest.raises((LossError, MetricError), match=words):
-        load_perceptual(Perceptual(kind=kind, weight=0.5, file=str(path)))
+        load_perceptual(PerceptualLoss(kind=kind, weight=0.5, file=str(path)))
 
 
 @pytest.mark.parametrize(("kind", "least"), [("vgg19", 16), ("lpips_alex", 64)])
@@ -147,7 +147,7 @@ def test_a_term_that_needs_larger_images_is_refused_before_the_run(kind, least):
 
     from training.configs import Stage, smoke
 
-    late = Perceptual(kind=kind, weight=0.5, begins=0.5)
+    late = PerceptualLoss(kind=kind, weight=0.5, begins=0.5)
     stages = (Stage(until=0.5, size=8), Stage(until=1.0, size=64))
     config = dataclasses.replace(smoke(), stages=stages, perceptual=late)
     assert config.perceptual_weight_at(9) == 0 and config.perceptual_weight_at(10) == 0.5

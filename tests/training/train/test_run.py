@@ -24,15 +24,15 @@ from tests.full_disk import no_file_larger_than
 from tests.shared_data import shared
 from tests.training.train.launch import launch, launch_ranks
 from training.batches.augment import Crops, FrameJitter
-from training.batches.sampler import PosedImages, Views
-from training.batches.steps import Batch, Share, mirrored_scenes, recoloured_scenes, scenes_of_steps, step_batches
-from training.configs import PRESETS, Perceptual, Source, Stage, TrainingConfig
+from training.batches.sampler import SceneBatch, SceneSampler
+from training.batches.steps import FramedBatch, Share, mirrored_scenes, recoloured_scenes, scenes_of_steps, step_batches
+from training.configs import PRESETS, PerceptualLoss, Source, Stage, TrainingConfig
 from training.export import __main__ as export
 from training.train import run as train
 from training.train.log import RunLog, StepReport
 from training.train.parallel import Processes, parallelize
 from training.train.prediction import predict
-from training.train.state import BEFORE_DECAY, LATEST, Progress, RunStateError, load_state
+from training.train.state import BEFORE_DECAY, LATEST, RunProgress, RunStateError, load_state
 from training.train.validation import validate
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -132,7 +132,7 @@ def test_the_speed_that_is_told_is_that_of_the_steps_alone(config, tmp_path, mon
     one = train.prepare(
         options(dataclasses.replace(config, steps=40, save_every=5, validate_every=5), tmp_path / "run"), ALONE
     )
-    one.progress = Progress(step=10)
+    one.progress = RunProgress(step=10)
     monkeypatch.setattr(one, "step", lambda *_: (time.sleep(0.02), (StepReport(0.1, 0.1, 0.0, 0.1, False), False))[1])
     monkeypatch.setattr(one, "validate", lambda *_: time.sleep(0.4))
     one.train()
@@ -225,7 +225,7 @@ def test_what_torch_draws_in_a_step_does_not_depend_on_what_was_drawn_before(con
     def with_noise(folder, state):
         one = train.prepare(options(config, folder), ALONE)
         one.perceptual = Noisy()
-        one.config = dataclasses.replace(config, perceptual=Perceptual(weight=0.1))
+        one.config = dataclasses.replace(config, perceptual=PerceptualLoss(weight=0.1))
         torch.rand(state)
         one.step(7)
         return list(drawn.values())[-1]
@@ -536,14 +536,14 @@ def test_a_run_whose_loss_stays_not_finite_ends_with_a_sentence(config, tmp_path
 def test_a_good_step_ends_the_row_of_skipped_ones(config, tmp_path):
     one = train.prepare(options(config, tmp_path), ALONE)
     good = StepReport(0.1, 0.1, 0.0, 0.5, skipped=False)
-    one.progress = Progress(skipped=2, skipped_in_a_row=2)
+    one.progress = RunProgress(skipped=2, skipped_in_a_row=2)
     one.advance(4, good, 1.0)
     assert (one.progress.skipped, one.progress.skipped_in_a_row) == (2, 0)
 
 
 def test_the_perceptual_term_joins_late_and_moves_the_weights(config, tmp_path, capsys):
     backbone = shared("perceptual", "squeezenet1_1_features.safetensors")
-    term = Perceptual(kind="lpips_squeeze", weight=0.5, file=str(backbone), begins=0.5)
+    term = PerceptualLoss(kind="lpips_squeeze", weight=0.5, file=str(backbone), begins=0.5)
     data = write_scenes(tmp_path / "large", 2, size=64)
     config = dataclasses.replace(
         config, sources=(Source(folder=str(data)),), validation=None, batch=1, stages=(Stage(until=1.0, size=64),)
@@ -567,7 +567,7 @@ def test_products_are_computed_in_the_chosen_precision_and_images_are_float32(co
     generator = torch.Generator().manual_seed(0)
     rays = torch.nn.functional.normalize(torch.randn(1, 3, 6, 16, 16, generator=generator), dim=2)
     images = torch.rand(1, 3, 3, 16, 16, generator=generator)
-    batch = Batch(images[:, :2], rays[:, :2], rays[:, 2:], images[:, 2:])
+    batch = FramedBatch(images[:, :2], rays[:, :2], rays[:, 2:], images[:, 2:])
     exact = predict(model, batch, torch.float32)
     coarse = predict(model, batch, torch.bfloat16)
     assert exact.dtype == coarse.dtype == torch.float32
@@ -577,8 +577,8 @@ def test_products_are_computed_in_the_chosen_precision_and_images_are_float32(co
 
 def first_batch(config):
     """The first step's scenes, at the first stage's size."""
-    views = Views([(config.sources[0].folder, 1.0)], config.stages[0].size, config.seed)
-    scenes = scenes_of_steps(views, Share(), 0, 1, config, workers=0)
+    sampler = SceneSampler([(config.sources[0].folder, 1.0)], config.stages[0].size, config.seed)
+    scenes = scenes_of_steps(sampler, Share(), 0, 1, config, workers=0)
     return next(step_batches(scenes, config, 0, Share(), ALONE.device))
 
 
@@ -603,7 +603,7 @@ def test_a_batch_is_cropped_to_one_shape_for_all_and_its_frame_is_jittered(confi
 def test_a_share_of_the_scenes_is_mirrored_in_all_views(config):
     images, alpha = torch.rand(16, 4, 3, 8, 8), torch.rand(16, 4, 8, 8)
     poses, lenses = np.tile(np.eye(4), (16, 4, 1, 1)), np.tile([9.0, 9, 3, 4], (16, 4, 1))
-    drawn = PosedImages(tuple("abcdefghijklmnop"), images, alpha, poses, lenses)
+    drawn = SceneBatch(tuple("abcdefghijklmnop"), images, alpha, poses, lenses)
     some = mirrored_scenes(drawn, dataclasses.replace(config, mirror=0.5), range(16))
     is_mirrored = torch.from_numpy(some.fxfycxcy[:, 0, 2] == 5)
     assert 3 < is_mirrored.sum() < 13
@@ -619,7 +619,7 @@ def test_a_share_of_the_scenes_is_mirrored_in_all_views(config):
 
 def test_a_share_of_the_scenes_has_its_colours_in_another_order(config):
     images = torch.rand(40, 2, 3, 8, 8)
-    drawn = PosedImages(("scene",) * 40, images, torch.ones(40, 2, 8, 8), np.zeros((40, 2, 4, 4)), np.zeros((40, 2, 4)))
+    drawn = SceneBatch(("scene",) * 40, images, torch.ones(40, 2, 8, 8), np.zeros((40, 2, 4, 4)), np.zeros((40, 2, 4)))
     some = recoloured_scenes(drawn, dataclasses.replace(config, recolour=0.5), range(40)).images
     orders = set()
     for after, before in zip(some, images, strict=True):

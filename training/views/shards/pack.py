@@ -15,7 +15,7 @@ from tqdm import tqdm
 from lvsm_engine.errors import OutputError
 from lvsm_engine.whole_files import write_bytes, write_whole
 
-from ..stored import StoredViews, ViewsError, read_file, scene_names, stored_shape, view_files
+from ..stored import StoredScene, ViewsError, read_file, scene_names, stored_shape, view_files
 from .folder import ENDING, Entry, entry_of, read_index, shard_files
 from .record import Origin, encode_record
 
@@ -87,7 +87,7 @@ def _check_origins(waiting: Iterable[tuple[Path, list[str]]], origins: dict[str,
                 raise ViewsError(f"{path}: the manifest does not list {name}: add it, or take the file out.")
 
 
-def _scenes(waiting: Iterable[tuple[Path, list[str]]]) -> Iterator[StoredViews]:
+def _scenes(waiting: Iterable[tuple[Path, list[str]]]) -> Iterator[StoredScene]:
     for path, names in waiting:
         wanted = set(names)
         yield from (scene for scene in read_file(path) if scene.name in wanted)
