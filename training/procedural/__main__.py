@@ -42,8 +42,8 @@ class Options:
     shard: int = 64  # Scenes in a file.
     views: int = 12  # Views a scene.
     size: int = 64  # Pixels a side.
-    # Objects on white, the same in calm colours, things in rooms and open grounds, or half objects and half scenes.
-    kind: Literal["objects", "calm_objects", "scenes", "mixed"] = "mixed"
+    # Objects on white, things in rooms and open grounds, or half objects and half scenes.
+    kind: Literal["objects", "scenes", "mixed"] = "mixed"
     textures: Path | None = None  # Folder of JPEG and PNG images; 60% of all textures are taken from them.
     seed: int = 0  # Another seed draws another series.
     device: str = "cpu"  # "cuda" draws the same scenes, up to the rounding of their pictures.

@@ -16,7 +16,8 @@ from lvsm_engine.photos import save_image
 from lvsm_engine.scene.camera import Camera, View
 from lvsm_engine.scene.captures import Capture, write_transforms
 from tests.shared_data import shared
-from training.batches.sampler import SceneBatch, SceneSampler, load_validation
+from training.batches.sampler import SceneSampler
+from training.batches.scene_batch import SceneBatch, concatenated, scene_batch
 from training.views.shards.folder import shard_files
 from training.views.shards.pack import pack
 from training.views.sheet import views_sheet
@@ -87,13 +88,19 @@ def test_folders_are_drawn_by_weight_whatever_their_sizes(tmp_path: Path) -> Non
     assert {name for name in names if name != "chair"} == {"00000/0", "00000/1", "00000/2"}
 
 
-def test_validation_scenes_come_whole_and_in_order(tmp_path: Path) -> None:
+def test_scenes_become_a_batch_whole_and_in_order(tmp_path: Path) -> None:
     write_object(tmp_path / "val", "b")
     write_object(tmp_path / "val", "a")
-    scenes = load_validation(tmp_path / "val", 8)
-    assert [scene.names for scene in scenes] == [("a",), ("b",)]
-    assert scenes[0].camera_to_world[0, :, 0, 3].tolist() == [0, 1, 2, 3, 4, 5]
-    assert scenes[0].alpha.shape == (1, 6, 8, 8) and bool((scenes[0].alpha == 1).all())
+    batch = scene_batch(list(read_scenes(tmp_path / "val", 8)))
+    assert batch.names == ("a", "b")
+    assert batch.camera_to_world[0, :, 0, 3].tolist() == [0, 1, 2, 3, 4, 5]
+    assert batch.alpha.shape == (2, 6, 8, 8) and bool((batch.alpha == 1).all())
+
+
+def test_concatenated_batches_are_the_batch_of_their_scenes(tmp_path: Path) -> None:
+    write_noise(tmp_path / "val", "a", "b", "c")
+    scenes = list(read_scenes(tmp_path / "val", 8))
+    assert_same(concatenated([scene_batch(scenes[:1]), scene_batch(scenes[1:])]), scene_batch(scenes))
 
 
 def test_more_views_than_a_scene_has_are_refused(tmp_path: Path) -> None:
@@ -177,8 +184,7 @@ def test_shards_give_the_batches_of_the_files_that_they_were_packed_from(packed,
     )
     for number in (0, 1, 2, 1, 7):
         assert_same(from_files.batch(number, 5, 4), from_shards.batch(number, 5, 4))
-    for one, other in zip(load_validation(files, 8), load_validation(shards, 8), strict=True):
-        assert_same(one, other)
+    assert_same(*(scene_batch(list(read_scenes(folder, 8))) for folder in (files, shards)))
     assert np.array_equal(views_sheet(files, 4, 3, 7), views_sheet(shards, 4, 3, 7))
 
 
@@ -397,7 +403,7 @@ def test_a_chosen_view_of_a_procedural_scene_is_the_one_that_all_views_hold():
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("procedural:trees", "must be one of objects, calm_objects, scenes, mixed"),
+        ("procedural:trees", "must be one of objects, scenes, mixed"),
         ("procedural:objects:/none", "no JPEG or PNG image"),
     ],
 )
