@@ -39,7 +39,7 @@ LIMITS = {
 }
 
 
-class Stream(IntEnum):
+class RandomStream(IntEnum):
     """What a generator draws for. No two draw the same numbers, and none is ever renumbered: batches stay what they are."""
 
     STEP = 1
@@ -51,7 +51,7 @@ class Stream(IntEnum):
     CHANNEL_PERMUTATION = 7
 
 
-def rng_of(seed: int, number: int, stream: Stream) -> np.random.Generator:
+def rng_of(seed: int, number: int, stream: RandomStream) -> np.random.Generator:
     """The generator of a stream, for a scene's number (of STEP: for a step's)."""
     return np.random.default_rng((seed, number, int(stream)))
 
@@ -59,7 +59,7 @@ def rng_of(seed: int, number: int, stream: Stream) -> np.random.Generator:
 class Augmentation(Protocol):
     """One way to vary scenes. is_on: whether it changes anything."""
 
-    stream: ClassVar[Stream]
+    stream: ClassVar[RandomStream]
 
     @property
     def is_on(self) -> bool: ...
@@ -73,7 +73,7 @@ class Augmentation(Protocol):
 class Flip:
     """Scenes as they are in a mirror: the plane x = 0 of their world."""
 
-    stream: ClassVar[Stream] = Stream.FLIP
+    stream: ClassVar[RandomStream] = RandomStream.FLIP
 
     share: Annotated[float, tyro.conf.arg(name="")] = 0.0
     """This share of the scenes is seen in a mirror."""
@@ -114,7 +114,7 @@ def flipped_cameras(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, width: in
 class ChannelPermutation:
     """Scenes whose red, green and blue are in another order, the same in all views."""
 
-    stream: ClassVar[Stream] = Stream.CHANNEL_PERMUTATION
+    stream: ClassVar[RandomStream] = RandomStream.CHANNEL_PERMUTATION
 
     share: Annotated[float, tyro.conf.arg(name="")] = 0.0
     """This share of the scenes has its red, green and blue in another order, drawn for each."""
@@ -165,7 +165,7 @@ class Crops:
 class CropTo:
     """Crops, for a step whose images have this (width, height)."""
 
-    stream: ClassVar[Stream] = Stream.CROPS
+    stream: ClassVar[RandomStream] = RandomStream.CROPS
 
     crops: Crops
     image_size: tuple[int, int]
@@ -235,7 +235,7 @@ def resized_boxes(images: "Tensor", boxes: np.ndarray, width: int, height: int) 
 class FrameJitter:
     """How far a scene may stand from its frame: degrees, a factor, and units of the frame. The defaults leave it there."""
 
-    stream: ClassVar[Stream] = Stream.FRAME_JITTER
+    stream: ClassVar[RandomStream] = RandomStream.FRAME_JITTER
 
     turn: float = 0.0
     """Degrees about the frame's z axis, to either side."""

@@ -18,7 +18,7 @@ from lvsm_engine.scene.camera import camera_of
 from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
 
 from ..configs import TrainingConfig
-from .augment import Stream, augmented, rng_of
+from .augment import RandomStream, augmented, rng_of
 from .sampler import SceneSampler
 from .scene_batch import SceneBatch, concatenated
 from .target_crops import crop_size, draw_corners
@@ -97,7 +97,7 @@ def step_batches(
     scenes: Iterator[SceneBatch], config: TrainingConfig, step: int, share: Share, device: torch.device
 ) -> Iterator[FramedBatch]:
     """A process's micro-batches of a step, one at a time; scenes: from which this step's are the next."""
-    rng = rng_of(config.seed, step, Stream.STEP)
+    rng = rng_of(config.seed, step, RandomStream.STEP)
     inputs = int(rng.choice(config.data.input_views))  # the same in all processes, so that none waits for another
     stage, _ = config.schedule.stage_at(step)
     multiple = config.model.size_multiple
@@ -143,7 +143,7 @@ def with_cropped_targets(
     width, height = size
     rays, truth = [], []
     for scene, number in enumerate(numbers):
-        corners = draw_corners(rng_of(seed, number, Stream.TARGET_CROP), alpha[scene].numpy(), width, height)
+        corners = draw_corners(rng_of(seed, number, RandomStream.TARGET_CROP), alpha[scene].numpy(), width, height)
         for target, (left, top) in enumerate(corners):
             box = (scene, target, slice(None), slice(top, top + height), slice(left, left + width))
             rays.append(batch.target_rays[box])
@@ -159,7 +159,7 @@ def with_cropped_targets(
 def kept_tokens(alpha: Tensor, stride: int, ratio: float, seed: int, numbers: Sequence[int]) -> Tensor:
     """The numbers (B, V, k) of this share of the tokens of inputs, whose alpha is (B, V, H, W)."""
     drawn = [
-        draw_kept_tokens(rng_of(seed, number, Stream.KEPT_TOKENS), of_scene.numpy() > 0, stride, ratio)
+        draw_kept_tokens(rng_of(seed, number, RandomStream.KEPT_TOKENS), of_scene.numpy() > 0, stride, ratio)
         for of_scene, number in zip(alpha, numbers, strict=True)
     ]
     return torch.from_numpy(np.stack(drawn))

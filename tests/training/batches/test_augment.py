@@ -16,7 +16,7 @@ from training.batches.augment import (
     Crops,
     Flip,
     FrameJitter,
-    Stream,
+    RandomStream,
     augmented,
     crop,
     draw_boxes,
@@ -237,7 +237,7 @@ def test_no_augmentation_changes_what_another_draws():
 
 def test_streams_differ_and_keep_the_numbers_that_batches_were_drawn_with():
     """Another number draws other batches by the same seed: runs could not be repeated."""
-    assert {stream.name: int(stream) for stream in Stream} == {
+    assert {stream.name: int(stream) for stream in RandomStream} == {
         "STEP": 1,
         "CROPS": 2,
         "FRAME_JITTER": 3,
@@ -254,4 +254,4 @@ def test_streams_differ_and_keep_the_numbers_that_batches_were_drawn_with():
     )
     streams = [augmentation.stream for augmentation in every.in_order((8, 8))]
     assert len(streams) == len(set(streams)) == len(dataclasses.fields(Augmentations))
-    assert rng_of(1, 2, Stream.FLIP).random() == np.random.default_rng((1, 2, 6)).random()
+    assert rng_of(1, 2, RandomStream.FLIP).random() == np.random.default_rng((1, 2, 6)).random()

@@ -74,11 +74,11 @@ def test_denser_tokens_begin_with_the_same_weights(side, exported, config, tmp_p
     denser = dataclasses.replace(config.model, **{f"{side}_stride": 4})
     dense = changed(config, init=str(out), model=denser)
     grown = prepare(options(dense, tmp_path / "second"), ALONE)
-    assert same_bits({"model": grown.model.state_dict()}, state)
+    assert same_bits({"model": grown.trainer.model.state_dict()}, state)
     batch = next(step_batches(SceneStream(config, Share(), 2**30).from_step(0), config, 0, Share(), ALONE.device))
     times = {"input": 1, "target": 1} | {side: 4}
-    assert grown.model.input_tokens(batch.images, batch.rays).shape[1] == batch.images.shape[1] * times["input"]
-    assert grown.model.target_tokens(batch.target_rays).shape[2] == times["target"]  # of one patch
+    assert grown.trainer.model.input_tokens(batch.images, batch.rays).shape[1] == batch.images.shape[1] * times["input"]
+    assert grown.trainer.model.target_tokens(batch.target_rays).shape[2] == times["target"]  # of one patch
     assert np.isfinite(grown.step(1)[0].loss)
 
 
@@ -89,4 +89,4 @@ def test_weights_that_are_not_there_are_refused(config, tmp_path):
 
 def test_more_views_than_memory_are_refused_with_the_option_that_allows_them(config, tmp_path):
     with pytest.raises(LvsmError, match="a process may keep .* allow more .--memory-gb of training.train"):
-        run(config, tmp_path / "run", memory_gb=1e-6)
+        run(changed(config, validation=None), tmp_path / "run", memory_gb=1e-6)
