@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import tyro
 
-from training.batches.sampler import Views
+from training.batches.sampler import SceneSampler
 from training.views.shards.folder import Shards, shard_files
 from training.views.stored import resample
 
@@ -74,8 +74,8 @@ def main(options: Options) -> None:
 
 def measure(options: Options, workers: int) -> Speed:
     """Batches from a stream, after it has warmed up."""
-    views = Views([(options.shards, 1.0)], options.size, seed=0, memory=0)
-    stream = views.stream(range(10**9), options.scenes, INPUTS + TARGETS, workers=workers)
+    sampler = SceneSampler([(options.shards, 1.0)], options.size, seed=0, memory=0)
+    stream = sampler.stream(range(10**9), options.scenes, INPUTS + TARGETS, workers=workers)
     for _ in range(3):
         next(stream)
     wall, core = time.monotonic(), core_seconds()

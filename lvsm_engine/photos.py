@@ -17,6 +17,7 @@ from .scene.camera import Camera, Distortion, View, cropped, resized, square_pix
 from .scene.srgb import to_linear, to_srgb
 from .whole_files import write_whole
 
+WHITE = (1.0, 1.0, 1.0)
 # A photo may differ from its camera's shape by a pixel: solvers shrink and round.
 SHAPE_TOLERANCE = 1.0
 # Larger photos are refused before they are decoded: no lens resolves as much, and memory is finite.

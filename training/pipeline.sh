@@ -25,7 +25,7 @@ VIEWS=${VIEWS:-32}                                      # an object; size in pix
 SIZE=${SIZE:-512}
 SAMPLES=${SAMPLES:-16}
 
-PRESET=${PRESET:-one_gpu}                               # training/configs.py has them all
+PRESET=${PRESET:-one_gpu}                               # training/presets.py has them all
 PROCESSES=${PROCESSES:-1}                               # cards, or CPU cores
 
 DATA=${DATA:-data/$PRESET}                              # everything that is not weights

@@ -1,4 +1,4 @@
-"""Batches of posed views, drawn from weighted folders: .npz views, shards and posed captures (training/views/sources.py).
+"""SceneSampler: batches of scenes from weighted sources: .npz views, shards, posed captures (training/views/sources.py).
 
 Batch `number` is a function of the folders, the seed and `number` alone, whichever process makes it: a run that is
 resumed at any step sees the same bytes. Knows nothing of the model.
@@ -17,10 +17,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..views.sources import SceneSource, ShardSource, memory_of, open_source, read_scenes
-from ..views.stored import SceneViews, ViewsError
+from ..views.sources import SceneSource, ShardSource, memory_of, open_source
+from ..views.stored import ViewsError
+from .scene_batch import SceneBatch, StackedScenes, as_tensors, stacked
 
 # 490 objects of 24 views and 6000 scenes of 12 are 5.1 GiB at 128 px; a machine has this for each of a few processes.
 DEFAULT_MEMORY = 8 * 2**30
@@ -28,19 +28,7 @@ DEFAULT_MEMORY = 8 * 2**30
 BATCHES_AHEAD = 4
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PosedImages:
-    """B scenes with V views each: images (B, V, 3, S, S) float32 in [0, 1], sRGB-encoded, over white;
-    camera_to_world (B, V, 4, 4) and fxfycxcy (B, V, 4) float64; alpha (B, V, S, S) float32, the subject's share."""
-
-    names: tuple[str, ...]
-    images: Tensor
-    alpha: Tensor
-    camera_to_world: np.ndarray
-    fxfycxcy: np.ndarray
-
-
-class Views:
+class SceneSampler:
     """Random batches from weighted folders at one image size.
 
     sources: (path, weight) pairs; each scene of a batch comes from a path with odds in proportion to its weight.
@@ -62,13 +50,13 @@ class Views:
         self._share_memory(1)
         self._loaded = False
 
-    def batch(self, number: int, scenes: int, views: int) -> PosedImages:
+    def batch(self, number: int, scenes: int, views: int) -> SceneBatch:
         """Batch `number`: scenes with different views each. Raises ViewsError for a scene with too few of them."""
-        return _posed(self._draw(number, scenes, views))
+        return as_tensors(self._draw(number, scenes, views))
 
     def stream(
         self, numbers: range, scenes: int, views: int, workers: int = 0, ahead: int = BATCHES_AHEAD
-    ) -> Iterator[PosedImages]:
+    ) -> Iterator[SceneBatch]:
         """The batches with these numbers, in their order, each the same whatever the number of workers.
 
         workers: loading processes, which share this object's memory, keep `ahead` batches ready in all (at least one
@@ -84,22 +72,22 @@ class Views:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": False}
 
-    def _draw(self, number: int, scenes: int, views: int) -> dict[str, Any]:
-        """A batch before it is torch's: names, images (B, V, S, S, 3) and alpha (B, V, S, S) uint8, cameras."""
+    def _draw(self, number: int, scenes: int, views: int) -> StackedScenes:
+        """A batch before it is torch's."""
         if not self._loaded:
             for source in self._sources:
                 source.load()
             self._loaded = True
-        generator = np.random.default_rng((self._seed, number))
+        rng = np.random.default_rng((self._seed, number))
         chosen = []
-        for source_number in generator.choice(len(self._sources), size=scenes, p=self._odds):
+        for source_number in rng.choice(len(self._sources), size=scenes, p=self._odds):
             source = self._sources[source_number]
-            scene = int(generator.integers(len(source.names)))
+            scene = int(rng.integers(len(source.names)))
             held = int(source.views[scene])
             if views > held:
                 raise _too_few(source, scene, views)
-            chosen.append(source.read(scene, generator.choice(held, size=views, replace=False)))
-        return _stacked(chosen)
+            chosen.append(source.read(scene, rng.choice(held, size=views, replace=False)))
+        return stacked(chosen)
 
     def _check_view_counts(self, views: int) -> None:
         for source in self._sources:
@@ -123,35 +111,9 @@ class Views:
             source.keep = fits
 
 
-def load_validation(path: str | Path, size: int) -> list[PosedImages]:
-    """All scenes of a folder or capture, each as a batch of one with all its views in their order."""
-    return [_posed(_stacked([scene])) for scene in read_scenes(Path(path), size)]
-
-
 def _too_few(source: SceneSource, scene: int, views: int) -> ViewsError:
     return ViewsError(
         f"{source.names[scene]} has {source.views[scene]} views, {views} are asked for: ask for fewer, or leave it out."
-    )
-
-
-def _stacked(scenes: Sequence[SceneViews]) -> dict[str, Any]:
-    return {
-        "names": tuple(scene.name for scene in scenes),
-        "images": np.stack([scene.images for scene in scenes]),
-        "alpha": np.stack([scene.alpha for scene in scenes]),
-        "camera_to_world": np.stack([scene.camera_to_world for scene in scenes]),
-        "fxfycxcy": np.stack([scene.fxfycxcy for scene in scenes]),
-    }
-
-
-def _posed(drawn: dict[str, Any]) -> PosedImages:
-    images = torch.from_numpy(drawn["images"])  # (B, V, S, S, 3)
-    return PosedImages(
-        names=drawn["names"],
-        images=images.movedim(-1, 2).float() / 255,
-        alpha=torch.from_numpy(drawn["alpha"]).float() / 255,
-        camera_to_world=drawn["camera_to_world"],
-        fxfycxcy=drawn["fxfycxcy"],
     )
 
 
@@ -162,15 +124,15 @@ def _posed(drawn: dict[str, Any]) -> PosedImages:
 class _Draw:
     """What a loading process does with a batch's number."""
 
-    source: Views
+    source: SceneSampler
     scenes: int
     views: int
 
-    def __call__(self, number: int) -> dict[str, Any]:
+    def __call__(self, number: int) -> StackedScenes:
         return self.source._draw(int(number), self.scenes, self.views)
 
 
-def _from_workers(draw: _Draw, numbers: range, workers: int, ahead_each: int) -> Iterator[PosedImages]:
+def _from_workers(draw: _Draw, numbers: range, workers: int, ahead_each: int) -> Iterator[SceneBatch]:
     """The batches in the order of their numbers, drawn by processes of Grain's; they end when the iterator does."""
     import grain  # Here, since it takes a second to import, and nothing else needs it.
 
@@ -184,7 +146,7 @@ def _from_workers(draw: _Draw, numbers: range, workers: int, ahead_each: int) ->
     dataset = by_pipe.mp_prefetch(processes, worker_init_fn=_start_worker)
     iterator = iter(dataset)
     try:
-        yield from map(_posed, iterator)
+        yield from map(as_tensors, iterator)
     except RuntimeError as error:
         raise ViewsError(f"A loading process ended ({error}): use fewer of them, or allow them less memory.") from error
     finally:

@@ -21,7 +21,7 @@ from lvsm_engine.scene.selection import angles_to, nearest_views, spread_views
 
 from .. import protocol
 from ..views.sources import read_scenes
-from ..views.stored import SceneViews, ViewsError
+from ..views.stored import Scene, ViewsError
 
 PhotoAt = Callable[[int], tuple[np.ndarray, Camera]]
 
@@ -96,7 +96,7 @@ class ObjectFolder:
         return single or sorted(self._folder.glob("*.array_record"))
 
 
-def object_question(scene: SceneViews, inputs: int) -> Question:
+def object_question(scene: Scene, inputs: int) -> Question:
     """The protocol's 10 targets from this number of its inputs. Raises ViewsError where the scene has too few views."""
     chosen = protocol.input_views(inputs)
     needed = max(max(chosen) + 1, protocol.TARGETS.stop)

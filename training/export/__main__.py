@@ -20,6 +20,7 @@ import tyro
 
 from lvsm_engine.digests import weights_digest
 from lvsm_engine.model.checkpoint import ModelCard, save_checkpoint
+from lvsm_engine.photos import WHITE
 from lvsm_engine.scene.frame import SceneFrame
 from lvsm_engine.whole_files import write_bytes
 
@@ -30,8 +31,6 @@ from .evaluations import score_table
 from .field_of_view import measured_field_of_view
 from .model_card import Training, card_text
 from .trained_run import chosen_weights, licence_of, model_of, read_config
-
-WHITE = (1.0, 1.0, 1.0)
 
 
 @dataclass

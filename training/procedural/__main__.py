@@ -48,8 +48,8 @@ class Options:
     """Views a scene."""
     size: int = 64
     """Pixels a side."""
-    kind: Literal["objects", "calm_objects", "scenes", "mixed"] = "mixed"
-    """Objects on white, the same in calm colours, things in rooms and open grounds, or half objects and half scenes."""
+    kind: Literal["objects", "scenes", "mixed"] = "mixed"
+    """Objects on white, things in rooms and open grounds, or half objects and half scenes."""
     textures: Path | None = None
     """Folder of JPEG and PNG images; 60% of all textures are taken from them."""
     seed: int = 0

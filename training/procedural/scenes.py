@@ -18,7 +18,7 @@ from .surroundings import Ground, Room
 from .textures import ImageFolder, random_colour, random_pattern, random_sky
 from .things import Thing, assembled, fitted, moved, random_object, rotation_z, standing
 
-KINDS = ("objects", "calm_objects", "scenes", "mixed")
+KINDS = ("objects", "scenes", "mixed")
 IMAGE_SHARE = 0.6  # Of all textures, where there is a folder of images.
 CEILING_MARGIN, WALL_MARGIN, FLOOR_MARGIN = 0.25, 0.25, 0.15  # Cameras keep away from walls.
 MAX_THINGS = 20
@@ -52,9 +52,8 @@ def procedural_scene(
 ) -> ProceduralViews:
     """Draw scene `number` of a series and its pictures: a function of the arguments alone, on one device.
 
-    kind: "objects" (on white; their bounding box is centred at the origin with longest side 1), "calm_objects" (the same
-    without strong contrasts and colours), "scenes" (with surroundings, the floor at z = 0, in about metres) or "mixed"
-    (objects and scenes, half and half). Z is up in all.
+    kind: "objects" (on white; their bounding box is centred at the origin with longest side 1), "scenes" (with
+    surroundings, the floor at z = 0, in about metres) or "mixed" (objects and scenes, half and half). Z is up in all.
     images: textures are taken from these too. only: of the `views` cameras, the numbers of those that take a picture.
     """
     rng = np.random.default_rng((seed, number))
@@ -62,8 +61,7 @@ def procedural_scene(
     if drawn_kind == "scenes":
         scene, camera_to_world, fxfycxcy = _whole_scene(rng, views, size, images)
     else:
-        calm = drawn_kind == "calm_objects"
-        scene, camera_to_world, fxfycxcy = _objects_on_white(rng, views, size, images, calm)
+        scene, camera_to_world, fxfycxcy = _objects_on_white(rng, views, size, images)
     if only is not None:
         camera_to_world, fxfycxcy = camera_to_world[only], fxfycxcy[only]
     pictures, alpha = draw_pictures(scene, camera_to_world, fxfycxcy, size, torch.device(device))
@@ -80,10 +78,8 @@ def kind_of(rng: np.random.Generator, kind: str) -> str:
 _Drawn = tuple[ProceduralScene, np.ndarray, np.ndarray]
 
 
-def _objects_on_white(
-    rng: np.random.Generator, views: int, size: int, images: ImageFolder | None, calm: bool = False
-) -> _Drawn:
-    textures = [_random_texture(rng, images, calm) for _ in range(rng.integers(2, 7))]
+def _objects_on_white(rng: np.random.Generator, views: int, size: int, images: ImageFolder | None) -> _Drawn:
+    textures = [_random_texture(rng, images) for _ in range(rng.integers(2, 7))]
     materials = [_random_material(rng, texture) for texture in range(len(textures))]
     thing = random_object(rng, range(len(materials)))
     if rng.uniform() < 0.2:
@@ -216,11 +212,10 @@ def _room(rng: np.random.Generator, half: np.ndarray) -> Room:
     )
 
 
-def _random_texture(rng: np.random.Generator, images: ImageFolder | None, calm: bool = False) -> np.ndarray:
-    """A calm one is never taken from the images: nothing tells which of them are."""
-    if images is not None and not calm and rng.uniform() < IMAGE_SHARE:
+def _random_texture(rng: np.random.Generator, images: ImageFolder | None) -> np.ndarray:
+    if images is not None and rng.uniform() < IMAGE_SHARE:
         return images.draw(rng)
-    return random_pattern(rng, calm)
+    return random_pattern(rng)
 
 
 def _random_material(rng: np.random.Generator, texture: int) -> Material:

@@ -16,11 +16,38 @@ gradients wait for each other once a step, two threads at every operation.
 
 import sys
 
-from .run import main, parse
+from lvsm_engine.errors import LvsmError
+
+from .options import Options, parse
+from .parallel import is_loss_of_a_process, join_processes, leave_processes
+from .preparation import prepare
+
+# What a process says that ends by SIGTERM, as shells count: 128 + 15.
+TERMINATED = 143
+
+
+def main(options: Options) -> None:
+    """Train as the options say. Raises SystemExit with a sentence where that cannot be done, and after SIGTERM."""
+    processes = join_processes()
+    try:
+        is_done = prepare(options, processes).train()
+    except LvsmError as error:
+        raise SystemExit(str(error)) from error
+    except RuntimeError as error:
+        if processes.count > 1 and is_loss_of_a_process(error):
+            raise SystemExit(
+                f"rank {processes.rank}: another process of this run was lost, so all end ({error})."
+                " The same command goes on from the last saved state."
+            ) from error
+        raise
+    leave_processes(processes)
+    if not is_done:
+        raise SystemExit(TERMINATED)
+
 
 if __name__ == "__main__":
     try:
         options = parse(sys.argv[1:])
-    except ValueError as error:
-        raise SystemExit(f"The run's configuration cannot be: {error}") from error
+    except LvsmError as error:
+        raise SystemExit(str(error)) from error
     main(options)

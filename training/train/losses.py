@@ -5,7 +5,9 @@ Images are (N, 3, H, W) float32 in [0, 1], sRGB-encoded. Knows nothing of models
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import URLError
 
 import torch
@@ -14,9 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lvsm_engine.errors import LvsmError
-from lvsm_engine.metrics import lpips_network
 
-from ..configs import Perceptual
+from ..configs import LossConfig
 
 # Convolutions of VGG19 between two levels, as (number in torchvision's `features`, channels in, channels out); None: a
 # pooling. A level's features are those after its last convolution: relu1_2, 2_2, 3_2, 4_2 and 5_2.
@@ -70,29 +71,38 @@ class Vgg19Distance(nn.Module):
         return errors
 
 
-class LpipsDistance(nn.Module):
-    """The lpips package's learned distance (LPIPS v0.1, Zhang 2018).
+class Terms(NamedTuple):
+    """What came of a batch, each a tensor (): what is minimised, the mean squared error, the perceptual distance."""
 
-    net: "alex", "squeeze" or "vgg". file: torchvision's `features.*` of that network; None: torchvision fetches them.
-    """
-
-    def __init__(self, net: str, file: Path | None) -> None:
-        super().__init__()
-        self.network = lpips_network(net, file)
-
-    def forward(self, images: Tensor, truth: Tensor) -> Tensor:
-        """Images (N, 3, H, W) of 64 px or more and their truth -> the mean distance."""
-        return self.network(2 * images - 1, 2 * truth - 1).float().mean()
+    loss: Tensor
+    squared_error: Tensor
+    perceptual: Tensor
 
 
-def load_perceptual(perceptual: Perceptual) -> nn.Module | None:
-    """The network of a perceptual term, None where its weight is 0. Raises LossError, MetricError of LPIPS."""
-    if perceptual.weight == 0:
-        return None
-    file = None if perceptual.file is None else Path(perceptual.file)
-    if perceptual.kind == "vgg19":
-        return load_vgg19(file)
-    return LpipsDistance(perceptual.kind.removeprefix("lpips_"), file)
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is minimised. perceptual: the network of that term, None where the run has none."""
+
+    log_mse_threshold: float = 0.0
+    perceptual: nn.Module | None = None
+
+    def terms(self, answer: Tensor, truth: Tensor, perceptual_weight: float) -> Terms:
+        """Of images (B, T, 3, H, W) float32; the perceptual distance is 0 where its weight is, and where there is none."""
+        errors = squared_errors(answer, truth)
+        loss = logarithmic_above(errors, self.log_mse_threshold).mean()
+        if self.perceptual is None or perceptual_weight == 0:
+            return Terms(loss, errors.mean(), errors.new_zeros(()))
+        distance = self.perceptual(answer.flatten(0, 1), truth.flatten(0, 1))
+        return Terms(loss + perceptual_weight * distance, errors.mean(), distance)
+
+
+def load_objective(loss: LossConfig, device: torch.device) -> Objective:
+    """With the network of the perceptual term, unless its weight is 0. Raises LossError."""
+    term = loss.perceptual
+    if term.weight == 0:
+        return Objective(loss.log_mse_threshold)
+    network = load_vgg19(None if term.file is None else Path(term.file))
+    return Objective(loss.log_mse_threshold, network.to(device))
 
 
 def load_vgg19(file: Path | None) -> Vgg19Distance:
@@ -126,12 +136,12 @@ def squared_errors(images: Tensor, truth: Tensor) -> Tensor:
     return (images - truth).square().mean(dim=(-3, -2, -1))
 
 
-def logarithmic_above(errors: Tensor, knee: float) -> Tensor:
-    """knee * log(1 + error / knee): small errors as they are, large ones by their logarithm, as PSNR has them.
+def logarithmic_above(errors: Tensor, threshold: float) -> Tensor:
+    """threshold * log(1 + error / threshold): small errors as they are, large ones by their logarithm, as PSNR has them.
 
-    So a hard image does not outweigh many easy ones. knee 0: errors as they are (published).
+    So a hard image does not outweigh many easy ones. threshold 0: errors as they are (published).
     """
-    return knee * (errors / knee).log1p() if knee else errors
+    return threshold * (errors / threshold).log1p() if threshold else errors
 
 
 def _layers(level: tuple[tuple[int, int, int] | None, ...], tensors: Mapping[str, Tensor]) -> list[nn.Module]:

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from ..batches.steps import Batch
+from ..batches.steps import FramedBatch
 
 
-def predict(model: nn.Module, batch: Batch, precision: torch.dtype) -> Tensor:
+def predict(model: nn.Module, batch: FramedBatch, precision: torch.dtype) -> Tensor:
     """The targets' images (B, T, 3, H, W) in float32; matrix products are computed in `precision`."""
     with autocast(batch.images.device, precision):
         return model(batch.images, batch.rays, batch.target_rays, batch.kept).float()

@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
 from lvsm_engine.errors import LvsmError, OutputError
 from lvsm_engine.whole_files import write_bytes, write_whole
 
-from ..configs import TrainingConfig
+from ..configs import TrainingConfig, resolved
 from .averaging import AveragedWeights
 
 LATEST = "latest.pt"
@@ -39,7 +39,7 @@ class RunStateError(LvsmError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """How far a run is."""
 
     step: int = 0
@@ -56,7 +56,7 @@ class Progress:
 
 def save_state(
     path: Path,
-    progress: Progress,
+    progress: RunProgress,
     model: nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
     averaged: AveragedWeights | None = None,
@@ -128,19 +128,21 @@ def find_state(folder: Path, config: TrainingConfig) -> dict | None:
     before_decay = load_state(folder / BEFORE_DECAY)
     began = state.get("decay_begins") or before_decay["step"]
     has_decayed = state["step"] > began
-    return before_decay if has_decayed and began < config.decay_begins else state
+    return before_decay if has_decayed and began < config.schedule.decay_begins else state
 
 
 def restore(
     state: dict, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], averaged: AveragedWeights | None = None
-) -> Progress:
+) -> RunProgress:
     """Put a loaded state into a model, its averaged weights and its optimizers, whole or in shards."""
     if averaged is not None:
         set_model_state_dict(model, state.get(AVERAGED, state["model"]), options=WHOLE)
         averaged.restart()
     set_model_state_dict(model, state["model"], options=WHOLE)
     set_optimizer_state_dict(model, optimizers, state["optimizers"], options=WHOLE)
-    return Progress(**{field.name: state[field.name] for field in dataclasses.fields(Progress) if field.name in state})
+    return RunProgress(
+        **{field.name: state[field.name] for field in dataclasses.fields(RunProgress) if field.name in state}
+    )
 
 
 def check_config(folder: Path, config: TrainingConfig) -> None:
@@ -155,7 +157,7 @@ def check_config(folder: Path, config: TrainingConfig) -> None:
         raise RunStateError(
             f"{path}: the configuration of the run cannot be read ({error}). Restore the file, or give another --out."
         ) from error
-    asked = dict(_flat(json.loads(json.dumps(dataclasses.asdict(config)))))
+    asked = dict(_flat(json.loads(json.dumps(resolved(config)))))
     for name in sorted(started.keys() & asked.keys()):
         if name not in FREE_FIELDS and started[name] != asked[name]:
             raise RunStateError(
@@ -166,7 +168,7 @@ def check_config(folder: Path, config: TrainingConfig) -> None:
 
 def write_config(folder: Path, config: TrainingConfig) -> None:
     """The resolved configuration, beside the run."""
-    write_bytes(folder / CONFIG, (json.dumps(dataclasses.asdict(config), indent=2) + "\n").encode())
+    write_bytes(folder / CONFIG, (json.dumps(resolved(config), indent=2) + "\n").encode())
 
 
 def _flat(entry: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -1,7 +1,7 @@
 """Where scenes come from: a folder of .npz views, a folder of shards, a posed capture, or procedural ones, all read alike.
 
     source = open_source(path, size=64)
-    source.read(scene=3, views=np.array([0, 5]))      # SceneViews at 64 px, decoded or from memory
+    source.read(scene=3, views=np.array([0, 5]))      # Scene at 64 px, decoded or from memory
 
 Knows which views a scene has without reading them. Knows nothing of batches and odds.
 """
@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from lvsm_engine.errors import CameraError, CaptureError
-from lvsm_engine.photos import fit_photo, load_photo, to_bytes
+from lvsm_engine.photos import WHITE, fit_photo, load_photo, to_bytes
 from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import find_format, load_capture
 
 from ..procedural import KINDS, ImageFolder, TextureError, procedural_scene
 from .shards.folder import Shards, shard_files
 from .stored import (
-    SceneViews,
+    Scene,
     ViewsError,
     at_size,
     check_divisor,
@@ -33,7 +33,6 @@ from .stored import (
     view_files,
 )
 
-WHITE = (1.0, 1.0, 1.0)
 # A pixel in memory: three codes and alpha.
 BYTES_PER_PIXEL = 4
 
@@ -57,7 +56,7 @@ class SceneSource(Protocol):
     def load(self) -> None:
         """Read all that is kept in memory, so that damage shows at once. Raises ViewsError."""
 
-    def read(self, scene: int, views: np.ndarray) -> SceneViews:
+    def read(self, scene: int, views: np.ndarray) -> Scene:
         """These views of a scene, in this order. Raises ViewsError."""
 
 
@@ -98,12 +97,12 @@ def memory_of(source: SceneSource, size: int) -> int:
     return int(source.views.sum()) * size * size * BYTES_PER_PIXEL
 
 
-def all_views(source: SceneSource, scene: int) -> SceneViews:
+def all_views(source: SceneSource, scene: int) -> Scene:
     """A scene with all its views in their order."""
     return source.read(scene, np.arange(source.views[scene]))
 
 
-def read_scenes(path: Path, size: int) -> Iterator[SceneViews]:
+def read_scenes(path: Path, size: int) -> Iterator[Scene]:
     """The scenes of a folder or capture, in their order, at size x size pixels. Raises ViewsError."""
     source = open_source(path, size)
     return (all_views(source, scene) for scene in range(len(source.names)))
@@ -117,7 +116,7 @@ class FileSource:
     def __init__(self, folder: Path, size: int) -> None:
         self._size = size
         self._files = view_files(folder)
-        self._kept: dict[int, list[SceneViews]] = {}
+        self._kept: dict[int, list[Scene]] = {}
         self.names: list[str] = []
         self._places: list[tuple[int, int]] = []  # of each scene: its file, and its number in there
         views: list[int] = []
@@ -136,11 +135,11 @@ class FileSource:
         for number in range(len(self._files)):
             self._file(number)
 
-    def read(self, scene: int, views: np.ndarray) -> SceneViews:
+    def read(self, scene: int, views: np.ndarray) -> Scene:
         number, index = self._places[scene]
         return self._file(number)[index].only(views)
 
-    def _file(self, number: int) -> list[SceneViews]:
+    def _file(self, number: int) -> list[Scene]:
         if number not in self._kept:
             self._kept[number] = [at_size(scene, self._size) for scene in read_file(self._files[number])]
         return self._kept[number]
@@ -158,7 +157,7 @@ class ShardSource:
             check_divisor(folder, int(stored), size)
         self.names, self.views = self._shards.names, self._shards.views
         self.keep = False
-        self._kept: dict[tuple[int, int], SceneViews] = {}
+        self._kept: dict[tuple[int, int], Scene] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": {}}
@@ -166,7 +165,7 @@ class ShardSource:
     def load(self) -> None:
         """Nothing: a damaged record is told when it is drawn, or by training.views.shards verify."""
 
-    def read(self, scene: int, views: np.ndarray) -> SceneViews:
+    def read(self, scene: int, views: np.ndarray) -> Scene:
         if not self.keep:
             return at_size(self._shards.read(scene, views), self._size)
         missing = [view for view in views.tolist() if (scene, view) not in self._kept]
@@ -174,7 +173,7 @@ class ShardSource:
             decoded = at_size(self._shards.read(scene, missing), self._size)
             for place, view in enumerate(missing):
                 self._kept[scene, view] = decoded.only(np.array([place]))
-        return _joined([self._kept[scene, view] for view in views.tolist()])
+        return _concatenated([self._kept[scene, view] for view in views.tolist()])
 
 
 class CaptureSource:
@@ -190,7 +189,7 @@ class CaptureSource:
         with _told_of(path):
             capture = load_capture(path)
         self._photos: tuple[View, ...] = tuple(view for view in capture.views if view.photo is not None)
-        self._kept: SceneViews | None = None
+        self._kept: Scene | None = None
         self.names = [capture.name]
         self.views = np.array([len(self._photos)], dtype=np.int64)
 
@@ -200,18 +199,18 @@ class CaptureSource:
     def load(self) -> None:
         self._all()
 
-    def read(self, scene: int, views: np.ndarray) -> SceneViews:
+    def read(self, scene: int, views: np.ndarray) -> Scene:
         return self._all().only(views)
 
-    def _all(self) -> SceneViews:
+    def _all(self) -> Scene:
         if self._kept is None:
             with _told_of(self._path):
                 fitted = [fit_photo(*load_photo(view, WHITE), self._size, self._size) for view in self._photos]
             images = np.stack([to_bytes(image) for image, _ in fitted])
             poses = np.stack([camera.camera_to_world for _, camera in fitted])
-            lenses = np.stack([camera.fxfycxcy for _, camera in fitted])
+            fxfycxcy = np.stack([camera.fxfycxcy for _, camera in fitted])
             alpha = np.broadcast_to(np.uint8(255), images.shape[:3])
-            self._kept = SceneViews(self.names[0], images, alpha, poses, lenses)
+            self._kept = Scene(self.names[0], images, alpha, poses, fxfycxcy)
         return self._kept
 
 
@@ -238,7 +237,7 @@ class ProceduralSource:
     def load(self) -> None:
         """Nothing: there is nothing to read."""
 
-    def read(self, scene: int, views: np.ndarray) -> SceneViews:
+    def read(self, scene: int, views: np.ndarray) -> Scene:
         device = "cuda" if torch.cuda.is_available() and parent_process() is None else "cpu"
         made = procedural_scene(
             0,
@@ -251,7 +250,7 @@ class ProceduralSource:
             only=views,
         )
         images, alpha = made.images.cpu().numpy(), made.alpha.cpu().numpy()
-        return SceneViews(self.names[scene], images, alpha, made.camera_to_world, made.fxfycxcy)
+        return Scene(self.names[scene], images, alpha, made.camera_to_world, made.fxfycxcy)
 
 
 class _Numbered(Sequence[str]):
@@ -283,9 +282,9 @@ def _told_of(path: Path) -> Iterator[None]:
         raise ViewsError(sentence, error.remedy) from error
 
 
-def _joined(parts: Sequence[SceneViews]) -> SceneViews:
+def _concatenated(parts: Sequence[Scene]) -> Scene:
     """One scene's views, one after the other."""
-    return SceneViews(
+    return Scene(
         parts[0].name,
         np.concatenate([part.images for part in parts]),
         np.concatenate([part.alpha for part in parts]),

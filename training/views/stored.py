@@ -36,7 +36,7 @@ class ViewsError(LvsmError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredViews:
+class StoredScene:
     """One scene as it is stored.
 
     images: (V, S, S, 3 or 4) uint8, sRGB-encoded, a fourth channel straight alpha.
@@ -50,7 +50,7 @@ class StoredViews:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SceneViews:
+class Scene:
     """One scene at one image size.
 
     images: (V, S, S, 3) uint8, sRGB-encoded, over white. alpha: (V, S, S) uint8, 255 where the subject is.
@@ -63,18 +63,18 @@ class SceneViews:
     camera_to_world: np.ndarray
     fxfycxcy: np.ndarray
 
-    def only(self, views: np.ndarray) -> "SceneViews":
+    def only(self, views: np.ndarray) -> "Scene":
         """The views with these numbers, in their order."""
-        return SceneViews(
+        return Scene(
             self.name, self.images[views], self.alpha[views], self.camera_to_world[views], self.fxfycxcy[views]
         )
 
 
-def at_size(stored: StoredViews, size: int) -> SceneViews:
+def at_size(stored: StoredScene, size: int) -> Scene:
     """The scene at size x size pixels over white; size divides the stored one."""
     images, alpha = resample(stored.images, size)
     scale = size / stored.images.shape[-2]
-    return SceneViews(stored.name, images, alpha, stored.camera_to_world, stored.fxfycxcy * scale)
+    return Scene(stored.name, images, alpha, stored.camera_to_world, stored.fxfycxcy * scale)
 
 
 def resample(images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,18 +107,18 @@ def view_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_file(path: Path) -> Iterator[StoredViews]:
+def read_file(path: Path) -> Iterator[StoredScene]:
     """The scenes of a .npz file; the second of many in "pool.npz" is called "pool/1". Raises ViewsError."""
     try:
         with np.load(path) as file:
-            images, poses, lenses = (file[key] for key in ("images", "camera_to_world", "fxfycxcy"))
+            images, poses, fxfycxcy = (file[key] for key in ("images", "camera_to_world", "fxfycxcy"))
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
     if images.ndim == 4:
-        images, poses, lenses = images[None], poses[None], lenses[None]
-    _check(path, images, poses, lenses)
-    for name, *scene in zip(scene_names(path, len(images)), images, poses, lenses, strict=True):
-        yield StoredViews(name, *scene)
+        images, poses, fxfycxcy = images[None], poses[None], fxfycxcy[None]
+    _check(path, images, poses, fxfycxcy)
+    for name, *scene in zip(scene_names(path, len(images)), images, poses, fxfycxcy, strict=True):
+        yield StoredScene(name, *scene)
 
 
 def scene_names(path: Path, scenes: int) -> list[str]:
@@ -146,12 +146,12 @@ def check_divisor(path: Path, stored: int, size: int) -> None:
         raise ViewsError(f"{path} has images of {stored} pixels: {size} is not a divisor of that, choose one that is.")
 
 
-def _check(path: Path, images: np.ndarray, poses: np.ndarray, lenses: np.ndarray) -> None:
+def _check(path: Path, images: np.ndarray, poses: np.ndarray, fxfycxcy: np.ndarray) -> None:
     N, V, H, W, channels = images.shape
     fits = images.dtype == np.uint8 and H == W and channels in (3, 4) and N > 0 and V > 0
-    if not (fits and poses.shape == (N, V, 4, 4) and lenses.shape == (N, V, 4)):
+    if not (fits and poses.shape == (N, V, 4, 4) and fxfycxcy.shape == (N, V, 4)):
         raise ViewsError(
-            f"{path} has images {images.shape} of {images.dtype}, poses {poses.shape} and lenses {lenses.shape}:"
+            f"{path} has images {images.shape} of {images.dtype}, poses {poses.shape} and fxfycxcy {fxfycxcy.shape}:"
             " they do not belong together; make it again."
         )
 

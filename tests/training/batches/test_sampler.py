@@ -16,7 +16,8 @@ from lvsm_engine.photos import save_image
 from lvsm_engine.scene.camera import Camera, View
 from lvsm_engine.scene.captures import Capture, write_transforms
 from tests.shared_data import shared
-from training.batches.sampler import PosedImages, Views, load_validation
+from training.batches.sampler import SceneSampler
+from training.batches.scene_batch import SceneBatch, concatenated, scene_batch
 from training.views.shards.folder import shard_files
 from training.views.shards.pack import pack
 from training.views.sheet import views_sheet
@@ -34,8 +35,8 @@ def write_object(folder: Path, name: str, views: int = 6, size: int = 8) -> None
     images[..., 3] = 255
     poses = np.tile(np.eye(4), (views, 1, 1))
     poses[:, 0, 3] = np.arange(views)
-    lenses = np.tile([10.0, 10.0, size / 2, size / 2], (views, 1))
-    np.savez_compressed(folder / f"{name}.npz", images=images, camera_to_world=poses, fxfycxcy=lenses)
+    fxfycxcy = np.tile([10.0, 10.0, size / 2, size / 2], (views, 1))
+    np.savez_compressed(folder / f"{name}.npz", images=images, camera_to_world=poses, fxfycxcy=fxfycxcy)
 
 
 def write_pool(folder: Path, scenes: int = 3, views: int = 6, size: int = 8) -> None:
@@ -57,7 +58,7 @@ def test_images_shrink_with_their_intrinsics(tmp_path: Path) -> None:
 
 def test_a_batch_keeps_each_image_with_its_camera(tmp_path: Path) -> None:
     write_object(tmp_path / "objects", "chair")
-    batch = Views([(tmp_path / "objects", 1.0)], 4, seed=0).batch(0, scenes=5, views=3)
+    batch = SceneSampler([(tmp_path / "objects", 1.0)], 4, seed=0).batch(0, scenes=5, views=3)
     assert batch.images.shape == (5, 3, 3, 4, 4) and batch.images.dtype == torch.float32
     assert batch.camera_to_world.dtype == np.float64
     red = batch.images[:, :, 0, 0, 0].numpy() * 255
@@ -71,7 +72,7 @@ def test_a_batch_is_a_function_of_seed_and_number(tmp_path: Path) -> None:
     write_object(tmp_path / "objects", "table")
 
     def drawn(seed: int, number: int) -> tuple[tuple[str, ...], list[float]]:
-        batch = Views([(tmp_path / "objects", 1.0)], 8, seed).batch(number, 4, 4)
+        batch = SceneSampler([(tmp_path / "objects", 1.0)], 8, seed).batch(number, 4, 4)
         return batch.names, batch.camera_to_world[:, :, 0, 3].ravel().tolist()
 
     assert drawn(1, 7) == drawn(1, 7)
@@ -81,30 +82,36 @@ def test_a_batch_is_a_function_of_seed_and_number(tmp_path: Path) -> None:
 def test_folders_are_drawn_by_weight_whatever_their_sizes(tmp_path: Path) -> None:
     write_object(tmp_path / "objects", "chair")
     write_pool(tmp_path / "pool")
-    views = Views([(tmp_path / "objects", 3.0), (tmp_path / "pool", 1.0)], 4, seed=0)
-    names = [name for number in range(50) for name in views.batch(number, 8, 2).names]
+    sampler = SceneSampler([(tmp_path / "objects", 3.0), (tmp_path / "pool", 1.0)], 4, seed=0)
+    names = [name for number in range(50) for name in sampler.batch(number, 8, 2).names]
     assert names.count("chair") / len(names) == pytest.approx(0.75, abs=0.07)
     assert {name for name in names if name != "chair"} == {"00000/0", "00000/1", "00000/2"}
 
 
-def test_validation_scenes_come_whole_and_in_order(tmp_path: Path) -> None:
+def test_scenes_become_a_batch_whole_and_in_order(tmp_path: Path) -> None:
     write_object(tmp_path / "val", "b")
     write_object(tmp_path / "val", "a")
-    scenes = load_validation(tmp_path / "val", 8)
-    assert [scene.names for scene in scenes] == [("a",), ("b",)]
-    assert scenes[0].camera_to_world[0, :, 0, 3].tolist() == [0, 1, 2, 3, 4, 5]
-    assert scenes[0].alpha.shape == (1, 6, 8, 8) and bool((scenes[0].alpha == 1).all())
+    batch = scene_batch(list(read_scenes(tmp_path / "val", 8)))
+    assert batch.names == ("a", "b")
+    assert batch.camera_to_world[0, :, 0, 3].tolist() == [0, 1, 2, 3, 4, 5]
+    assert batch.alpha.shape == (2, 6, 8, 8) and bool((batch.alpha == 1).all())
+
+
+def test_concatenated_batches_are_the_batch_of_their_scenes(tmp_path: Path) -> None:
+    write_noise(tmp_path / "val", "a", "b", "c")
+    scenes = list(read_scenes(tmp_path / "val", 8))
+    assert_same(concatenated([scene_batch(scenes[:1]), scene_batch(scenes[1:])]), scene_batch(scenes))
 
 
 def test_more_views_than_a_scene_has_are_refused(tmp_path: Path) -> None:
     write_object(tmp_path / "objects", "chair")
     with pytest.raises(ViewsError, match="chair has 6 views, 7 are asked for"):
-        Views([(tmp_path / "objects", 1.0)], 8, seed=0).batch(0, 1, 7)
+        SceneSampler([(tmp_path / "objects", 1.0)], 8, seed=0).batch(0, 1, 7)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ViewsError, match="has no views"):
-        Views([(tmp_path, 1.0)], 8, seed=0)
+        SceneSampler([(tmp_path, 1.0)], 8, seed=0)
 
 
 def test_a_size_that_does_not_divide_is_refused(tmp_path: Path) -> None:
@@ -142,18 +149,18 @@ def write_noise(folder: Path, *names: str, views: int = 6, size: int = 8) -> Pat
     """Scenes of noise, a quarter of it clear, each with cameras of its own."""
     folder.mkdir(exist_ok=True)
     for name in names:
-        generator = np.random.default_rng(list(name.encode()))
-        images = generator.integers(0, 256, (views, size, size, 4), dtype=np.uint8)
-        images[..., 3] = generator.choice([0, 90, 255, 255], (views, size, size))
+        rng = np.random.default_rng(list(name.encode()))
+        images = rng.integers(0, 256, (views, size, size, 4), dtype=np.uint8)
+        images[..., 3] = rng.choice([0, 90, 255, 255], (views, size, size))
         cameras = {
-            "camera_to_world": generator.normal(size=(views, 4, 4)),
-            "fxfycxcy": generator.normal(size=(views, 4)),
+            "camera_to_world": rng.normal(size=(views, 4, 4)),
+            "fxfycxcy": rng.normal(size=(views, 4)),
         }
         np.savez(folder / f"{name}.npz", images=images, **cameras)
     return folder
 
 
-def assert_same(one: PosedImages, other: PosedImages) -> None:
+def assert_same(one: SceneBatch, other: SceneBatch) -> None:
     assert one.names == other.names
     assert torch.equal(one.images, other.images) and torch.equal(one.alpha, other.alpha)
     assert np.array_equal(one.camera_to_world, other.camera_to_world)
@@ -171,11 +178,13 @@ def packed(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize("memory", [2**30, 0])
 def test_shards_give_the_batches_of_the_files_that_they_were_packed_from(packed, memory: int) -> None:
     files, shards = packed
-    from_files, from_shards = Views([(files, 1.0)], 4, seed=3), Views([(shards, 1.0)], 4, seed=3, memory=memory)
+    from_files, from_shards = (
+        SceneSampler([(files, 1.0)], 4, seed=3),
+        SceneSampler([(shards, 1.0)], 4, seed=3, memory=memory),
+    )
     for number in (0, 1, 2, 1, 7):
         assert_same(from_files.batch(number, 5, 4), from_shards.batch(number, 5, 4))
-    for one, other in zip(load_validation(files, 8), load_validation(shards, 8), strict=True):
-        assert_same(one, other)
+    assert_same(*(scene_batch(list(read_scenes(folder, 8))) for folder in (files, shards)))
     assert np.array_equal(views_sheet(files, 4, 3, 7), views_sheet(shards, 4, 3, 7))
 
 
@@ -184,13 +193,13 @@ def test_views_of_shards_stay_in_memory_only_where_all_of_them_fit(packed, tmp_p
     whole = 4 * 6 * 4 * 4 * 4  # scenes, views, pixels, bytes
 
     def survives_the_loss_of_its_files(memory: int) -> bool:
-        views = Views([(shards, 1.0)], 4, seed=0, memory=memory)
-        before = views.batch(0, 4, 4)
+        sampler = SceneSampler([(shards, 1.0)], 4, seed=0, memory=memory)
+        before = sampler.batch(0, 4, 4)
         held = {path: path.read_bytes() for path in shard_files(shards)}
         try:
             for path in held:
                 path.write_bytes(bytes(len(held[path])))
-            assert_same(views.batch(0, 4, 4), before)
+            assert_same(sampler.batch(0, 4, 4), before)
         except ViewsError as error:
             assert "is damaged" in str(error)
             return False
@@ -208,12 +217,12 @@ def test_a_damaged_record_is_told_when_it_is_drawn(packed) -> None:
     shard = shard_files(shards)[0]
     shard.write_bytes(shard.read_bytes()[:1000])
     with pytest.raises(ViewsError, match=r"00000\.array_record, record \d \(\w+\) is damaged"):
-        Views([(shards, 1.0)], 4, seed=0).batch(0, 8, 2)
+        SceneSampler([(shards, 1.0)], 4, seed=0).batch(0, 8, 2)
 
 
 def test_shards_of_a_size_that_does_not_divide_are_refused(packed) -> None:
     with pytest.raises(ViewsError, match="has images of 8 pixels: 3 is not a divisor"):
-        Views([(packed[1], 1.0)], 3, seed=0)
+        SceneSampler([(packed[1], 1.0)], 3, seed=0)
 
 
 def test_files_that_do_not_fit_into_memory_are_refused_before_they_are_read(packed, tmp_path: Path) -> None:
@@ -221,7 +230,7 @@ def test_files_that_do_not_fit_into_memory_are_refused_before_they_are_read(pack
     with pytest.raises(
         ViewsError, match=r"take 0\.0 GiB at 8 px and a process may keep .*: pack them with training\.views\.shards"
     ):
-        Views([(packed[1], 1.0), (tmp_path / "pool", 1.0)], 8, seed=0, memory=100 * 6 * 8 * 8 * 4 - 1)
+        SceneSampler([(packed[1], 1.0), (tmp_path / "pool", 1.0)], 8, seed=0, memory=100 * 6 * 8 * 8 * 4 - 1)
 
 
 # --- Captures ---
@@ -249,16 +258,16 @@ def test_a_posed_capture_is_one_scene_whose_photos_are_cut_square_with_their_cam
     assert scene.name == "corner" and scene.images.shape == (5, 15, 15, 3) and (scene.alpha == 255).all()
     assert scene.images[:, 7, 7, 0].tolist() == [0, 10, 20, 30, 40] and not scene.images[..., 1].any()
     assert np.allclose(scene.fxfycxcy, [25, 25, 7.5, 7.5])
-    batch = Views([(capture, 1.0)], 15, seed=0).batch(0, scenes=2, views=4)
+    batch = SceneSampler([(capture, 1.0)], 15, seed=0).batch(0, scenes=2, views=4)
     assert batch.images[:, :, 0, 7, 7].numpy() * 255 == pytest.approx(10 * batch.camera_to_world[:, :, 0, 3], abs=1e-3)
 
 
 def test_a_capture_is_mixed_with_objects(tmp_path: Path) -> None:
     write_object(tmp_path / "objects", "chair", size=30)
-    views = Views(
+    sampler = SceneSampler(
         [(tmp_path / "objects", 1.0), (write_capture(tmp_path / "corner") / "transforms.json", 1.0)], 15, seed=0
     )
-    assert set(views.batch(0, 12, 3).names) == {"chair", "corner"}
+    assert set(sampler.batch(0, 12, 3).names) == {"chair", "corner"}
 
 
 def test_photos_that_are_not_there_are_left_out_and_damaged_ones_named(tmp_path: Path) -> None:
@@ -287,19 +296,19 @@ def test_a_real_capture_of_distorted_photos_is_read(tmp_path: Path) -> None:
 
 
 def test_a_stream_is_the_batches_of_its_numbers(packed) -> None:
-    views = Views([(packed[1], 1.0)], 4, seed=0)
+    sampler = SceneSampler([(packed[1], 1.0)], 4, seed=0)
     numbers = range(5, 14, 3)
-    for number, batch in zip(numbers, views.stream(numbers, 3, 4), strict=True):
-        assert_same(batch, views.batch(number, 3, 4))
+    for number, batch in zip(numbers, sampler.stream(numbers, 3, 4), strict=True):
+        assert_same(batch, sampler.batch(number, 3, 4))
 
 
 def test_loading_processes_give_the_same_batches_resume_anywhere_and_end_with_the_stream(
     packed, tmp_path: Path
 ) -> None:
     mixture = [(packed[1], 2.0), (packed[0], 1.0), (write_capture(tmp_path / "corner", height=32, width=32), 1.0)]
-    here = list(Views(mixture, 8, seed=5).stream(range(7, 21, 2), 4, 4))
-    views = Views(mixture, 8, seed=5)
-    stream = views.stream(range(11, 2001, 2), 4, 4, workers=2)  # resumed two batches later
+    here = list(SceneSampler(mixture, 8, seed=5).stream(range(7, 21, 2), 4, 4))
+    sampler = SceneSampler(mixture, 8, seed=5)
+    stream = sampler.stream(range(11, 2001, 2), 4, 4, workers=2)  # resumed two batches later
     for batch in here[2:]:
         assert_same(next(stream), batch)
     assert len(multiprocessing.active_children()) == 2
@@ -309,23 +318,23 @@ def test_loading_processes_give_the_same_batches_resume_anywhere_and_end_with_th
 
 def test_loading_goes_on_when_a_whole_group_is_told_to_end(packed) -> None:
     """As torchrun does, whose trainers finish their step then."""
-    views = Views([(packed[1], 1.0)], 4, seed=0)
-    stream = views.stream(range(1000), 2, 2, workers=1, ahead=1)
+    sampler = SceneSampler([(packed[1], 1.0)], 4, seed=0)
+    stream = sampler.stream(range(1000), 2, 2, workers=1, ahead=1)
     next(stream)
     (worker,) = multiprocessing.active_children()
     worker.terminate()
     for number in range(1, 40):
-        assert_same(next(stream), views.batch(number, 2, 2))
+        assert_same(next(stream), sampler.batch(number, 2, 2))
     stream.close()
     assert multiprocessing.active_children() == []
 
 
 def test_a_loading_process_hands_on_what_is_wrong(packed) -> None:
-    views = Views([(packed[1], 1.0)], 4, seed=0)
+    sampler = SceneSampler([(packed[1], 1.0)], 4, seed=0)
     for shard in shard_files(packed[1]):
         shard.write_bytes(shard.read_bytes()[:1000])
     with pytest.raises(ViewsError, match="is damaged"):
-        next(views.stream(range(1000), 2, 2, workers=1))
+        next(sampler.stream(range(1000), 2, 2, workers=1))
     assert multiprocessing.active_children() == []
 
 
@@ -333,9 +342,9 @@ def test_loading_processes_do_not_outlive_a_trainer_that_is_killed(packed, tmp_p
     script = tmp_path / "trainer.py"
     script.write_text(
         "import multiprocessing, time\n"
-        "from training.batches.sampler import Views\n"
+        "from training.batches.sampler import SceneSampler\n"
         "if __name__ == '__main__':\n"
-        f"    stream = Views([({str(packed[1])!r}, 1.0)], 4, seed=0).stream(range(1000), 2, 2, workers=1)\n"
+        f"    stream = SceneSampler([({str(packed[1])!r}, 1.0)], 4, seed=0).stream(range(1000), 2, 2, workers=1)\n"
         "    next(stream)\n"
         "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
         "    time.sleep(600)\n"
@@ -357,17 +366,17 @@ def test_a_stream_refuses_a_scene_with_too_few_views_before_its_first_batch(pack
     write_noise(tmp_path / "few", "a", "b")
     write_noise(tmp_path / "few", "stool", views=3)
     with pytest.raises(ViewsError, match="stool has 3 views, 4 are asked for"):
-        Views([(packed[1], 1.0), (tmp_path / "few", 1.0)], 4, seed=0).stream(range(10), 2, 4)
+        SceneSampler([(packed[1], 1.0), (tmp_path / "few", 1.0)], 4, seed=0).stream(range(10), 2, 4)
 
 
 def test_loading_processes_share_the_memory(packed) -> None:
     whole = 4 * 6 * 4 * 4 * 4
     with pytest.raises(ViewsError, match="pack them with training.views.shards"):
-        Views([(packed[0], 1.0)], 4, seed=0, memory=2 * whole - 1).stream(range(10), 2, 4, workers=2)
-    views = Views([(packed[1], 1.0)], 4, seed=0, memory=2 * whole - 1)
-    assert [source.keep for source in views._sources if isinstance(source, ShardSource)] == [True]
-    views.stream(range(10), 2, 4, workers=2)
-    assert [source.keep for source in views._sources if isinstance(source, ShardSource)] == [False]
+        SceneSampler([(packed[0], 1.0)], 4, seed=0, memory=2 * whole - 1).stream(range(10), 2, 4, workers=2)
+    sampler = SceneSampler([(packed[1], 1.0)], 4, seed=0, memory=2 * whole - 1)
+    assert [source.keep for source in sampler._sources if isinstance(source, ShardSource)] == [True]
+    sampler.stream(range(10), 2, 4, workers=2)
+    assert [source.keep for source in sampler._sources if isinstance(source, ShardSource)] == [False]
 
 
 # --- Procedural scenes, on the fly ------------------------------------------------------------------------------------
@@ -375,13 +384,13 @@ def test_loading_processes_share_the_memory(packed) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_procedural_scenes_are_drawn_on_the_fly_and_the_same_again(workers):
-    views = Views([("procedural:mixed", 1.0)], 16, seed=3)
-    first, again = (list(views.stream(range(5, 7), 2, 4, workers)) for _ in range(2))
+    sampler = SceneSampler([("procedural:mixed", 1.0)], 16, seed=3)
+    first, again = (list(sampler.stream(range(5, 7), 2, 4, workers)) for _ in range(2))
     assert first[0].images.shape == (2, 4, 3, 16, 16)
     assert len({name for batch in first for name in batch.names}) == 4
     for batch, other in zip(first, again, strict=True):
         assert_same(batch, other)
-        assert_same(batch, views.batch(5 if batch is first[0] else 6, 2, 4))
+        assert_same(batch, sampler.batch(5 if batch is first[0] else 6, 2, 4))
 
 
 def test_a_chosen_view_of_a_procedural_scene_is_the_one_that_all_views_hold():
@@ -394,10 +403,10 @@ def test_a_chosen_view_of_a_procedural_scene_is_the_one_that_all_views_hold():
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("procedural:trees", "must be one of objects, calm_objects, scenes, mixed"),
+        ("procedural:trees", "must be one of objects, scenes, mixed"),
         ("procedural:objects:/none", "no JPEG or PNG image"),
     ],
 )
 def test_procedural_scenes_that_cannot_be_are_refused(word, sentence):
     with pytest.raises(ViewsError, match=sentence):
-        Views([(word, 1.0)], 16, seed=0)
+        SceneSampler([(word, 1.0)], 16, seed=0)

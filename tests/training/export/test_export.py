@@ -17,7 +17,7 @@ from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.scene.frame import SceneFrame
 from tests.engine.test_synthesizer import CARD
 from tests.shared_data import shared
-from training.configs import Source, Stage, TrainingConfig
+from training.configs import DataConfig, ScheduleConfig, Source, Stage, TrainingConfig, changed, resolved
 from training.evaluate import __main__ as evaluate
 from training.export import __main__ as export
 from training.export.credits import markdown, object_names, tab_separated
@@ -66,13 +66,16 @@ def config(tmp_path):
     return TrainingConfig(
         name="tiny",
         model=ModelConfig(width=64, blocks=1),
-        sources=(Source(folder=str(write_views(tmp_path / "train", "chair", "lamp", "table")), weight=2.0),),
-        validation=str(tmp_path / "val"),
+        data=DataConfig(
+            sources=(Source(folder=str(write_views(tmp_path / "train", "chair", "lamp", "table")), weight=2.0),),
+            validation=str(tmp_path / "val"),
+            views=4,
+            input_views=(1, 2),
+        ),
         scene_frame=SceneFrame("subject", 2.0),
-        stages=(Stage(until=0.5, size=8), Stage(until=1.0, size=SIZE, input_keep_ratio=0.5)),
-        steps=40,
-        views=4,
-        input_views=(1, 2),
+        schedule=ScheduleConfig(
+            stages=(Stage(until=0.5, size=8), Stage(until=1.0, size=SIZE, input_keep_ratio=0.5)), steps=40
+        ),
     )
 
 
@@ -119,7 +122,7 @@ def test_the_card_comes_from_the_run_and_its_data(run, config, tmp_path):
         in card.text
     )
     told = json.loads(card.text.split("```json\n")[1].split("\n```")[0])
-    assert told == json.loads(json.dumps(dataclasses.asdict(config)))
+    assert told == json.loads(json.dumps(resolved(config)))
     assert (tmp_path / "model.md").read_text() == card.text
 
 
@@ -143,7 +146,7 @@ def test_objects_that_no_manifest_lists_are_told_of(run, manifest, tmp_path, cap
 
 
 def test_a_note_tells_of_a_source_without_objects(run, config, tmp_path, capsys):
-    folder = config.sources[0].folder
+    folder = config.data.sources[0].folder
     _, card = exported(run, tmp_path / "model.safetensors", notes={folder: "made by training.procedural"})
     assert f"- `{folder}`, weight 2: made by training.procedural." in card.text
     assert "is not told" not in capsys.readouterr().out
@@ -152,7 +155,7 @@ def test_a_note_tells_of_a_source_without_objects(run, config, tmp_path, capsys)
 
 
 def test_scenes_made_on_the_fly_need_no_note(config, tmp_path, capsys):
-    config = dataclasses.replace(config, sources=(Source(folder="procedural:objects"),))
+    config = changed(config, sources=(Source(folder="procedural:objects"),))
     run = write_run(tmp_path / "run", config)
     _, card = exported(run, tmp_path / "model.safetensors", field_of_view=(28.0, 70.0))
     assert "procedural:objects" in card.text
@@ -161,7 +164,7 @@ def test_scenes_made_on_the_fly_need_no_note(config, tmp_path, capsys):
 
 
 def test_textures_from_a_folder_are_somebody_s(config, tmp_path, capsys):
-    config = dataclasses.replace(config, sources=(Source(folder="procedural:objects:my/textures"),))
+    config = changed(config, sources=(Source(folder="procedural:objects:my/textures"),))
     run = write_run(tmp_path / "run", config)
     _, card = exported(run, tmp_path / "model.safetensors", field_of_view=(28.0, 70.0))
     assert "procedural:objects:my/textures`, weight 1: whose its objects are is not recorded here" in card.text
@@ -270,7 +273,7 @@ def test_scores_of_these_weights_go_into_the_card_and_of_others_are_refused(run,
 
 
 def test_crops_narrow_the_field_of_view(config):
-    plain = dataclasses.asdict(config)
+    plain = resolved(config)
     narrowest, widest = measured_field_of_view(plain)
     cropped = measured_field_of_view({**plain, "crops": {"zoom": (1.0, 2.0), "aspect": (0.5, 2.0)}})
 

@@ -475,7 +475,7 @@ def test_cameras_are_held_with_a_little_roll_and_lenses_vary() -> None:
 
 
 def test_a_scene_is_a_function_of_its_seed_and_number() -> None:
-    for kind in ("objects", "calm_objects", "scenes"):
+    for kind in ("objects", "scenes"):
         first, again = (procedural_scene(3, 5, kind, views=2, size=16) for _ in range(2))
         assert torch.equal(first.images, again.images) and torch.equal(first.alpha, again.alpha)
         assert (first.camera_to_world == again.camera_to_world).all() and (first.fxfycxcy == again.fxfycxcy).all()
@@ -505,16 +505,6 @@ def test_objects_are_on_white_in_the_unit_cube_and_scenes_fill_the_picture() -> 
         assert views.fxfycxcy.shape == (2, 4) and views.fxfycxcy.dtype == np.float64
         scenery = procedural_scene(0, number, "scenes", views=2, size=16)
         assert (scenery.alpha == 255).all() and scenery.images.float().std() > 3
-
-
-def test_calm_objects_have_textures_of_weaker_contrast_and_colour() -> None:
-    def contrast_and_colour(calm: bool) -> tuple[float, float]:
-        scenes = [_objects_on_white(np.random.default_rng((0, number)), 2, 16, None, calm)[0] for number in range(12)]
-        textures = np.stack([texture for scene in scenes for texture in scene.textures])  # (K, SIDE, SIDE, 3)
-        return float(textures.std(axis=(1, 2)).mean()), float(np.ptp(textures, axis=-1).mean())
-
-    calm, lively = contrast_and_colour(True), contrast_and_colour(False)
-    assert calm[0] < 0.8 * lively[0] and calm[1] < 0.8 * lively[1]
 
 
 def test_half_of_mixed_scenes_are_on_white() -> None:

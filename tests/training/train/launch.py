@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.train import run as train
+from training.train.__main__ import main
+from training.train.options import Options
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["training.train", "torch._dynamo"])  # the second: what optimizers import, 4 s
@@ -43,14 +44,14 @@ class Launched:
         os.kill(self.process.pid, number)
 
 
-def launch(options: train.Options, output: Path, environment: dict[str, str] | None = None) -> Launched:
+def launch(options: Options, output: Path, environment: dict[str, str] | None = None) -> Launched:
     """A run in a new process."""
     process = CONTEXT.Process(target=_run, args=(options, output, environment or {}))
     process.start()
     return Launched(process, output)
 
 
-def launch_ranks(options: train.Options, output: Path, count: int) -> list[Launched]:
+def launch_ranks(options: Options, output: Path, count: int) -> list[Launched]:
     """As torchrun would start them: each rank in its process, gloo between them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -62,7 +63,7 @@ def launch_ranks(options: train.Options, output: Path, count: int) -> list[Launc
     ]
 
 
-def _run(options: train.Options, output: Path, environment: dict[str, str]) -> None:
+def _run(options: Options, output: Path, environment: dict[str, str]) -> None:
     import torch
 
     torch.set_num_threads(1)
@@ -71,4 +72,4 @@ def _run(options: train.Options, output: Path, environment: dict[str, str]) -> N
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-            train.main(options)
+            main(options)

@@ -1,27 +1,27 @@
-"""The published perceptual formula by its numbers, LPIPS by its own, and networks that cannot be had."""
+"""The published perceptual formula by its numbers, what is minimised, and networks that cannot be had."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from lvsm_engine.metrics import MetricError
 from tests.shared_data import shared
-from training.configs import Perceptual
+from training.configs import LossConfig, PerceptualLoss
 from training.train.losses import (
     LEVELS,
     LossError,
+    Objective,
     Vgg19Distance,
-    load_perceptual,
+    load_objective,
     load_vgg19,
     logarithmic_above,
     squared_errors,
 )
 
 CONVOLUTIONS = [one for level in LEVELS for one in level if one is not None]
+CPU = torch.device("cpu")
 NO_MEAN = (0.0, 0.0, 0.0)
 
 
@@ -62,13 +62,13 @@ def test_the_published_mean_squared_error_is_reproduced(reference):
     assert float(errors.mean()) == pytest.approx(float(reference["l2"]), rel=1e-6)
 
 
-def test_above_the_knee_an_error_ten_times_as_large_weighs_no_more():
+def test_above_the_threshold_an_error_ten_times_as_large_weighs_no_more():
     errors = torch.tensor([1e-6, 0.1, 1.0], requires_grad=True)
-    logarithmic_above(errors, knee=1e-3).sum().backward()
+    logarithmic_above(errors, threshold=1e-3).sum().backward()
     assert float(errors.grad[0]) == pytest.approx(1, abs=2e-3)
     of_large = (errors.grad * errors)[1:]  # what a change by one per cent counts
     torch.testing.assert_close(of_large, torch.full_like(of_large, 1e-3), rtol=0.02, atol=0)
-    assert torch.equal(logarithmic_above(errors, knee=0), errors)
+    assert torch.equal(logarithmic_above(errors, threshold=0), errors)
 
 
 def test_torchvisions_weights_see_normalised_colours_and_give_features_of_the_pixels_scale(tensors, tmp_path):
@@ -95,40 +95,20 @@ def test_equal_pictures_have_no_distance_and_only_the_answer_gets_gradients(tens
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-@pytest.mark.parametrize(
-    ("kind", "file", "expected"),
-    [("lpips_alex", "alexnet", 0.721881), ("lpips_squeeze", "squeezenet1_1", 0.711048)],
-)
-def test_lpips_has_its_known_values(kind, file, expected):
-    backbone = shared("perceptual", f"{file}_features.safetensors")
-    network = load_perceptual(Perceptual(kind=kind, weight=1.0, file=str(backbone)))
-    first, second = (
-        torch.from_numpy(np.array(Image.open(shared("perceptual", "examples", f"{name}.png")).convert("RGB")))
-        for name in ("ex_ref", "ex_p0")
-    )
-    pictures = [image.permute(2, 0, 1)[None].float() / 255 for image in (first, second)]
-    pictures[0].requires_grad_()
-    distance = network(*pictures)
-    assert float(distance.detach()) == pytest.approx(expected, abs=2e-5)
-    distance.backward()
-    assert pictures[0].grad.abs().sum() > 0
-
-
 def test_a_weight_of_zero_loads_nothing():
-    assert load_perceptual(Perceptual(weight=0.0, file="not there")) is None
+    assert load_objective(LossConfig(perceptual=PerceptualLoss(file="not there")), CPU).perceptual is None
 
 
 @pytest.mark.parametrize(
-    ("kind", "damage", "words"),
+    ("damage", "words"),
     [
-        ("vgg19", "missing", "vgg.pth: the perceptual network cannot be read"),
-        ("vgg19", "cut short", "vgg.pth: the perceptual network cannot be read"),
-        ("vgg19", "other network", "no tensor 'features.2.weight', so it is not a VGG19"),
-        ("vgg19", "other shapes", "its tensors do not fit VGG19"),
-        ("lpips_alex", "other network", "is no backbone 'alex' of LPIPS"),
+        ("missing", "vgg.pth: the perceptual network cannot be read"),
+        ("cut short", "vgg.pth: the perceptual network cannot be read"),
+        ("other network", "no tensor 'features.2.weight', so it is not a VGG19"),
+        ("other shapes", "its tensors do not fit VGG19"),
     ],
 )
-def test_a_network_that_cannot_be_had_is_told_in_a_sentence(tensors, tmp_path, kind, damage, words):
+def test_a_network_that_cannot_be_had_is_told_in_a_sentence(tensors, tmp_path, damage, words):
     path = tmp_path / "vgg.pth"
     if damage == "cut short":
         torch.save(tensors, path)
@@ -137,19 +117,19 @@ def test_a_network_that_cannot_be_had_is_told_in_a_sentence(tensors, tmp_path, k
         torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3), "features.0.bias": torch.zeros(64)}, path)
     elif damage == "other shapes":
         torch.save({**tensors, "features.2.weight": torch.zeros(3, 3)}, path)
-    with pytest.raises((LossError, MetricError), match=words):
-        load_perceptual(Perceptual(kind=kind, weight=0.5, file=str(path)))
+    with pytest.raises(LossError, match=words):
+        load_objective(LossConfig(perceptual=PerceptualLoss(weight=0.5, file=str(path))), CPU)
 
 
-@pytest.mark.parametrize(("kind", "least"), [("vgg19", 16), ("lpips_alex", 64)])
-def test_a_term_that_needs_larger_images_is_refused_before_the_run(kind, least):
-    import dataclasses
+def test_what_is_minimised_is_the_error_and_the_weighted_distance():
+    answer, truth = torch.rand(2, 2, 1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
-    from training.configs import Stage, smoke
+    def darkness(images, truth):
+        assert images.shape == truth.shape == (2, 3, 8, 8)
+        return images.mean()
 
-    late = Perceptual(kind=kind, weight=0.5, begins=0.5)
-    stages = (Stage(until=0.5, size=8), Stage(until=1.0, size=64))
-    config = dataclasses.replace(smoke(), stages=stages, perceptual=late)
-    assert config.perceptual_weight_at(9) == 0 and config.perceptual_weight_at(10) == 0.5
-    with pytest.raises(ValueError, match=f"needs targets of {least} px"):
-        dataclasses.replace(config, perceptual=dataclasses.replace(late, begins=0.4))
+    terms = Objective(0.0, darkness).terms(answer, truth, 0.5)
+    torch.testing.assert_close(terms.squared_error, (answer - truth).square().mean())
+    torch.testing.assert_close(terms.loss, terms.squared_error + 0.5 * answer.mean())
+    assert Objective(0.0, darkness).terms(answer, truth, 0.0).perceptual == 0
+    assert Objective(0.01).terms(answer, truth, 0.0).loss < terms.squared_error

@@ -9,7 +9,8 @@ import torch
 
 from lvsm_engine.model.checkpoint import build_model
 from tests.shared_data import shared
-from training.configs import PRESETS, Stage
+from training.configs import Stage, changed
+from training.presets import PRESETS
 from training.train.optimizers import (
     build_optimizers,
     clip_gradients,
@@ -25,7 +26,7 @@ SHAPES = {"cosine": (1.0, "cosine"), "linear": (1.0, "linear"), "constant": (0.0
 def test_the_published_schedules_are_reproduced(name):
     case = json.loads(shared("reference", "lr_schedule.json").read_text())[name]
     decay, shape = SHAPES[case["type"]]
-    config = dataclasses.replace(
+    config = changed(
         PRESETS["decoder_only_256"](),
         steps=case["total"],
         warmup=case["warmup"],
@@ -34,15 +35,15 @@ def test_the_published_schedules_are_reproduced(name):
         decay_shape=shape,
     )
     for step, expected in case["lr_used_for_update_number_k(0-based)"].items():
-        rate = config.adamw_lr * learning_rate_factor(config, int(step))
+        rate = config.optimizer.adamw_lr * learning_rate_factor(config.schedule, int(step))
         assert rate == pytest.approx(expected, rel=1e-14, abs=0 if expected else 1e-30), step
 
 
 def test_the_default_warms_up_in_each_stage_stays_and_falls_to_zero():
-    config = dataclasses.replace(
+    config = changed(
         PRESETS["default"](), steps=30, warmup=2, stages=(Stage(until=0.5, size=32), Stage(until=1.0, size=64))
     )
-    factors = [learning_rate_factor(config, step) for step in range(31)]
+    factors = [learning_rate_factor(config.schedule, step) for step in range(31)]
     assert factors[:4] == [0.0, 0.5, 1.0, 1.0]
     assert factors[15:18] == [0.0, 0.5, 1.0]
     assert factors[21] == 1.0
@@ -53,7 +54,7 @@ def test_the_default_warms_up_in_each_stage_stays_and_falls_to_zero():
 def test_adamw_is_the_published_one():
     config = PRESETS["decoder_only_256"]()
     model = build_model(dataclasses.replace(config.model, width=64, blocks=1))
-    (adamw,) = build_optimizers(model, config)
+    (adamw,) = build_optimizers(model, config.optimizer)
     decaying, others = adamw.param_groups
     assert adamw.defaults["betas"] == (0.9, 0.95) and adamw.defaults["eps"] == 1e-8
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.05, 0.0)
@@ -79,20 +80,20 @@ def names_of(groups, model):
     return {name for name, parameter in model.named_parameters() if id(parameter) in held}
 
 
-ENDS = {"tokenize_inputs.weight", "tokenize_targets.weight", "to_pixels.1.weight"}
+TOKENIZERS_AND_HEAD = {"tokenize_inputs.weight", "tokenize_targets.weight", "to_pixels.1.weight"}
 
 
 @pytest.mark.parametrize(("preset", "others"), [("smoke", set()), ("smoke_encoder_decoder", {"latents"})])
-def test_muon_trains_the_ends_at_a_rate_of_their_own_where_it_is_given(preset, others):
+def test_muon_trains_tokenizers_and_head_at_a_rate_of_their_own_where_it_is_given(preset, others):
     config = PRESETS[preset]()
     model = build_model(config.model)
     matrices = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
     by_depth = {name for name in matrices if "to_depth" in name}
     for rate in (0.0, 0.03):
-        adamw, muon = build_optimizers(model, dataclasses.replace(config, muon_tokenizer_head_lr=rate))
-        ends = ENDS if rate else set()
-        assert names_of(muon.param_groups, model) == matrices - others - by_depth - ENDS | ends
-        assert names_of(adamw.param_groups[:1], model) == others | by_depth | ENDS - ends
+        adamw, muon = build_optimizers(model, dataclasses.replace(config.optimizer, muon_tokenizer_head_lr=rate))
+        ends = TOKENIZERS_AND_HEAD if rate else set()
+        assert names_of(muon.param_groups, model) == matrices - others - by_depth - TOKENIZERS_AND_HEAD | ends
+        assert names_of(adamw.param_groups[:1], model) == others | by_depth | TOKENIZERS_AND_HEAD - ends
         rates = {name: g["full_lr"] for g in muon.param_groups for name in names_of([g], model)}
         assert {rates[name] for name in ends} == ({rate} if rate else set())
-        assert {rates[name] for name in rates.keys() - ends} == {config.muon_lr}
+        assert {rates[name] for name in rates.keys() - ends} == {config.optimizer.muon_lr}

@@ -26,7 +26,7 @@ from training.views.shards.folder import Shards, read_index, shard_files
 from training.views.shards.inspection import find_damage
 from training.views.shards.pack import WRITER_OPTIONS, pack
 from training.views.shards.record import decode_header, decode_record, encode_record
-from training.views.stored import StoredViews, ViewsError, read_file
+from training.views.stored import StoredScene, ViewsError, read_file
 
 ROOT = Path(__file__).resolve().parents[3]
 ORIGIN = Origin(
@@ -39,14 +39,14 @@ ORIGIN = Origin(
 )
 
 
-def noise(name: str, views: int = 4, size: int = 16, channels: int = 4) -> StoredViews:
+def noise(name: str, views: int = 4, size: int = 16, channels: int = 4) -> StoredScene:
     """A scene of noise of its own, half of it clear."""
     rng = np.random.default_rng(list(name.encode()))
     images = rng.integers(0, 256, (views, size, size, channels), dtype=np.uint8)
     if channels == 4:
         images[..., 3] |= 1
         images[:, : size // 2, :, 3] = 0
-    return StoredViews(name, images, rng.normal(size=(views, 4, 4)), rng.normal(size=(views, 4)))
+    return StoredScene(name, images, rng.normal(size=(views, 4, 4)), rng.normal(size=(views, 4)))
 
 
 def write_npz(folder: Path, *names: str, **kind) -> Path:
@@ -62,7 +62,7 @@ def write_npz(folder: Path, *names: str, **kind) -> Path:
     return folder
 
 
-def encoded(scene: StoredViews, origin: Origin = ORIGIN) -> bytes:
+def encoded(scene: StoredScene, origin: Origin = ORIGIN) -> bytes:
     with ThreadPoolExecutor(1) as pool:
         return encode_record(scene, origin, pool)
 

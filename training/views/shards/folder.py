@@ -12,7 +12,7 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
 
 from ...json_lines import UNREADABLE_JSON, ListError, value_of
-from ..stored import StoredViews, ViewsError
+from ..stored import StoredScene, ViewsError
 from .record import decode_header, decode_record
 
 ENDING = ".array_record"
@@ -102,7 +102,7 @@ class Shards:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}
 
-    def read(self, number: int, views: Sequence[int] | np.ndarray | None = None) -> StoredViews:
+    def read(self, number: int, views: Sequence[int] | np.ndarray | None = None) -> StoredScene:
         """An object's views, or these of them, in this order. Raises ViewsError for a record that is damaged."""
         shard, position = int(self._shards[number]), int(self._positions[number])
         try:

@@ -15,7 +15,7 @@ from lvsm_engine.errors import OutputError
 from lvsm_engine.whole_files import write_bytes, write_whole
 
 from ...objects.manifest import Origin
-from ..stored import StoredViews, ViewsError, read_file, scene_names, stored_shape, view_files
+from ..stored import StoredScene, ViewsError, read_file, scene_names, stored_shape, view_files
 from .folder import ENDING, Entry, entry_of, read_index, shard_files
 from .record import encode_record
 
@@ -73,7 +73,7 @@ def _check_origins(waiting: Iterable[tuple[Path, list[str]]], origins: Mapping[s
                 raise ViewsError(f"{path}: the manifest does not list {name}: add it, or take the file out.")
 
 
-def _scenes(waiting: Iterable[tuple[Path, list[str]]]) -> Iterator[StoredViews]:
+def _scenes(waiting: Iterable[tuple[Path, list[str]]]) -> Iterator[StoredScene]:
     for path, names in waiting:
         wanted = set(names)
         yield from (scene for scene in read_file(path) if scene.name in wanted)

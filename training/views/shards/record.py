@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from ...objects.manifest import Origin
-from ..stored import StoredViews
+from ..stored import StoredScene
 
 # The quickest of WebP's efforts that beats a PNG's size; the next takes 1.4 times as long for 2 to 5 % less.
 WEBP_METHOD, WEBP_EFFORT = 1, 20
@@ -41,7 +41,7 @@ class Header:
     origin: Origin
 
 
-def encode_record(scene: StoredViews, origin: Origin, pool: ThreadPoolExecutor) -> bytes:
+def encode_record(scene: StoredScene, origin: Origin, pool: ThreadPoolExecutor) -> bytes:
     """The scene as bytes. Colours under clear pixels are dropped: they have no say in any picture."""
     pictures = pool.map(_encode_image, scene.images)
     tensors = {_image_key(view): np.frombuffer(picture, np.uint8) for view, picture in enumerate(pictures)}
@@ -52,7 +52,7 @@ def encode_record(scene: StoredViews, origin: Origin, pool: ThreadPoolExecutor) 
     return safetensors.numpy.save(tensors, metadata={"about": json.dumps(about)})
 
 
-def decode_record(record: bytes, views: Sequence[int] | np.ndarray | None = None) -> StoredViews:
+def decode_record(record: bytes, views: Sequence[int] | np.ndarray | None = None) -> StoredScene:
     """The scene of a record, or these of its views, in this order; only they are decoded.
 
     Raises ValueError for bytes that are no record.
@@ -62,7 +62,7 @@ def decode_record(record: bytes, views: Sequence[int] | np.ndarray | None = None
     try:
         tensors = safetensors.numpy.load(record)
         images = np.stack([_decode_image(tensors[_image_key(int(view))]) for view in chosen])
-        return StoredViews(header.name, images, tensors["camera_to_world"][chosen], tensors["fxfycxcy"][chosen])
+        return StoredScene(header.name, images, tensors["camera_to_world"][chosen], tensors["fxfycxcy"][chosen])
     except (SafetensorError, KeyError, IndexError, cv2.error) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
