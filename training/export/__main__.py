@@ -45,13 +45,11 @@ class Options:
     about: str = ""
     """What it is made for, and what is beyond it: a paragraph of the card."""
     licence: str | None = None
-    """GPL-3.0-or-later where not given; where other models' weights are in it (started from, soup), theirs."""
+    """GPL-3.0-or-later where not given; where the run started from a model's file, that one's."""
     state: str = LATEST
     """Which of the run's states."""
     weights: Literal["best", "last"] = "best"
     """best: averaged ones where the state has them; last: those of its step."""
-    soup: dict[str, float] = field(default_factory=dict)
-    """Models' files that the run's weights are averaged with, and their shares (training/soup.py): FILE SHARE and so on."""
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
     """How weights are stored; computing is in float32 or bfloat16 all the same."""
     evaluation: tuple[Path, ...] = ()
@@ -72,7 +70,7 @@ def export(options: Options) -> None:
     """Write the model's file and its card. Raises LvsmError."""
     config = read_config(options.run)
     state = load_state(options.run / options.state)
-    tensors, words = chosen_weights(state, options.weights == "last", options.soup)
+    tensors, words = chosen_weights(state, options.weights == "last")
     model = model_of(config, tensors, options.precision, options.run)
     tables = {folder.name: score_table(folder, weights_digest(model)) for folder in options.evaluation}
     credits = credits_of(config, options.run, options.manifest, options.notes)
@@ -84,7 +82,7 @@ def export(options: Options) -> None:
         field_of_view=options.field_of_view or measured_field_of_view(config),
         background=WHITE,
         input_keep_ratio=config["stages"][-1].get("input_keep_ratio", 1.0),
-        licence=options.licence or licence_of(config, options.soup),
+        licence=options.licence or licence_of(config),
     )
     training = Training(config, state["step"], state["seconds"], f"{words}, stored as {options.precision}")
     text = card_text(card, model.config, options.about, credits, training, tables)

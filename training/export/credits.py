@@ -11,7 +11,7 @@ from ..views.shards.folder import read_index, shard_files
 from ..views.sources import is_procedural, procedural_words
 from .trained_run import ExportError
 
-MAX_ROWS = 60
+MAX_ROWS = 16
 """A longer table is for a file of its own (tab_separated)."""
 MADE_HERE = "made by training.procedural"
 

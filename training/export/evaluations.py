@@ -7,7 +7,10 @@ from .trained_run import ExportError
 
 
 def score_table(folder: Path, weights: str) -> str:
-    """The table of an evaluation. weights: their digest. Raises ExportError where the evaluation is not of them."""
+    """The first table of an evaluation, of all its means; a card has room for no more. weights: their digest.
+
+    Raises ExportError where the evaluation is not of them.
+    """
     try:
         models = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["models"]
         table = (folder / "table.md").read_text(encoding="utf-8")
@@ -17,4 +20,4 @@ def score_table(folder: Path, weights: str) -> str:
         raise ExportError(
             f"{folder} is an evaluation of other weights: export without --evaluation, evaluate that file, export again."
         )
-    return table
+    return table.split("\n\n")[0]

@@ -1,7 +1,8 @@
 """The Markdown that travels with a model: what it is, its data and whose they are, recipe, scores. Knows no files."""
 
 import json
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from lvsm_engine.model.checkpoint import ModelCard
 from lvsm_engine.model.config import ModelConfig
 
 from .credits import SourceCredits, markdown
+
+CONFIG_WIDTH = 118
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,9 @@ def _purpose(card: ModelCard, model: ModelConfig) -> str:
 def _tokens(card: ModelCard, model: ModelConfig) -> str:
     apart = f", those of inputs {model.input_stride} px apart" if model.input_stride < model.patch_size else ""
     apart += f", those of targets {model.target_stride} px apart" if model.target_stride < model.patch_size else ""
-    seen = (
-        f", of an input {card.input_keep_ratio:.0%} of them seen, the subject's first"
-        if card.input_keep_ratio < 1
-        else ""
-    )
-    return apart + seen
+    if card.input_keep_ratio < 1:
+        apart += f", of an input {card.input_keep_ratio:.0%} of them kept, the subject's first"
+    return apart
 
 
 def _data(credits: Sequence[SourceCredits]) -> str:
@@ -91,15 +91,28 @@ def _recipe(training: Training) -> str:
     return (
         f"Trained with this project's `training/`, preset `{config['name']}`,"
         f" {_beginning(config)}. Step {training.step} of {config['steps']}, {training.seconds / 3600:.1f} hours; {stages}."
-        f" Weights: {training.weights}. The whole configuration:\n\n```json\n{json.dumps(config, indent=1)}\n```"
+        f" Weights: {training.weights}. The whole configuration:\n\n```\n{_told(config)}\n```"
     )
 
 
+def _told(config: Mapping[str, Any]) -> str:
+    """The resolved configuration, in lines of options; nested ones by dotted names, as on the command line."""
+    return textwrap.fill(", ".join(f"{name} {value}" for name, value in _flat(config)), CONFIG_WIDTH)
+
+
+def _flat(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in entry.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, json.dumps(value)
+
+
 def _stage(stage: Mapping[str, Any]) -> str:
-    window = stage.get("target_crop", 1.0)
-    targets = f" (targets: windows of {window:.0%} of the side)" if window < 1 else ""
-    seen = stage.get("input_keep_ratio", 1.0)
-    inputs = f" (inputs: {seen:.0%} of the patches)" if seen < 1 else ""
+    crop = stage.get("target_crop", 1.0)
+    targets = f" (targets: crops of {crop:.0%} of the side)" if crop < 1 else ""
+    kept = stage.get("input_keep_ratio", 1.0)
+    inputs = f" (inputs: {kept:.0%} of the tokens)" if kept < 1 else ""
     return f"{stage['size']} px{targets}{inputs} until {stage['until']:.0%} of the steps"
 
 

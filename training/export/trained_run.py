@@ -1,7 +1,7 @@
 """What a run has left behind: its configuration, and a model with its weights. Knows nothing of cards."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from lvsm_engine.model.checkpoint import Model, build_model, read_card
 from lvsm_engine.model.config import ModelConfig
 
 from ..train.state import AVERAGED, CONFIG
-from .soup import soup
 
 OWN_LICENCE = "GPL-3.0-or-later"
 NEEDED = ("name", "model", "sources", "scene_frame", "stages", "steps", "input_views")
@@ -38,20 +37,11 @@ def read_config(run: Path) -> dict[str, Any]:
     return config
 
 
-def chosen_weights(
-    state: Mapping[str, Any], last: bool, shares: Mapping[str, float]
-) -> tuple[Mapping[str, torch.Tensor], str]:
-    """A state's weights, and in words which they are: averaged ones where it has them and `last` does not forbid.
-
-    shares: of models' files that they are averaged with. Raises SoupError.
-    """
-    is_averaged = AVERAGED in state and not last
-    tensors = state[AVERAGED] if is_averaged else state["model"]
-    words = "averaged over steps" if is_averaged else "those of its last step"
-    if not shares:
-        return tensors, words
-    others = ", ".join(f"{share:.0%} those of `{file}`" for file, share in shares.items())
-    return soup(tensors, shares), f"{words}; in the mean with others, of which {others}"
+def chosen_weights(state: Mapping[str, Any], last: bool) -> tuple[Mapping[str, torch.Tensor], str]:
+    """A state's weights, and in words which they are: averaged ones where it has them and `last` does not forbid."""
+    if AVERAGED in state and not last:
+        return state[AVERAGED], "averaged over steps"
+    return state["model"], "those of its last step"
 
 
 def model_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], precision: str, run: Path) -> Model:
@@ -67,19 +57,11 @@ def model_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], pre
     return model.eval().requires_grad_(False)
 
 
-def licence_of(config: Mapping[str, Any], averaged_with: Iterable[str]) -> str:
-    """Of weights that come from models' files (started from, averaged with), theirs.
-
-    Raises ExportError where one cannot be read, or they differ.
-    """
-    sources = [*([config["init"]] if config.get("init") else []), *averaged_with]
+def licence_of(config: Mapping[str, Any]) -> str:
+    """Of weights that come from a model's file, that one's. Raises ExportError where it cannot be read."""
+    if not config.get("init"):
+        return OWN_LICENCE
     try:
-        licences = {read_card(file)[1].licence for file in sources} or {OWN_LICENCE}
+        return read_card(config["init"])[1].licence
     except LvsmError as error:
         raise ExportError(f"{error} These weights come from it; its licence holds on: give --licence.") from error
-    if len(licences) > 1:
-        raise ExportError(
-            f"The models that these weights come from have different licences ({'; '.join(sorted(licences))}):"
-            " give --licence."
-        )
-    return licences.pop()
