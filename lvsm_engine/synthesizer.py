@@ -21,12 +21,11 @@ from .model.checkpoint import Model, ModelCard, load_checkpoint
 from .model.config import ModelConfig, model_size
 from .model.costs import bytes_a_target, bytes_of_inputs, checks_of, context_tokens, tokens_a_target
 from .model.rays import plucker_rays
-from .photos import fit_photo, load_photo, resize_image
+from .photos import WHITE, fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import framed, world_to_model
 
-WHITE = (1.0, 1.0, 1.0)
 # Where the system does not tell how much memory is free.
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.

@@ -13,6 +13,8 @@ from ..errors import CameraError
 
 # A photo's side beyond this is a mistake in a file rather than a camera (gigapixel stitches included).
 MAX_SIDE = 65536
+# A picture may differ from its camera's shape by a pixel: solvers shrink and round.
+SHAPE_TOLERANCE = 1.0
 # How far from orthonormal a rotation may be and still count as rounding of a text file.
 ROTATION_TOLERANCE = 1e-3
 
@@ -142,6 +144,12 @@ def resized(camera: Camera, width: int, height: int) -> Camera:
 def cropped(camera: Camera, left: int, top: int, width: int, height: int) -> Camera:
     """The same camera for the window of its image that starts at pixel (left, top)."""
     return replace(camera, cx=camera.cx - left, cy=camera.cy - top, width=width, height=height)
+
+
+def is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes (width, height) are one picture's, scaled."""
+    scale = size[0] / other[0]
+    return abs(other[1] * scale - size[1]) <= SHAPE_TOLERANCE * max(1.0, scale)
 
 
 def square_pixels(camera: Camera) -> Camera:

@@ -31,7 +31,8 @@ from tqdm import tqdm
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.model.checkpoint import find_model_file
 from lvsm_engine.model.costs import parameter_count
-from lvsm_engine.synthesizer import WHITE, Synthesizer
+from lvsm_engine.photos import WHITE
+from lvsm_engine.synthesizer import Synthesizer
 from lvsm_engine.whole_files import write_bytes
 
 from ..render.cameras import PROTOCOL_MOST_INPUTS

@@ -22,10 +22,9 @@ from PIL import Image
 from build_extension import build
 from lvsm_engine.devices import choose_device
 from lvsm_engine.metrics import psnr, ssim
-from lvsm_engine.photos import contact_sheet, load_photo, resize_image
+from lvsm_engine.photos import WHITE, contact_sheet, load_photo, resize_image
 from lvsm_engine.scene.captures import load_capture
 from lvsm_engine.scene.selection import nearest_view
-from lvsm_engine.synthesizer import WHITE
 
 ROOT = Path(__file__).resolve().parents[3]
 CAPTURE = ROOT / "training" / "sample_capture"
