@@ -7,7 +7,7 @@ import sys
 from ..errors import LvsmError
 from .doctor import Doctor
 from .signals import Ended, ending_by_exception
-from .terminal import NobodyReads, complain, finish, prepare
+from .terminal import NobodyReads, complain, finish, prepare, writing
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
             return status
     except LvsmError as error:
         complain(f"lvsm: {error}")
+    except ImportError as error:
+        complain(f"lvsm: The installation is not complete ({error}): see 'lvsm doctor'.")
     except KeyboardInterrupt:
         complain("lvsm: Cancelled.")
     except Ended as ended:
@@ -33,15 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         from .arguments import command_of
-    except ImportError as error:
-        if arguments[:1] == ["doctor"]:  # not even arguments can be read; the doctor needs none
-            return Doctor().run()
-        raise LvsmError(f"The installation is not complete ({error}): see 'lvsm doctor'.") from error
+    except ImportError:
+        if arguments[:1] != ["doctor"]:
+            raise
+        return Doctor().run()  # not even arguments can be read; the doctor needs none
     try:
-        command = command_of(arguments, prog="lvsm", description=str(__doc__))
+        with writing():  # tyro prints the help
+            command = command_of(arguments, prog="lvsm", description=str(__doc__))
     except SystemExit as end:  # help, or wrong arguments, and tyro has said so
         return int(end.code or 0)
-    try:
-        return command.run()
-    except ImportError as error:
-        raise LvsmError(f"The installation is not complete ({error}): see 'lvsm doctor'.") from error
+    return command.run()

@@ -26,13 +26,13 @@ def prepare() -> None:
 
 def say(text: str) -> None:
     """Print a result. Raises OutputError where stdout takes no more, NobodyReads where its other end is closed."""
-    with _writing():
+    with writing():
         print(without_control_characters(text))
 
 
 def finish() -> None:
     """Hand on what has been said. Raises as say()."""
-    with _writing():
+    with writing():
         sys.stdout.flush()
 
 
@@ -53,7 +53,8 @@ def without_control_characters(text: str, kept: str = "\n\t") -> str:
 
 
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
+    """For whoever else prints to stdout. Raises as say()."""
     try:
         yield
     except BrokenPipeError as error:
@@ -61,9 +62,7 @@ def _writing() -> Iterator[None]:
         raise NobodyReads from error
     except OSError as error:
         _discard_the_rest()
-        raise OutputError(
-            f"What was found cannot be printed ({error.strerror}): free space or print elsewhere."
-        ) from error
+        raise OutputError(f"The output cannot be written ({error.strerror}): free space or print elsewhere.") from error
 
 
 def _discard_the_rest() -> None:
