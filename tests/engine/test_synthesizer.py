@@ -10,59 +10,16 @@ import torch
 from lvsm_engine import synthesizer as synthesizer_module
 from lvsm_engine.devices import choose_device, choose_precision
 from lvsm_engine.errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, Cancelled, CaptureError, DeviceError
-from lvsm_engine.model.checkpoint import ModelCard, build_model, save_checkpoint
+from lvsm_engine.model.checkpoint import save_checkpoint
 from lvsm_engine.model.config import ModelConfig, model_size
 from lvsm_engine.scene.camera import Camera, View, resized
 from lvsm_engine.scene.frame import SceneFrame
 from lvsm_engine.synthesizer import Synthesizer
-
-CARD = ModelCard(
-    name="tiny",
-    scene_frame=SceneFrame("subject", 2.0),
-    resolution=32,
-    input_views=(1, 4),
-    field_of_view=(50.0, 50.0),
-    background=(1.0, 1.0, 1.0),
-    licence="GPL-3.0-or-later",
-)
-MODELS = {
-    "full": ModelConfig(width=64, blocks=2),
-    "inputs_first": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point"),
-    "dense": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", input_stride=4),
-    "dense_targets": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", target_stride=4),
-    "encoder_decoder": ModelConfig(architecture="encoder_decoder", width=64, blocks=2, encoder_blocks=1, latents=4),
-}
-
-
-def ring_cameras(count, width=32, height=32):
-    """Cameras on a ring around the origin that look at it, square pixels."""
-    cameras = []
-    for angle in 2 * np.pi * np.arange(count) / count:
-        forward = -np.array([np.cos(angle), np.sin(angle), 0.2]) / np.hypot(1, 0.2)
-        right = np.array([-np.sin(angle), np.cos(angle), 0.0])
-        pose = np.eye(4)
-        pose[:3] = np.stack([right, np.cross(forward, right), forward, -2.5 * forward], axis=1)
-        cameras.append(Camera(pose, 1.1 * width, 1.1 * width, width / 2, height / 2, width, height))
-    return cameras
-
-
-def ring_views(count, width=32, height=32):
-    generator = np.random.default_rng(0)
-    cameras = ring_cameras(count, width, height)
-    return [
-        View(camera, generator.integers(0, 256, (height, width, 3), dtype=np.uint8), f"view {i}")
-        for i, camera in enumerate(cameras)
-    ]
+from tests.synthetic import CARD, MODELS, lively_model, ring_cameras, ring_views
 
 
 def make(name="inputs_first", **card):
-    torch.manual_seed(0)
-    model = build_model(MODELS[name])
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            torch.nn.init.normal_(parameter, std=1.2 / parameter.shape[1] ** 0.5)
-    model = model.eval().requires_grad_(False)
-    return Synthesizer(model, dataclasses.replace(CARD, **card), torch.device("cpu"), torch.float32)
+    return Synthesizer(lively_model(name), dataclasses.replace(CARD, **card), torch.device("cpu"), torch.float32)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -14,15 +14,7 @@ from lvsm_engine.scene.frame import (
     subject_similarity,
     world_to_model,
 )
-
-
-def look_at(position, target=(0, 0, 0), up=(0, 0, 1)):
-    forward = np.subtract(target, position) / np.linalg.norm(np.subtract(target, position))
-    right = np.cross(forward, up)
-    right = right / np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3] = np.stack([right, np.cross(forward, right), forward, position], axis=1)
-    return pose
+from tests.synthetic import look_at
 
 
 def ring(count, height, radius=3.0, centre=(0, 0, 0)):

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError, DeviceError, WorkerError
-from lvsm_engine.model.checkpoint import build_model, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import save_image
 from lvsm_engine.scene.camera import View
@@ -20,26 +19,22 @@ from lvsm_engine.worker import messages
 from lvsm_engine.worker.client import Client
 from lvsm_engine.worker.messages import Message
 from lvsm_engine.worker.server import Engine, content_key
-from tests.engine.test_synthesizer import CARD, ring_cameras, ring_views
+from tests.synthetic import CARD, ring_cameras, ring_views, write_tiny_model
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("models") / "tiny \u0434.safetensors"
-    save_checkpoint(path, build_model(ModelConfig(width=64, blocks=2, inputs_first=True)), CARD)
-    return path
+    return write_tiny_model(path, ModelConfig(width=64, blocks=2, inputs_first=True))
 
 
 @pytest.fixture(scope="module")
 def slow_model_file(tmp_path_factory):
     """Many short blocks: a picture takes seconds, a block some hundredths."""
-    path = tmp_path_factory.mktemp("models") / "slow.safetensors"
     config = ModelConfig(architecture="encoder_decoder", width=64, blocks=100, encoder_blocks=1, latents=1024)
-    save_checkpoint(path, build_model(config), CARD)
-    return path
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "slow.safetensors", config)
 
 
 @pytest.fixture(scope="module")
