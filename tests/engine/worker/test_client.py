@@ -1,18 +1,29 @@
 """The client against workers that behave badly on purpose, each a small script in the open."""
 
+import gc
 import os
 import signal
 import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lvsm_engine.errors import CHOOSE_PYTHON, INSTALL_PACKAGES, OPEN_LOG, Cancelled, CaptureError, WorkerError
+from lvsm_engine.errors import (
+    CHOOSE_PYTHON,
+    INSTALL_PACKAGES,
+    OPEN_LOG,
+    RESTART_ENGINE,
+    Cancelled,
+    CaptureError,
+    WorkerError,
+)
 from lvsm_engine.scene.camera import Camera, View
 from lvsm_engine.worker import client as client_module
 from lvsm_engine.worker.client import Client
@@ -249,11 +260,114 @@ def test_a_worker_that_never_says_hello_is_given_up_at_the_deadline(make_client)
     assert time.monotonic() - began < 5
 
 
-def test_a_worker_that_falls_silent_is_given_up(make_client, monkeypatch):
-    monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.5)
-    client = make_client("hello()\ntime.sleep(600)")
+def test_a_worker_that_falls_silent_is_given_up(make_client):
+    client = make_client("hello()\ntime.sleep(600)", silence_seconds=0.5)
     with pytest.raises(WorkerError, match=r"silent for 0\.5 s"):
         wait(client.render("default", VIEWS, [CAMERA]))
+
+
+GETS_NOWHERE = """
+hello()
+request = next_request()
+while True:
+    say("alive")
+    say("progress", request.id, {"fraction": 0.5, "stage": "Thinking", "seconds_left": time.monotonic()})
+    time.sleep(0.05)
+"""
+
+
+def test_a_worker_that_is_alive_and_gets_nowhere_is_given_up(make_client):
+    client = make_client(GETS_NOWHERE, stall_seconds=1.0)
+    with pytest.raises(WorkerError, match="is alive, and got nowhere for 1 s: restart it") as caught:
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert caught.value.remedy == RESTART_ENGINE
+    assert client.state == "failed"
+
+
+def test_a_worker_that_gets_on_slowly_is_waited_for(make_client):
+    client = make_client(
+        """
+        hello()
+        request = next_request()
+        for step in range(60):
+            say("progress", request.id, {"fraction": step / 60, "stage": "Working", "seconds_left": None})
+            time.sleep(0.1)
+        answer(request)
+        next_request()
+        """,
+        stall_seconds=5.0,
+    )
+    assert wait(client.render("default", VIEWS, [CAMERA]))["images"].shape == (1, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('say("progress", number, {"fraction": 0.5, "stage": "x", "nope": 1, "seconds_left": "soon"})', "no number"),
+        ('say("progress", number, {"nope": 1})', "a progress without a fraction and a stage"),
+        ('say("progress", number, {"fraction": "x", "stage": None})', "a progress without a fraction and a stage"),
+        ('say("progress", number, {"fraction": float("nan"), "stage": "x"})', "a progress without a fraction"),
+        ('say("error", number, {"kind": ["x"], "sentence": "s"})', "an error that is not told in words"),
+        ('say("error", number, {"kind": "CaptureError", "sentence": {}})', "an error that is not told in words"),
+        ('say("error", 0, {"kind": "WorkerError", "remedy": [1]})', "an error that is not told in words"),
+        ('say("banana", number)', "a message of the kind 'banana'"),
+        ('say("result", number)', "an answer without the pictures that were asked for"),
+        ('say("result", number, {"images": 3})', "an answer without the pictures that were asked for"),
+        ('say("result", number, {}, {"images": np.ones((1, 8, 9, 3), np.float32)})', "without the pictures"),
+        ('say("result", number, {}, {"images": np.ones((1, 8, 8, 3))})', "without the pictures"),
+        ('say("result", number, {}, {"images": np.ones((1, 8, 8, 3), np.float32)})', "without warnings and seconds"),
+    ],
+)
+def test_what_no_engine_says_is_a_typed_error(make_client, line, words):
+    client = make_client(f"hello()\nnumber = next_request().id\n{line}\ntime.sleep(600)")
+    with pytest.raises(WorkerError, match=f"do not understand each other.*{words}"):
+        wait(client.render("default", VIEWS, [CAMERA]))
+    assert client.state == "failed"
+
+
+def test_a_result_before_hello_is_a_typed_error(make_client):
+    client = make_client('messages.read(inbox)\nsay("result", next_request().id)\ntime.sleep(600)')
+    with pytest.raises(WorkerError, match="do not understand each other: a message of the kind 'result'"):
+        wait(client.render("default", VIEWS, [CAMERA]))
+
+
+def test_a_question_that_cannot_be_sent_fails_in_a_sentence(make_client):
+    client = make_client(HEALTHY)
+    with pytest.raises(WorkerError, match="cannot be asked this .*not JSON serializable.*: restart it"):
+        wait(client._ask("render", {"model": object()}, {}, lambda answer: None))
+    assert wait(client.render("default", VIEWS, [CAMERA]))["images"].shape == (1, 8, 8, 3)
+
+
+def threads_and_files():
+    return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's /proc")
+@pytest.mark.parametrize("script", ["os._exit(5)", "hello()\nnext_request()\nos._exit(5)"])
+def test_engines_that_die_leave_no_thread_no_file_and_no_photo_behind(make_client, script):
+    """In Blender they would stay until it is quit."""
+    client, before, photos = make_client(script), threads_and_files(), []
+    for _ in range(20):
+        photo = np.zeros((8, 8, 3), np.uint8)
+        photos.append(weakref.ref(photo))
+        with pytest.raises(WorkerError):
+            wait(client.render("default", [View(CAMERA, photo, "view")], [CAMERA]))
+    del photo
+    deadline = time.monotonic() + 60
+    while threads_and_files() != before or any(photo() is not None for photo in photos):
+        assert time.monotonic() < deadline, (threads_and_files(), before, [photo() is None for photo in photos])
+        gc.collect()
+        time.sleep(0.05)
+
+
+def test_an_answered_request_holds_its_photos_no_longer(make_client):
+    client, photo = make_client(HEALTHY), np.zeros((8, 8, 3), np.uint8)
+    gone = weakref.ref(photo)
+    request = client.render("default", [View(CAMERA, photo, "view")], [CAMERA])
+    del photo
+    wait(request)
+    gc.collect()
+    assert gone() is None and request.result()["images"].shape == (1, 8, 8, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The real worker process: it computes, hears cancels meanwhile, keeps what it encoded, and outlives errors."""
 
+import os
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from lvsm_engine.synthesizer import Synthesizer
 from lvsm_engine.worker import messages
 from lvsm_engine.worker.client import Client
 from lvsm_engine.worker.messages import Message
-from lvsm_engine.worker.server import Engine, content_key
+from lvsm_engine.worker.server import Engine, Inbox, content_key
 from tests.synthetic import CARD, ring_cameras, ring_views, write_tiny_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -157,9 +158,13 @@ def test_bad_input_is_a_typed_error_and_the_worker_lives_on(client, model_file, 
 
 def test_an_unknown_request_and_a_bug_are_errors_and_the_worker_lives_on(client, model_file):
     with pytest.raises(WorkerError, match="does not know the request 'dance'"):
-        wait(client._ask("dance", {}, {}))
+        wait(client._ask("dance", {}, {}, lambda answer: None))
     with pytest.raises(WorkerError, match="failed unexpectedly"):
-        wait(client._ask("render", {"model": str(model_file), "views": "nonsense", "cameras": 3}, {}))
+        wait(
+            client._ask(
+                "render", {"model": str(model_file), "views": "nonsense", "cameras": 3}, {}, lambda answer: None
+            )
+        )
     assert wait(client.inspect(model_file))["card"]["name"] == CARD.name
 
 
@@ -195,6 +200,22 @@ runpy.run_module("lvsm_engine.worker", run_name="__main__")
 """
     worker = subprocess.run([sys.executable, "-c", script], input=b"hello", capture_output=True, cwd=ROOT)
     assert worker.stdout == b"libraries read b'', we b'hello'"
+
+
+def test_cancels_are_remembered_only_while_their_request_is_open():
+    """Each request that Blender gives up is cancelled, often when its answer is on the way."""
+    ours, theirs = os.pipe()  # never closed: its end would be the process's end
+    inbox, stream = Inbox(os.fdopen(ours, "rb")), os.fdopen(theirs, "wb", closefd=False)
+    for number in range(1, 51):
+        messages.write(stream, Message("render", number))
+        request, _ = inbox.next_request()
+        inbox.close(request)
+        messages.write(stream, Message("cancel", number))
+    for kind, number in (("render", 98), ("cancel", 98), ("render", 99)):
+        messages.write(stream, Message(kind, number))
+    (_, first_is_cancelled), (_, last_is_cancelled) = inbox.next_request(), inbox.next_request()
+    assert first_is_cancelled() and not last_is_cancelled()
+    assert set(inbox.open_requests) == {98, 99}
 
 
 class KeptScene:
