@@ -5,6 +5,7 @@ sRGB-encoded.
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,22 +13,35 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-from .errors import LOCATE_PHOTOS, CaptureError
-from .scene.camera import Camera, Distortion, View, cropped, is_of_shape, resized, square_pixels
+from .errors import LOCATE_PHOTOS, CaptureError, DeviceError
+from .main_memory import free_main_memory
+from .scene.camera import (
+    MAX_PIXELS,
+    Camera,
+    Distortion,
+    View,
+    check_picture_size,
+    cropped,
+    is_of_shape,
+    resized,
+    square_pixels,
+)
 from .scene.srgb import to_linear, to_srgb
 from .whole_files import write_whole
 
 # What transparent photos are laid over where nobody says more.
 WHITE = (1.0, 1.0, 1.0)
-# Larger photos are refused before they are decoded: no lens resolves as much, and memory is finite.
-MAX_PIXELS = 300_000_000
+# What a photo takes at its peak on its way to float32: as it is stored, and twice as floats, the second with its alpha.
+BYTES_OF_A_PIXEL, BYTES_OF_A_TRANSPARENT_PIXEL = 27, 80
 # OpenCV's remap counts in 16 bits.
 MAX_REMAPPED_SIDE = 32766
 
 SHEET_ROW_HEIGHT = 160
+SHEET_MAX_CELL_WIDTH = 8 * SHEET_ROW_HEIGHT
 SHEET_GAP = 4
 SHEET_LABEL_HEIGHT = 16
 
+# Pillow's own limit is an error at twice this number: ours are checked first.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
@@ -36,7 +50,8 @@ def load_photo(view: View, background: tuple[float, float, float]) -> tuple[np.n
 
     background: sRGB-encoded; RGBA photos, and what a mask leaves out, are laid over it in linear light. A photo smaller
     or larger than its camera says, but of the same shape, keeps its pixels and gets the camera scaled.
-    Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera.
+    Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera; DeviceError for one
+    that does not fit into memory.
     """
     pixels = _masked(_decode(view), view)
     camera = _camera_of_size(view, pixels.shape[1], pixels.shape[0])
@@ -91,8 +106,10 @@ def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray
     else:
         stored, what = source, f"{source}: {what}"
     try:
-        with Image.open(stored) as file:
+        with _opened(stored) as file:
+            check_picture_size(*file.size)
             has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
+            _check_memory(what, file.width * file.height, has_alpha)
             upright = ImageOps.exif_transpose(file) if _is_turned(file, view.camera) else file
             return np.asarray(_in_8_bits(upright, file.format).convert("RGBA" if has_alpha else "RGB"))
     except FileNotFoundError as error:
@@ -101,6 +118,19 @@ def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray
         raise CaptureError(
             f"{what} cannot be read ({error}): replace it or leave the view out.", LOCATE_PHOTOS
         ) from error
+
+
+def _opened(stored: Path | io.BytesIO) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
+        return Image.open(stored)
+
+
+def _check_memory(what: str, pixels: int, has_alpha: bool) -> None:
+    """Before any is taken: a file of some kilobytes may be a photo of gigabytes. Raises DeviceError."""
+    need, free = pixels * (BYTES_OF_A_TRANSPARENT_PIXEL if has_alpha else BYTES_OF_A_PIXEL), free_main_memory()
+    if free is not None and need > free:
+        raise DeviceError(f"{what} needs about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: shrink it.")
 
 
 def _in_8_bits(picture: Image.Image, file_format: str | None) -> Image.Image:
@@ -215,8 +245,12 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], p
 
 
 def sheet_cell(image: np.ndarray) -> np.ndarray:
-    """A picture at the contact sheet's row height, uint8; small ones enlarged without smoothing, to judge their pixels."""
+    """A picture at the contact sheet's row height, uint8; a panorama at the most width instead.
+
+    Small ones are enlarged without smoothing, to judge their pixels.
+    """
     height, width = image.shape[:2]
-    size = (max(1, round(width * SHEET_ROW_HEIGHT / height)), SHEET_ROW_HEIGHT)
+    scale = min(SHEET_ROW_HEIGHT / height, SHEET_MAX_CELL_WIDTH / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = Image.Resampling.NEAREST if height < SHEET_ROW_HEIGHT else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(to_bytes(np.asarray(image))).resize(size, method))
