@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,23 @@ def test_a_signal_to_end_leaves_no_half_written_picture(capture, model_file, tmp
         assert (program.returncode, said.splitlines()[-1]) == (1, "lvsm: Cancelled.")
     else:
         assert (program.returncode, said.splitlines()[-1]) == (128 + number, f"lvsm: Ended by {number.name}.")
+
+
+def test_a_signal_ends_what_python_cannot_interrupt():
+    """A step of torch's, or here of OpenSSL's, may take minutes."""
+    script = (
+        "import hashlib; from lvsm_engine.cli.signals import ending_by_exception\n"
+        "with ending_by_exception(grace_seconds=0.2):\n    print('in', flush=True)\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout.readline() == "in\n"
+    time.sleep(1)  # by then it computes, which is what this is about
+    program.send_signal(signal.SIGTERM)
+    assert program.wait(timeout=60) == 128 + signal.SIGTERM
+    assert program.stderr.read() == ""
 
 
 def test_an_ignored_signal_stays_ignored():
