@@ -17,6 +17,7 @@ from .errors import LOCATE_PHOTOS, CaptureError, DeviceError
 from .main_memory import free_main_memory
 from .scene.camera import (
     MAX_PIXELS,
+    TOO_MANY_PIXELS,
     Camera,
     Distortion,
     View,
@@ -114,7 +115,7 @@ def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray
             return np.asarray(_in_8_bits(upright, file.format).convert("RGBA" if has_alpha else "RGB"))
     except FileNotFoundError as error:
         raise CaptureError(f"{what} is missing: locate it.", LOCATE_PHOTOS) from error
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
         raise CaptureError(
             f"{what} cannot be read ({error}): replace it or leave the view out.", LOCATE_PHOTOS
         ) from error
@@ -123,7 +124,10 @@ def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray
 def _opened(stored: Path | io.BytesIO) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
-        return Image.open(stored)
+        try:
+            return Image.open(stored)
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"its pixels are {TOO_MANY_PIXELS}") from error
 
 
 def _check_memory(what: str, pixels: int, has_alpha: bool) -> None:

@@ -15,6 +15,7 @@ from ..errors import CameraError
 MAX_SIDE = 65536
 # Larger pictures are refused before they are decoded or made: no lens resolves as much, and memory is finite.
 MAX_PIXELS = 300_000_000
+TOO_MANY_PIXELS = f"more than the {MAX_PIXELS / 1e6:.0f} million that a picture may have"
 # A picture may differ from its camera's shape by a pixel: solvers shrink and round.
 SHAPE_TOLERANCE = 1.0
 # How far from orthonormal a rotation may be and still count as rounding of a text file.
@@ -151,9 +152,7 @@ def cropped(camera: Camera, left: int, top: int, width: int, height: int) -> Cam
 def check_picture_size(width: int, height: int) -> None:
     """Raises ValueError for more pixels than a picture may have."""
     if width * height > MAX_PIXELS:
-        raise ValueError(
-            f"{width}x{height} pixels are more than the {MAX_PIXELS / 1e6:.0f} million that a picture may have"
-        )
+        raise ValueError(f"{width}x{height} pixels are {TOO_MANY_PIXELS}")
 
 
 def is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CameraError, CaptureError
-from ..camera import OPENCV_FROM_OPENGL, Camera, View, check_picture_size
+from ..camera import OPENCV_FROM_OPENGL, TOO_MANY_PIXELS, Camera, View, check_picture_size
 
 PhotoSize = Callable[[Path], tuple[int, int]]
 
@@ -96,7 +96,9 @@ def size_by_pillow(path: Path) -> tuple[int, int]:
             with Image.open(path) as image:
                 check_picture_size(*image.size)
                 return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise CaptureError(f"{path}: the photo's pixels are {TOO_MANY_PIXELS}: shrink it.") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise CaptureError(f"{path}: the photo cannot be read ({error}): replace it or remove its frame.") from error
 
 
