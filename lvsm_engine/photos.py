@@ -6,7 +6,7 @@ sRGB-encoded.
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -46,15 +46,18 @@ SHEET_LABEL_HEIGHT = 16
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
-def load_photo(view: View, background: tuple[float, float, float]) -> tuple[np.ndarray, Camera]:
+def load_photo(
+    view: View, background: tuple[float, float, float], free_bytes: Callable[[], float | None] = free_main_memory
+) -> tuple[np.ndarray, Camera]:
     """A view's photo (H, W, 3) without lens distortion, with square pixels, and the camera of that picture.
 
     background: sRGB-encoded; RGBA photos, and what a mask leaves out, are laid over it in linear light. A photo smaller
-    or larger than its camera says, but of the same shape, keeps its pixels and gets the camera scaled.
+    or larger than its camera says, but of the same shape, keeps its pixels and gets the camera scaled. free_bytes: tells
+    how much main memory may be taken; None where that is not known.
     Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera; DeviceError for one
     that does not fit into memory.
     """
-    pixels = _masked(_decode(view), view)
+    pixels = _masked(_decode(view, free_bytes()), view, free_bytes())
     camera = _camera_of_size(view, pixels.shape[1], pixels.shape[0])
     image = _over_background(pixels, background) if pixels.shape[2] == 4 else pixels.astype(np.float32) / 255
     straight = square_pixels(camera)
@@ -68,12 +71,12 @@ def load_photo(view: View, background: tuple[float, float, float]) -> tuple[np.n
     return _undistorted(image, camera, view.distortion, straight), straight
 
 
-def _decode(view: View) -> np.ndarray:
+def _decode(view: View, free: float | None) -> np.ndarray:
     """(H, W, 3 or 4) uint8."""
     if view.photo is None:
         raise CaptureError(f"{view.name} has no photo: give it one, or leave it out.", LOCATE_PHOTOS)
     if not isinstance(view.photo, np.ndarray) or view.photo.ndim == 1:
-        return _decode_file(view.photo, view, "photo")
+        return _decode_file(view.photo, view, "photo", free)
     if view.photo.ndim != 3 or view.photo.shape[2] not in (3, 4) or view.photo.dtype != np.uint8:
         raise CaptureError(
             f"{view.name}: the photo is an array {view.photo.shape} of {view.photo.dtype}: give (H, W, 3 or 4) uint8."
@@ -81,12 +84,12 @@ def _decode(view: View) -> np.ndarray:
     return view.photo
 
 
-def _masked(pixels: np.ndarray, view: View) -> np.ndarray:
+def _masked(pixels: np.ndarray, view: View, free: float | None) -> np.ndarray:
     """The photo (H, W, 3 or 4) uint8, transparent where its mask leaves it out: (H, W, 4) where there is a mask."""
     if view.mask is None:
         return pixels
     is_file = not isinstance(view.mask, np.ndarray) or view.mask.ndim == 1
-    mask = _decode_file(view.mask, view, "mask")[..., 0] if is_file else np.asarray(view.mask)
+    mask = _decode_file(view.mask, view, "mask", free)[..., 0] if is_file else np.asarray(view.mask)
     height, width = pixels.shape[:2]
     if mask.ndim != 2 or mask.dtype != np.uint8 or not is_of_shape((width, height), mask.shape[::-1]):
         raise CaptureError(
@@ -98,8 +101,8 @@ def _masked(pixels: np.ndarray, view: View) -> np.ndarray:
     return np.dstack([pixels[..., :3], alpha])
 
 
-def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray:
-    """An image file, or its bytes (N,), as (H, W, 3 or 4) uint8. role: "photo" or "mask", for messages."""
+def _decode_file(source: Path | np.ndarray, view: View, role: str, free: float | None) -> np.ndarray:
+    """An image file, or its bytes (N,), as (H, W, 3 or 4) uint8. role: "photo" or "mask", for messages; free: bytes."""
     what = f"the {role} of {view.name}"
     stored: Path | io.BytesIO
     if isinstance(source, np.ndarray):
@@ -110,7 +113,7 @@ def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray
         with _opened(stored) as file:
             check_picture_size(*file.size)
             has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
-            _check_memory(what, file.width * file.height, has_alpha)
+            _check_memory(what, file.width * file.height, has_alpha, free)
             upright = ImageOps.exif_transpose(file) if _is_turned(file, view.camera) else file
             return np.asarray(_in_8_bits(upright, file.format).convert("RGBA" if has_alpha else "RGB"))
     except FileNotFoundError as error:
@@ -130,9 +133,9 @@ def _opened(stored: Path | io.BytesIO) -> Image.Image:
             raise ValueError(f"its pixels are {TOO_MANY_PIXELS}") from error
 
 
-def _check_memory(what: str, pixels: int, has_alpha: bool) -> None:
+def _check_memory(what: str, pixels: int, has_alpha: bool, free: float | None) -> None:
     """Before any is taken: a file of some kilobytes may be a photo of gigabytes. Raises DeviceError."""
-    need, free = pixels * (BYTES_OF_A_TRANSPARENT_PIXEL if has_alpha else BYTES_OF_A_PIXEL), free_main_memory()
+    need = pixels * (BYTES_OF_A_TRANSPARENT_PIXEL if has_alpha else BYTES_OF_A_PIXEL)
     if free is not None and need > free:
         raise DeviceError(f"{what} needs about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: shrink it.")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .devices import choose_device, choose_precision, free_bytes
 from .errors import ADD_PHOTOS, CHOOSE_MODEL, USE_FEWER_VIEWS, CameraError, CaptureError, CheckpointError, DeviceError
-from .kept_tokens import draw_kept_tokens, kept_count, unlike_background
+from .kept_tokens import draw_kept_tokens, kept_count, subject_mask
 from .model.checkpoint import Model, ModelCard, load_checkpoint
 from .model.config import ModelConfig, model_size
 from .model.costs import bytes_a_target, bytes_of_inputs, checks_of, context_tokens, tokens_a_target
@@ -24,7 +24,7 @@ from .model.rays import plucker_rays
 from .photos import WHITE, fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
-from .scene.frame import framed, world_to_model
+from .scene.frame import poses_in_frame, world_to_model
 
 # Where the system does not tell how much memory is free.
 ASSUMED_FREE_BYTES = 2 * 2**30
@@ -126,7 +126,7 @@ class Synthesizer:
         """The numbers (1, V, k) of the tokens of images (1, V, 3, H, W) that the model gets, always the same; None: all."""
         if self.card.input_keep_ratio == 1:
             return None
-        subject = unlike_background(images[0].permute(0, 2, 3, 1).cpu().numpy(), self._background)
+        subject = subject_mask(images[0].permute(0, 2, 3, 1).cpu().numpy(), self._background)
         generator = np.random.default_rng(0)
         kept = draw_kept_tokens(generator, subject, self.config.input_stride, self.card.input_keep_ratio)
         return torch.from_numpy(kept)[None].to(self.device)
@@ -137,7 +137,7 @@ class Synthesizer:
 
     def rays(self, cameras: Sequence[Camera], similarity: np.ndarray) -> Tensor:
         """Rays (1, V, 6, H, W) float32 of cameras of one size, in the model's coordinates."""
-        poses = framed(similarity, np.stack([camera.camera_to_world for camera in cameras]))
+        poses = poses_in_frame(similarity, np.stack([camera.camera_to_world for camera in cameras]))
         lenses = np.stack([camera.fxfycxcy for camera in cameras])
         height, width = cameras[0].height, cameras[0].width
         rays = plucker_rays(torch.from_numpy(poses)[None], torch.from_numpy(lenses)[None], height, width)

@@ -58,7 +58,7 @@ def world_to_model(frame: SceneFrame, input_cameras: Sequence[Camera]) -> tuple[
         return fallback, f"{error} The subject's middle is used instead: expect a weaker picture from this model."
 
 
-def framed(similarity: np.ndarray, camera_to_world: np.ndarray) -> np.ndarray:
+def poses_in_frame(similarity: np.ndarray, camera_to_world: np.ndarray) -> np.ndarray:
     """Poses (..., 4, 4) in the similarity's coordinates: positions are scaled, rotations stay rotations.
 
     A matrix that also stretches turns their axes into stretched ones: their rays pass the stretched points.
@@ -75,7 +75,9 @@ def mean_pose_frame(camera_to_world: np.ndarray, scale_factor: float = 1.35) -> 
     The mean pose becomes the identity; positions are divided by scale_factor * the largest absolute coordinate.
     Raises CameraError where that is not defined: see mean_pose_similarity.
     """
-    return framed(mean_pose_similarity(camera_to_world, scale_factor), np.asarray(camera_to_world, dtype=np.float64))
+    return poses_in_frame(
+        mean_pose_similarity(camera_to_world, scale_factor), np.asarray(camera_to_world, dtype=np.float64)
+    )
 
 
 def mean_pose_similarity(camera_to_world: np.ndarray, scale_factor: float = 1.35) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor
 from lvsm_engine.kept_tokens import draw_kept_tokens
 from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
-from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
+from lvsm_engine.scene.frame import SceneFrame, poses_in_frame, world_to_model
 
 from ..configs import TrainingConfig
 from .augment import (
@@ -214,7 +214,7 @@ def to_batch(
         to_frame, _ = world_to_model(frame, cameras)
         if jitters:
             to_frame = jitters[scene] @ to_frame
-        poses.append(framed(to_frame, scene_poses))
+        poses.append(poses_in_frame(to_frame, scene_poses))
     rays = _rays(np.stack(poses), posed.fxfycxcy, H, W, device)
     images = posed.images.to(device)
     return Batch(images[:, :inputs], rays[:, :inputs], rays[:, inputs:], images[:, inputs:])
