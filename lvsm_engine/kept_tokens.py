@@ -1,4 +1,4 @@
-"""Which patches of the input views a model is shown, where its card says that it is not shown all: the subject's first.
+"""Which patches of the input views become tokens, where a model's card says that not all do: the subject's first.
 
 What is left out is mostly bare background, so that a model of dense input tokens costs little more than a coarse one.
 Training and the engine choose alike; training knows the subject by its alpha, the engine by what is unlike the background.
@@ -7,27 +7,27 @@ Training and the engine choose alike; training knows the subject by its alpha, t
 import numpy as np
 
 # A pixel is of the subject where a channel is farther than this from the background: more than a JPEG's noise.
-UNLIKE = 5 / 255
+SUBJECT_THRESHOLD = 5 / 255
 
 
-def unlike_background(image: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
+def subject_mask(image: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
     """Whether each pixel of an image (H, W, 3) in [0, 1] is of the subject: (H, W) bool."""
-    return (np.abs(image - np.array(background, image.dtype)) > UNLIKE).any(axis=-1)
+    return (np.abs(image - np.array(background, image.dtype)) > SUBJECT_THRESHOLD).any(axis=-1)
 
 
-def kept_count(patches: int, share: float) -> int:
-    """How many of a view's patches this share of them is: at least one."""
-    return max(1, round(share * patches))
+def kept_count(patches: int, keep_ratio: float) -> int:
+    """How many of a view's patches become tokens: at least one."""
+    return max(1, round(keep_ratio * patches))
 
 
-def draw_kept_tokens(generator: np.random.Generator, subject: np.ndarray, stride: int, share: float) -> np.ndarray:
-    """Numbers (V, k) of this share of each view's patches, rising; subject (V, H, W) bool tells where the subject is.
+def draw_kept_tokens(generator: np.random.Generator, subject: np.ndarray, stride: int, keep_ratio: float) -> np.ndarray:
+    """Numbers (V, k) of the patches of each view that become tokens, rising; subject (V, H, W) bool tells where the subject is.
 
     stride: pixels from one patch to the next. Patches with any of the subject come before those without; within both,
-    which are seen is drawn.
+    which are kept is drawn.
     """
     V, H, W = subject.shape
     patches = subject.reshape(V, H // stride, stride, W // stride, stride)
     of_subject = patches.any(axis=(2, 4)).reshape(V, -1)  # (V, n)
     order = np.argsort(generator.random(of_subject.shape) - of_subject, axis=1)
-    return np.sort(order[:, : kept_count(of_subject.shape[1], share)], axis=1)
+    return np.sort(order[:, : kept_count(of_subject.shape[1], keep_ratio)], axis=1)

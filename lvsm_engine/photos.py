@@ -5,60 +5,78 @@ sRGB-encoded.
 """
 
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-from .errors import LOCATE_PHOTOS, CaptureError
-from .scene.camera import Camera, Distortion, View, cropped, resized, square_pixels
+from .errors import LOCATE_PHOTOS, CaptureError, DeviceError
+from .main_memory import free_main_memory
+from .scene.camera import (
+    MAX_PIXELS,
+    TOO_MANY_PIXELS,
+    Camera,
+    Distortion,
+    View,
+    check_picture_size,
+    cropped,
+    is_of_shape,
+    resized,
+    square_pixels,
+)
 from .scene.srgb import to_linear, to_srgb
 from .whole_files import write_whole
 
+# What transparent photos are laid over where nobody says more.
 WHITE = (1.0, 1.0, 1.0)
-# A photo may differ from its camera's shape by a pixel: solvers shrink and round.
-SHAPE_TOLERANCE = 1.0
-# Larger photos are refused before they are decoded: no lens resolves as much, and memory is finite.
-MAX_PIXELS = 300_000_000
+# What a photo takes at its peak on its way to float32: as it is stored, and twice as floats, the second with its alpha.
+BYTES_OF_A_PIXEL, BYTES_OF_A_TRANSPARENT_PIXEL = 27, 80
 # OpenCV's remap counts in 16 bits.
-MOST_REMAPPED = 32766
+MAX_REMAPPED_SIDE = 32766
 
 SHEET_ROW_HEIGHT = 160
+SHEET_MAX_CELL_WIDTH = 8 * SHEET_ROW_HEIGHT
 SHEET_GAP = 4
 SHEET_LABEL_HEIGHT = 16
 
+# Pillow's own limit is an error at twice this number: ours are checked first.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
-def load_photo(view: View, background: tuple[float, float, float]) -> tuple[np.ndarray, Camera]:
+def load_photo(
+    view: View, background: tuple[float, float, float], free_bytes: Callable[[], float | None] = free_main_memory
+) -> tuple[np.ndarray, Camera]:
     """A view's photo (H, W, 3) without lens distortion, with square pixels, and the camera of that picture.
 
     background: sRGB-encoded; RGBA photos, and what a mask leaves out, are laid over it in linear light. A photo smaller
-    or larger than its camera says, but of the same shape, keeps its pixels and gets the camera scaled.
-    Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera.
+    or larger than its camera says, but of the same shape, keeps its pixels and gets the camera scaled. free_bytes: tells
+    how much main memory may be taken; None where that is not known.
+    Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera; DeviceError for one
+    that does not fit into memory.
     """
-    pixels = _masked(_decode(view), view)
+    pixels = _masked(_decode(view, free_bytes()), view, free_bytes())
     camera = _camera_of_size(view, pixels.shape[1], pixels.shape[0])
     image = _over_background(pixels, background) if pixels.shape[2] == 4 else pixels.astype(np.float32) / 255
     straight = square_pixels(camera)
     if view.distortion is None and straight is camera:
         return image, camera
-    if max(*image.shape[:2], straight.height) > MOST_REMAPPED:
+    if max(*image.shape[:2], straight.height) > MAX_REMAPPED_SIDE:
         raise CaptureError(
             f"{view.name}: a photo of {camera.width}x{camera.height} pixels is too large for its lens to be straightened:"
-            f" shrink it to at most {MOST_REMAPPED} pixels a side."
+            f" shrink it to at most {MAX_REMAPPED_SIDE} pixels a side."
         )
     return _undistorted(image, camera, view.distortion, straight), straight
 
 
-def _decode(view: View) -> np.ndarray:
+def _decode(view: View, free: float | None) -> np.ndarray:
     """(H, W, 3 or 4) uint8."""
     if view.photo is None:
         raise CaptureError(f"{view.name} has no photo: give it one, or leave it out.", LOCATE_PHOTOS)
     if not isinstance(view.photo, np.ndarray) or view.photo.ndim == 1:
-        return _decode_file(view.photo, view, "photo")
+        return _decode_file(view.photo, view, "photo", free)
     if view.photo.ndim != 3 or view.photo.shape[2] not in (3, 4) or view.photo.dtype != np.uint8:
         raise CaptureError(
             f"{view.name}: the photo is an array {view.photo.shape} of {view.photo.dtype}: give (H, W, 3 or 4) uint8."
@@ -66,14 +84,14 @@ def _decode(view: View) -> np.ndarray:
     return view.photo
 
 
-def _masked(pixels: np.ndarray, view: View) -> np.ndarray:
+def _masked(pixels: np.ndarray, view: View, free: float | None) -> np.ndarray:
     """The photo (H, W, 3 or 4) uint8, transparent where its mask leaves it out: (H, W, 4) where there is a mask."""
     if view.mask is None:
         return pixels
     is_file = not isinstance(view.mask, np.ndarray) or view.mask.ndim == 1
-    mask = _decode_file(view.mask, view, "mask")[..., 0] if is_file else np.asarray(view.mask)
+    mask = _decode_file(view.mask, view, "mask", free)[..., 0] if is_file else np.asarray(view.mask)
     height, width = pixels.shape[:2]
-    if mask.ndim != 2 or mask.dtype != np.uint8 or not _is_of_shape((width, height), mask.shape[::-1]):
+    if mask.ndim != 2 or mask.dtype != np.uint8 or not is_of_shape((width, height), mask.shape[::-1]):
         raise CaptureError(
             f"{view.name}: the mask is {mask.shape} of {mask.dtype} and its photo ({height}, {width}): use the photo's own,"
             " (H, W) uint8."
@@ -83,8 +101,8 @@ def _masked(pixels: np.ndarray, view: View) -> np.ndarray:
     return np.dstack([pixels[..., :3], alpha])
 
 
-def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray:
-    """An image file, or its bytes (N,), as (H, W, 3 or 4) uint8. role: "photo" or "mask", for messages."""
+def _decode_file(source: Path | np.ndarray, view: View, role: str, free: float | None) -> np.ndarray:
+    """An image file, or its bytes (N,), as (H, W, 3 or 4) uint8. role: "photo" or "mask", for messages; free: bytes."""
     what = f"the {role} of {view.name}"
     stored: Path | io.BytesIO
     if isinstance(source, np.ndarray):
@@ -92,16 +110,34 @@ def _decode_file(source: Path | np.ndarray, view: View, role: str) -> np.ndarray
     else:
         stored, what = source, f"{source}: {what}"
     try:
-        with Image.open(stored) as file:
+        with _opened(stored) as file:
+            check_picture_size(*file.size)
             has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
+            _check_memory(what, file.width * file.height, has_alpha, free)
             upright = ImageOps.exif_transpose(file) if _is_turned(file, view.camera) else file
             return np.asarray(_in_8_bits(upright, file.format).convert("RGBA" if has_alpha else "RGB"))
     except FileNotFoundError as error:
         raise CaptureError(f"{what} is missing: locate it.", LOCATE_PHOTOS) from error
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
         raise CaptureError(
             f"{what} cannot be read ({error}): replace it or leave the view out.", LOCATE_PHOTOS
         ) from error
+
+
+def _opened(stored: Path | io.BytesIO) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
+        try:
+            return Image.open(stored)
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"its pixels are {TOO_MANY_PIXELS}") from error
+
+
+def _check_memory(what: str, pixels: int, has_alpha: bool, free: float | None) -> None:
+    """Before any is taken: a file of some kilobytes may be a photo of gigabytes. Raises DeviceError."""
+    need = pixels * (BYTES_OF_A_TRANSPARENT_PIXEL if has_alpha else BYTES_OF_A_PIXEL)
+    if free is not None and need > free:
+        raise DeviceError(f"{what} needs about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: shrink it.")
 
 
 def _in_8_bits(picture: Image.Image, file_format: str | None) -> Image.Image:
@@ -126,19 +162,13 @@ def _camera_of_size(view: View, width: int, height: int) -> Camera:
     camera = view.camera
     if (camera.width, camera.height) == (width, height):
         return camera
-    if not _is_of_shape((width, height), (camera.width, camera.height)):
+    if not is_of_shape((width, height), (camera.width, camera.height)):
         raise CaptureError(
             f"{view.name}: the photo has {width}x{height} pixels and its camera {camera.width}x{camera.height}:"
             " use the photo that the camera was solved with.",
             LOCATE_PHOTOS,
         )
     return resized(camera, width, height)
-
-
-def _is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two sizes (width, height) are one picture's, scaled."""
-    scale = size[0] / other[0]
-    return abs(other[1] * scale - size[1]) <= SHAPE_TOLERANCE * max(1.0, scale)
 
 
 def _over_background(pixels: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
@@ -222,8 +252,12 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], p
 
 
 def sheet_cell(image: np.ndarray) -> np.ndarray:
-    """A picture at the contact sheet's row height, uint8; small ones enlarged without smoothing, to judge their pixels."""
+    """A picture at the contact sheet's row height, uint8; a panorama at the most width instead.
+
+    Small ones are enlarged without smoothing, to judge their pixels.
+    """
     height, width = image.shape[:2]
-    size = (max(1, round(width * SHEET_ROW_HEIGHT / height)), SHEET_ROW_HEIGHT)
+    scale = min(SHEET_ROW_HEIGHT / height, SHEET_MAX_CELL_WIDTH / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = Image.Resampling.NEAREST if height < SHEET_ROW_HEIGHT else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(to_bytes(np.asarray(image))).resize(size, method))

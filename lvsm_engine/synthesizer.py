@@ -15,32 +15,48 @@ import torch
 from torch import Tensor
 
 from .devices import choose_device, choose_precision, free_bytes
-from .errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, CaptureError, DeviceError
-from .kept_tokens import draw_kept_tokens, kept_count, unlike_background
+from .errors import ADD_PHOTOS, CHOOSE_MODEL, USE_FEWER_VIEWS, CameraError, CaptureError, CheckpointError, DeviceError
+from .kept_tokens import draw_kept_tokens, kept_count, subject_mask
 from .model.checkpoint import Model, ModelCard, load_checkpoint
 from .model.config import ModelConfig, model_size
 from .model.costs import bytes_a_target, bytes_of_inputs, checks_of, context_tokens, tokens_a_target
 from .model.rays import plucker_rays
 from .photos import WHITE, fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
-from .scene.camera import Camera, View, resized, square_pixels
-from .scene.frame import framed, world_to_model
+from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
+from .scene.frame import poses_in_frame, world_to_model
 
 # Where the system does not tell how much memory is free.
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.
 USABLE_SHARE = 0.6
 # A cancel is seen between blocks, so a block of a batch must end soon; larger batches are hardly faster.
-MOST_TOKENS_A_BATCH = {"cpu": 1024, "cuda": 32768}
+MAX_TOKENS_A_BATCH = {"cpu": 1024, "cuda": 32768}
+FreeBytes = Callable[[torch.device], float | None]
 # torch has an exception class for a full card, and for a full CPU only these words.
 CPU_OUT_OF_MEMORY = "DefaultCPUAllocator"
 
 
 class Synthesizer:
-    """A loaded model on a device. Raises the typed errors of lvsm_engine.errors."""
+    """A loaded model on a device. Raises the typed errors of lvsm_engine.errors.
 
-    def __init__(self, model: Model, card: ModelCard, device: torch.device, precision: torch.dtype) -> None:
+    free_bytes: tells what may be taken of a device's memory; None where that is not known. max_batch_tokens: so many pass
+    through the blocks at once, unless one target has more.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        card: ModelCard,
+        device: torch.device,
+        precision: torch.dtype,
+        *,
+        free_bytes: FreeBytes = free_bytes,
+        max_batch_tokens: int | None = None,
+    ) -> None:
         self.model, self.card, self.device, self.precision = model.to(device), card, device, precision
+        self.free_bytes = free_bytes
+        self.max_batch_tokens = max_batch_tokens or MAX_TOKENS_A_BATCH[device.type]
 
     @classmethod
     def load(cls, path: str | Path = "default", device: str = "auto", precision: str = "auto") -> "Synthesizer":
@@ -66,8 +82,8 @@ class Synthesizer:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
         width, height = self._size_of_inputs(views)
         tokens = len(views) * kept_count(width * height // self.config.input_stride**2, self.card.input_keep_ratio)
-        need = bytes_of_inputs(self.config, tokens)
-        free = free_bytes(self.device)
+        need = bytes_of_inputs(self.config, tokens, len(views) * width * height)
+        free = self.free_bytes(self.device)
         shortage = _shortage(f"{len(views)} input views of {width}x{height} pixels need", need, free, self.device)
         if free is not None and need > free:
             raise shortage
@@ -110,7 +126,7 @@ class Synthesizer:
         """The numbers (1, V, k) of the tokens of images (1, V, 3, H, W) that the model gets, always the same; None: all."""
         if self.card.input_keep_ratio == 1:
             return None
-        subject = unlike_background(images[0].permute(0, 2, 3, 1).cpu().numpy(), self._background)
+        subject = subject_mask(images[0].permute(0, 2, 3, 1).cpu().numpy(), self._background)
         generator = np.random.default_rng(0)
         kept = draw_kept_tokens(generator, subject, self.config.input_stride, self.card.input_keep_ratio)
         return torch.from_numpy(kept)[None].to(self.device)
@@ -121,7 +137,7 @@ class Synthesizer:
 
     def rays(self, cameras: Sequence[Camera], similarity: np.ndarray) -> Tensor:
         """Rays (1, V, 6, H, W) float32 of cameras of one size, in the model's coordinates."""
-        poses = framed(similarity, np.stack([camera.camera_to_world for camera in cameras]))
+        poses = poses_in_frame(similarity, np.stack([camera.camera_to_world for camera in cameras]))
         lenses = np.stack([camera.fxfycxcy for camera in cameras])
         height, width = cameras[0].height, cameras[0].width
         rays = plucker_rays(torch.from_numpy(poses)[None], torch.from_numpy(lenses)[None], height, width)
@@ -129,11 +145,18 @@ class Synthesizer:
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
-        """Within it all is computed: no gradients, the chosen precision; torch.OutOfMemoryError on the CPU too."""
+        """Within it all is computed: no gradients, the chosen precision; torch.OutOfMemoryError on the CPU too.
+
+        Raises CameraError for cameras whose rays do not tell where they stand.
+        """
         is_fast = self.precision != torch.float32
         try:
             with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_fast):
                 yield
+        except torch.linalg.LinAlgError as error:
+            raise CameraError(
+                "The cameras stand too far apart to be computed with: leave out those that are far away, or solve them again."
+            ) from error
         except RuntimeError as error:
             if CPU_OUT_OF_MEMORY in str(error):
                 raise torch.OutOfMemoryError(str(error)) from error
@@ -165,7 +188,8 @@ class Scene:
         """What cameras of one size see: (T, H, W, 3) float32 in [0, 1], sRGB-encoded.
 
         A size that is not the model's own is rendered at the nearest one and resized; `warnings` says so then.
-        Raises CameraError for cameras of several sizes, DeviceError, Cancelled.
+        Raises CameraError for cameras of several sizes or of more pixels than a picture may have, CheckpointError for a
+        picture that is not finite, DeviceError, Cancelled.
         """
         if not cameras:
             raise CameraError("There is no camera to render: choose at least one.")
@@ -173,6 +197,7 @@ class Scene:
         if len(sizes) > 1:
             raise CameraError(f"The cameras have {len(sizes)} sizes: render those of one size at a time.")
         (width, height), first = sizes.pop(), cameras[0]
+        self._check_output(len(cameras), width, height)
         card, config = self._synthesizer.card, self._synthesizer.config
         aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
         own = model_size(card.resolution, config.size_multiple, aspect)
@@ -184,19 +209,33 @@ class Scene:
             images = np.stack([resize_image(image, width, height) for image in images])
         return images
 
+    def _check_output(self, count: int, width: int, height: int) -> None:
+        """Before anything is computed for them. Raises CameraError, DeviceError."""
+        try:
+            check_picture_size(width, height)
+        except ValueError as error:
+            raise CameraError(f"The picture cannot be made: {error}. Render a smaller one.") from error
+        need = 2 * count * width * height * 3 * 4  # each of them, and all in one array
+        free = self._synthesizer.free_bytes(torch.device("cpu"))
+        if free is not None and need > free:
+            raise DeviceError(
+                f"{count} pictures of {width}x{height} pixels need about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB of main"
+                " memory are free: render fewer or smaller ones at a time."
+            )
+
     def _render_own_size(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None
     ) -> np.ndarray:
         config, device = self._synthesizer.config, self._synthesizer.device
         tokens = cameras[0].width * cameras[0].height // config.target_stride**2
         need = bytes_a_target(config, tokens, self._context)
-        free = free_bytes(device)
+        free = self._synthesizer.free_bytes(device)
         picture = f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {self._views} input views needs"
         shortage = _shortage(picture, need, free, device)
         if free is not None and need > free:
             raise shortage
         fit = int(USABLE_SHARE * (ASSUMED_FREE_BYTES if free is None else free) // need)
-        soon = MOST_TOKENS_A_BATCH[device.type] // tokens_a_target(config, tokens, self._context)
+        soon = self._synthesizer.max_batch_tokens // tokens_a_target(config, tokens, self._context)
         batch = max(1, min(len(cameras), fit, soon))
         try:
             return self._render_batches(cameras, batch, on_progress, cancel)
@@ -222,10 +261,17 @@ class Scene:
     def _decode(self, rays: Tensor, check: Callable[[], None]) -> np.ndarray:
         with self._synthesizer.computing():
             decoded = self._synthesizer.model.decode(self._encoding, rays, check=check)  # (1, T, 3, H, W)
-            return decoded[0].permute(0, 2, 3, 1).float().clamp(0, 1).cpu().numpy()
+            images = decoded[0].permute(0, 2, 3, 1).float().clamp(0, 1).cpu().numpy()
+        if not np.isfinite(images).all():
+            raise CheckpointError(
+                f"{self._synthesizer.card.name} gave a picture with values that are not finite: its weights, or distances"
+                " between the cameras, are beyond what can be computed. Choose another model, or solve the cameras again.",
+                CHOOSE_MODEL,
+            )
+        return images
 
 
-def _shortage(what: str, need: int, free: int | None, device: torch.device) -> DeviceError:
+def _shortage(what: str, need: int, free: float | None, device: torch.device) -> DeviceError:
     """For what does not fit; `what` begins the sentence."""
     there = "more than there is" if free is None else f"and {free / 1e9:.1f} GB are free"
     return DeviceError(

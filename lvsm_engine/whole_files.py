@@ -5,24 +5,32 @@ Knows nothing of what is written. The standard library only, so Blender's own Py
 
 import contextlib
 import os
+import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from .errors import OutputError
 
-# What a file's name ends with until it is whole.
+# What a file's name ends with until it is whole. A killed process leaves one; none of them is ever read.
 PART = ".part"
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make the file at the temporary path that it gets, and give it its name when it is on the disk.
+    """Let `write` fill the file at the temporary path that it gets, and give it its name when it is on the disk.
 
-    What stood at `path` stays until then, and stays where writing fails; the temporary file never does.
-    Raises OutputError for what the disk refuses; whatever else `write` raises passes through.
+    What stood at `path` stays until then, and stays where writing fails; the temporary file, of a name that nobody else
+    has, never does. Of several that write one path at once the last one's file stays. A symbolic link at `path` is
+    replaced, and what it points to is not touched.
+    Raises OutputError for what the disk refuses, and where a folder, a device or a pipe stands at `path`; whatever else
+    `write` raises passes through.
     """
     path = Path(path)
-    part = path.with_name(path.name + PART)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}{PART}")
     try:
+        _refuse_what_is_no_file(path)
+        # Here and not by `write`: it must be a new file, and no link that someone has put in its place.
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         write(part)
         with open(part, "rb+") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
@@ -39,3 +47,14 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file's whole content at once. Raises OutputError."""
     write_whole(path, lambda part: part.write_bytes(content))
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """A device that is replaced by a file is lost to the whole machine, and a pipe to its reader."""
+    try:
+        kind = os.stat(path).st_mode
+    except OSError:  # nothing stands there, or a link to nothing
+        return
+    if not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "a device, a pipe or a socket"
+        raise OutputError(f"{path} is {what} and would be replaced: choose another name.")

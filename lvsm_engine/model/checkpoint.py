@@ -9,8 +9,10 @@ inferred from names and shapes.
 import dataclasses
 import json
 import math
+import os
 import pickle
 import re
+import stat
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -36,9 +38,11 @@ Model = DecoderOnly | EncoderDecoder
 # Raised when older programs would misread a file; an option that they do not know they tell by its word.
 FORMAT = 4
 HEAD = "to_pixels.1.weight"
+# Attention's two, the MLP's two, two norms; more with QK norm.
+MIN_TENSORS_OF_A_BLOCK = 6
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 # Older unpicklers run code even with weights_only: CVE-2025-32434, CVE-2026-24747.
-LEAST_TORCH_FOR_PICKLES = (2, 10)
+MIN_TORCH_FOR_PICKLES = (2, 10)
 # Far beyond what attention over all pixels can be trained at.
 MAX_RESOLUTION = 16384
 PUBLISHED_LICENCE = "CC BY-NC-SA 4.0 (published LVSM weights: not for commercial use)"
@@ -320,7 +324,10 @@ def _usual_head_width(width: int) -> int:
 
 
 def _fill(config: ModelConfig, tensors: Mapping[str, Tensor], path: str | Path) -> Model:
-    """A model with these tensors by our names; every name and shape must fit."""
+    """A model with these tensors by our names; every name and shape must fit, and every number be finite."""
+    blocks = config.blocks + config.encoder_blocks
+    if len(tensors) < blocks * MIN_TENSORS_OF_A_BLOCK:  # a network of a thousand blocks takes seconds to build
+        raise _refusal(path, f"it is to have {blocks} blocks and has {len(tensors)} tensors")
     with torch.device("meta"):
         model = build_model(config)
     for name, expected in model.state_dict().items():
@@ -332,6 +339,9 @@ def _fill(config: ModelConfig, tensors: Mapping[str, Tensor], path: str | Path) 
     extra = sorted(set(tensors) - set(model.state_dict()))
     if extra:
         raise _refusal(path, f"the tensor '{extra[0]}' belongs to no LVSM model of this kind ({len(extra)} left over)")
+    for name, tensor in tensors.items():
+        if not torch.stack(torch.aminmax(tensor)).isfinite().all():  # a NaN is the least and the most
+            raise _refusal(path, f"the tensor '{name}' has numbers that are not finite")
     model.load_state_dict(tensors, assign=True)
     return model.requires_grad_(False).eval()
 
@@ -339,6 +349,9 @@ def _fill(config: ModelConfig, tensors: Mapping[str, Tensor], path: str | Path) 
 def _is_pickle(path: Path) -> bool:
     """True for torch's zip and for its older bare pickle; raises CheckpointError for a file that cannot be read."""
     try:
+        kind = os.stat(path).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # a pipe would be waited for
+            raise _refusal(path, "it is a device, a pipe or a socket")
         with open(path, "rb") as file:
             head = file.read(9)
     except OSError as error:
@@ -355,12 +368,14 @@ def _is_pickle(path: Path) -> bool:
 
 def _read_published(path: Path) -> dict[str, Tensor]:
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
-    if version < LEAST_TORCH_FOR_PICKLES:
+    if version < MIN_TORCH_FOR_PICKLES:
         raise CheckpointError(
             f"{path}: a .pt file can be opened safely only by torch 2.10 or newer, and this is torch {torch.__version__}."
             " Update torch, or convert the file elsewhere with 'lvsm convert'.",
             CHOOSE_MODEL,
         )
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
@@ -371,10 +386,29 @@ def _read_published(path: Path) -> dict[str, Tensor]:
         content = content["model"]
     if not isinstance(content, dict):
         raise _refusal(path, "it holds no table of tensors")
-    strangers = [name for name, value in content.items() if not isinstance(value, Tensor)]
-    if strangers:
-        raise _refusal(path, f"its entry '{strangers[0]}' is no tensor")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise _refusal(path, f"its entry '{str(name)[:40]}' is no tensor with a name")
+        if not _is_plain(value):
+            raise _refusal(path, f"its tensor '{name[:40]}' is no plain table of numbers")
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """torch compresses nothing: what inflates to gigabytes was made to."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise _refusal(path, "its parts are compressed, as no torch writes them")
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise _refusal(path, "it is cut short or damaged") from error
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds a number of its own for each of its places, and at least one."""
+    is_table = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    are_numbers = not (tensor.is_quantized or tensor.is_complex())
+    return is_table and are_numbers and 0 < tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _open_safetensors(path: Path) -> safe_open:

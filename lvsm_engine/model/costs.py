@@ -11,6 +11,10 @@ from .config import ModelConfig
 
 # Backward costs twice the forward. What gradient checkpointing computes again is no progress, and is not counted.
 TRAINING_FACTOR = 3
+# Rays are computed in float64, of six channels with what stands between them and their cameras (measured, December 2026).
+BYTES_OF_A_RAY = 160
+# A token is made of these channels a pixel (an input's colours and ray), in float32; a target's end counts as much.
+BYTES_OF_A_TOKENS_PIXEL = 9 * 4
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -45,8 +49,10 @@ def tokens_a_target(config: ModelConfig, tokens: int, context: int) -> int:
 
 
 def bytes_a_target(config: ModelConfig, tokens: int, context: int) -> int:
-    """About what one more target in a batch takes at its peak: activations, and its own copy of the context's keys and values."""
-    return _bytes_of_block(config, tokens_a_target(config, tokens, context), tokens + context)
+    """About what one more target in a batch takes at its peak: its rays, activations, and its own copy of the context's keys
+    and values."""
+    pictures = _bytes_of_pictures(config, tokens * config.target_stride**2, tokens)
+    return pictures + _bytes_of_block(config, tokens_a_target(config, tokens, context), tokens + context)
 
 
 def context_tokens(config: ModelConfig, input_tokens: int) -> int:
@@ -54,14 +60,21 @@ def context_tokens(config: ModelConfig, input_tokens: int) -> int:
     return config.latents if config.architecture == "encoder_decoder" else input_tokens
 
 
-def bytes_of_inputs(config: ModelConfig, tokens: int) -> int:
-    """About what it takes to encode inputs of so many tokens in all: a block's work, and what is kept of all blocks."""
+def bytes_of_inputs(config: ModelConfig, tokens: int, pixels: int) -> int:
+    """About what it takes to encode inputs of so many pixels and tokens in all: photos and rays, a block's work, and what is
+    kept of all blocks."""
+    pictures = _bytes_of_pictures(config, pixels, tokens)
     if config.architecture == "encoder_decoder":
-        return _bytes_of_block(config, tokens + config.latents, tokens + config.latents)
+        return pictures + _bytes_of_block(config, tokens + config.latents, tokens + config.latents)
     if not config.inputs_first:
-        return tokens * config.width * 4
+        return pictures + tokens * config.width * 4
     kept = config.blocks * 2 * tokens * config.width * 2  # keys and values, at the least in bf16
-    return kept + _bytes_of_block(config, tokens, tokens)
+    return pictures + kept + _bytes_of_block(config, tokens, tokens)
+
+
+def _bytes_of_pictures(config: ModelConfig, pixels: int, tokens: int) -> int:
+    """Pictures and their rays, whole and cut into patches."""
+    return pixels * (BYTES_OF_A_RAY + BYTES_OF_A_TOKENS_PIXEL) + tokens * config.patch_size**2 * BYTES_OF_A_TOKENS_PIXEL
 
 
 def _bytes_of_block(config: ModelConfig, tokens: int, context: int) -> int:

@@ -13,6 +13,11 @@ from ..errors import CameraError
 
 # A photo's side beyond this is a mistake in a file rather than a camera (gigapixel stitches included).
 MAX_SIDE = 65536
+# Larger pictures are refused before they are decoded or made: no lens resolves as much, and memory is finite.
+MAX_PIXELS = 300_000_000
+TOO_MANY_PIXELS = f"more than the {MAX_PIXELS / 1e6:.0f} million that a picture may have"
+# A picture may differ from its camera's shape by a pixel: solvers shrink and round.
+SHAPE_TOLERANCE = 1.0
 # How far from orthonormal a rotation may be and still count as rounding of a text file.
 ROTATION_TOLERANCE = 1e-3
 
@@ -142,6 +147,18 @@ def resized(camera: Camera, width: int, height: int) -> Camera:
 def cropped(camera: Camera, left: int, top: int, width: int, height: int) -> Camera:
     """The same camera for the window of its image that starts at pixel (left, top)."""
     return replace(camera, cx=camera.cx - left, cy=camera.cy - top, width=width, height=height)
+
+
+def check_picture_size(width: int, height: int) -> None:
+    """Raises ValueError for more pixels than a picture may have."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width}x{height} pixels are {TOO_MANY_PIXELS}")
+
+
+def is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes (width, height) are one picture's, scaled."""
+    scale = size[0] / other[0]
+    return abs(other[1] * scale - size[1]) <= SHAPE_TOLERANCE * max(1.0, scale)
 
 
 def square_pixels(camera: Camera) -> Camera:

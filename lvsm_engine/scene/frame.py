@@ -17,7 +17,7 @@ KINDS = ("identity", "mean_pose", "subject")
 # Lengths of mean directions (of unit vectors) below this are what rounding and chance leave.
 WEAK_DIRECTION = 0.05
 # Optical axes fix their nearest point when the directions spread by this much (smallest eigenvalue, 0 when parallel).
-LEAST_SPREAD = 1e-3
+MIN_SPREAD = 1e-3
 # Cameras that look alike see their subject at this many times the distance between them.
 PARALLEL_DEPTH = 2.0
 
@@ -58,7 +58,7 @@ def world_to_model(frame: SceneFrame, input_cameras: Sequence[Camera]) -> tuple[
         return fallback, f"{error} The subject's middle is used instead: expect a weaker picture from this model."
 
 
-def framed(similarity: np.ndarray, camera_to_world: np.ndarray) -> np.ndarray:
+def poses_in_frame(similarity: np.ndarray, camera_to_world: np.ndarray) -> np.ndarray:
     """Poses (..., 4, 4) in the similarity's coordinates: positions are scaled, rotations stay rotations.
 
     A matrix that also stretches turns their axes into stretched ones: their rays pass the stretched points.
@@ -75,7 +75,9 @@ def mean_pose_frame(camera_to_world: np.ndarray, scale_factor: float = 1.35) -> 
     The mean pose becomes the identity; positions are divided by scale_factor * the largest absolute coordinate.
     Raises CameraError where that is not defined: see mean_pose_similarity.
     """
-    return framed(mean_pose_similarity(camera_to_world, scale_factor), np.asarray(camera_to_world, dtype=np.float64))
+    return poses_in_frame(
+        mean_pose_similarity(camera_to_world, scale_factor), np.asarray(camera_to_world, dtype=np.float64)
+    )
 
 
 def mean_pose_similarity(camera_to_world: np.ndarray, scale_factor: float = 1.35) -> np.ndarray:
@@ -124,7 +126,7 @@ def subject_similarity(camera_to_world: np.ndarray, mean_distance: float) -> np.
 def _subject_centre(positions: np.ndarray, forwards: np.ndarray) -> np.ndarray:
     """The point (3,) that cameras at positions (V, 3) looking along forwards (V, 3) have in common."""
     across = np.eye(3) - forwards[:, :, None] * forwards[:, None, :]  # (V, 3, 3)
-    if np.linalg.eigvalsh(across.mean(axis=0))[0] > LEAST_SPREAD:
+    if np.linalg.eigvalsh(across.mean(axis=0))[0] > MIN_SPREAD:
         centre = np.linalg.solve(across.sum(axis=0), np.einsum("vij,vj->i", across, positions))
         if np.median(np.einsum("vi,vi->v", centre - positions, forwards)) > 0:
             return centre

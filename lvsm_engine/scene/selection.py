@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .camera import Camera
-from .frame import framed, subject_similarity
+from .frame import poses_in_frame, subject_similarity
 
 
 def nearest_view(target: Camera, cameras: Sequence[Camera]) -> int:
@@ -31,7 +31,9 @@ def angles_to(target: Camera, cameras: Sequence[Camera]) -> np.ndarray:
 def _likeness_and_distance(target: Camera, cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray]:
     """Of each camera to the target: cosine between their directions from the subject (N,), and the way (N,)."""
     similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0)
-    positions = framed(similarity, np.stack([camera.camera_to_world for camera in (target, *cameras)]))[:, :3, 3]
+    positions = poses_in_frame(similarity, np.stack([camera.camera_to_world for camera in (target, *cameras)]))[
+        :, :3, 3
+    ]
     directions = _unit(positions)
     return directions[1:] @ directions[0], np.linalg.norm(positions[1:] - positions[0], axis=1)
 
@@ -44,7 +46,7 @@ def spread_views(cameras: Sequence[Camera], count: int) -> list[int]:
     if len(cameras) <= count:
         return list(range(len(cameras)))
     similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0)
-    directions = _unit(framed(similarity, np.stack([camera.camera_to_world for camera in cameras]))[:, :3, 3])
+    directions = _unit(poses_in_frame(similarity, np.stack([camera.camera_to_world for camera in cameras]))[:, :3, 3])
     chosen = [int(np.argmax(directions @ directions.mean(axis=0)))]
     while len(chosen) < count:
         nearest = (directions @ directions[chosen].T).max(axis=1)  # cosine to the nearest chosen one

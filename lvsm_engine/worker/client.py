@@ -5,6 +5,7 @@ never waits unless it calls `wait`. Every wait watches four things: the answer, 
 """
 
 import contextlib
+import functools
 import os
 import queue
 import shutil
@@ -12,10 +13,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+
+import numpy as np
 
 from .. import __version__
 from ..errors import CHOOSE_PYTHON, OPEN_LOG, RESTART_ENGINE, Cancelled, LvsmError, WorkerError
@@ -28,6 +31,9 @@ from .messages import Message
 MAX_RESTARTS_A_MINUTE = 3
 # The worker says that it is alive every second, whatever it computes: this much silence is a hung process.
 SILENCE_SECONDS = 60.0
+# A worker that is alive and gets nowhere is given up too. It tells of each photo and each block: on a slow CPU, or while a
+# large model comes from a slow disk, some minutes lie between.
+STALL_SECONDS = 600.0
 STOP_SECONDS = 2.0
 ENDING_SECONDS = 0.5
 LOG_LINES_SHOWN = 3
@@ -38,8 +44,10 @@ POLL_SECONDS = 0.02
 class Request:
     """One question to the engine and what became of it. Made by Client; poll it from a timer, or wait."""
 
-    def __init__(self, client: "Client", message: Message) -> None:
-        self._client, self.message = client, message
+    def __init__(self, client: "Client", message: Message, check: Callable[[dict[str, Any]], None]) -> None:
+        """check: raises WorkerError for an answer that is none to this question."""
+        self._client, self.id, self._check = client, message.id, check
+        self.message: Message | None = message
         self.attempts = 0
         self.progress = Progress(0.0, "Starting the engine")
         self._answer: dict[str, Any] | LvsmError | None = None
@@ -87,9 +95,15 @@ class Request:
         return self._answer
 
     def settle(self, answer: dict[str, Any] | LvsmError) -> None:
-        """Set the answer; the first one stays."""
+        """Set the answer; the first one stays. The question's photos are let go."""
         if self._answer is None:
-            self._answer = answer
+            self._answer, self.message = answer, None
+
+    def settle_with(self, result: Message) -> None:
+        """Set the answer that a result holds. Raises WorkerError where it holds none."""
+        answer = {**result.fields, **result.arrays}
+        self._check(answer)
+        self.settle(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +130,11 @@ class _Process:
                 env=environment,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-        self.began = self.heard = time.monotonic()
+        self.began = self.heard = self.moved = time.monotonic()
         self.hello: dict[str, Any] | None = None
         self.incoming: queue.SimpleQueue[Message | _Ended] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._fault: LvsmError | None = None
         for target in (self._read, self._write):
             threading.Thread(target=target, daemon=True, name="lvsm worker pipe").start()
 
@@ -152,7 +167,9 @@ class _Process:
                 pass  # the pipe broke with the process
             except MemoryError:
                 error = WorkerError("The engine's pictures do not fit into Blender's memory: render fewer at a time.")
-        self.incoming.put(_Ended(self._reap(error is None), error))
+        status = self._reap(error is None)
+        self._outgoing.put(None)  # wakes the other thread, which ends
+        self.incoming.put(_Ended(status, error or self._fault))
 
     def _reap(self, may_end_by_itself: bool) -> int:
         """The status of the process, which closes its pipe a moment before it has ended."""
@@ -163,14 +180,31 @@ class _Process:
         return self.popen.wait()
 
     def _write(self) -> None:
-        if hasattr(
-            signal, "SIGPIPE"
-        ):  # not in Windows. Some Blenders (Debian's 4.3) would die of it: here it is an OSError
+        # Not in Windows. Some Blenders (Debian's 4.3) would die of the signal: here a broken pipe is an OSError.
+        if hasattr(signal, "SIGPIPE"):
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPIPE])
-        # A dead process shows at the other pipe.
-        with contextlib.suppress(OSError), cast(BinaryIO, self.popen.stdin) as stream:
-            while (message := self._outgoing.get()) is not None:
-                messages.write(stream, message)
+        try:
+            # A dead process shows at the other pipe.
+            with contextlib.suppress(OSError), cast(BinaryIO, self.popen.stdin) as stream:
+                while self._write_next(stream):
+                    pass
+        except Exception as error:  # what cannot be sent would be waited for without end
+            reason = str(error) or type(error).__name__
+            self._fault = WorkerError(f"The engine cannot be asked this ({reason}): restart it.", RESTART_ENGINE)
+            self.popen.kill()
+        self._forget_what_is_unsent()
+
+    def _write_next(self, stream: BinaryIO) -> bool:
+        """Write one message; in a function of its own, so that its photos are not held until the next one comes."""
+        message = self._outgoing.get()
+        if message is not None:
+            messages.write(stream, message)
+        return message is not None
+
+    def _forget_what_is_unsent(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._outgoing.get_nowait()
 
 
 class Client:
@@ -178,6 +212,7 @@ class Client:
 
     python: the interpreter with torch, a path or a name on PATH. engine_folder: what holds the package lvsm_engine, for its
     PYTHONPATH. log_path: where its stderr goes. device: "auto", "cuda" or "cpu". hello_seconds: how long it may take to be ready.
+    silence_seconds: how long nothing may be heard of it while it works; stall_seconds: how long it may be alive and get nowhere.
     May be used from several threads (Blender renders on one of its own); no call but stop() waits for the engine.
     """
 
@@ -188,6 +223,8 @@ class Client:
         log_path: Path,
         device: str = "auto",
         hello_seconds: float = 120.0,
+        silence_seconds: float = SILENCE_SECONDS,
+        stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self._python, self._engine_folder, self.log_path = (
             _executable(python),
@@ -195,6 +232,7 @@ class Client:
             Path(log_path),
         )
         self._device, self._hello_seconds = device, hello_seconds
+        self._silence_seconds, self._stall_seconds = silence_seconds, stall_seconds
         self._process: _Process | None = None
         self._pending: dict[int, Request] = {}
         self._last_id = 0
@@ -257,31 +295,34 @@ class Client:
             "views": listed,
             "cameras": [messages.camera_to_fields(camera) for camera in cameras],
         }
-        return self._ask("render", fields, arrays)
+        sizes = {(len(cameras), camera.height, camera.width, 3) for camera in cameras}
+        return self._ask("render", fields, arrays, functools.partial(_check_pictures, sizes=sizes))
 
     def inspect(self, model: str) -> Request:
         """Ask for a model's configuration and card, as dictionaries. Returns at once."""
-        return self._ask("inspect", {"model": _absolute(model)}, {})
+        return self._ask("inspect", {"model": _absolute(model)}, {}, _check_description)
 
-    def _ask(self, kind: str, fields: dict[str, Any], arrays: dict) -> Request:
+    def _ask(self, kind: str, fields: dict[str, Any], arrays: dict, check: Callable[[dict[str, Any]], None]) -> Request:
         with self._lock:
             self.start()
             self._last_id += 1
-            request = Request(self, Message(kind, self._last_id, fields, arrays))
+            request = Request(self, Message(kind, self._last_id, fields, arrays), check)
+            if not self._pending and self._process is not None:
+                self._process.moved = time.monotonic()
             self._pending[self._last_id] = request
             self._send(request)
             return request
 
     def _send(self, request: Request) -> None:
-        assert self._process is not None
+        assert self._process is not None and request.message is not None
         request.attempts += 1
         self._process.send(request.message)
 
     def forget(self, request: Request) -> None:
         """Tell the worker to stop working on a request."""
         with self._lock:
-            if self._pending.pop(request.message.id, None) is not None and self._process is not None:
-                self._process.send(Message("cancel", request.message.id))
+            if self._pending.pop(request.id, None) is not None and self._process is not None:
+                self._process.send(Message("cancel", request.id))
 
     def watch(self) -> None:
         """Take what has arrived; see to deaths and deadlines. Never waits."""
@@ -292,34 +333,40 @@ class Client:
                 except queue.Empty:
                     self._check_deadlines(self._process)
                     return
-                if isinstance(message, Message):
-                    self._take(message)
-                else:
+                if isinstance(message, _Ended):
                     self._bury(self._process, message)
+                    continue
+                try:
+                    self._take(self._process, message)
+                except LvsmError as error:
+                    self._end(error)
 
-    def _take(self, message: Message) -> None:
-        assert self._process is not None
+    def _take(self, process: _Process, message: Message) -> None:
+        """Raises WorkerError for what no engine of this version says, and the error that it says instead of a hello."""
+        if message.kind == "error" and message.id == 0:  # it cannot be an engine at all
+            raise messages.error_from_fields(message.fields)
         if message.kind == "hello":
-            self._greet(message.fields)
-        elif message.kind == "error" and message.id == 0:  # it cannot be an engine at all
-            self._end(messages.error_from_fields(message.fields))
+            _check_protocol(message.fields)
+            process.hello, process.moved = message.fields, time.monotonic()
+        elif message.kind not in ("alive", "progress", "result", "error") or process.hello is None:
+            raise messages.refusal(f"a message of the kind '{message.kind[:40]}'")
         elif (request := self._pending.get(message.id)) is not None:
-            if message.kind == "progress":
-                request.progress = Progress(**message.fields)
-                return
-            if message.kind == "error":
-                request.settle(messages.error_from_fields(message.fields))
-            else:
-                request.settle({**message.fields, **message.arrays})
-            del self._pending[message.id]
+            self._take_for(request, process, message)
 
-    def _greet(self, hello: dict[str, Any]) -> None:
-        assert self._process is not None
-        if hello.get("protocol") != messages.PROTOCOL_VERSION:
-            sentence = f"The engine speaks protocol {hello.get('protocol')} and Blender {messages.PROTOCOL_VERSION}"
-            self._end(WorkerError(f"{sentence}: install the same version of both."))
+    def _take_for(self, request: Request, process: _Process, message: Message) -> None:
+        """What is said to a request. Raises WorkerError for what is no answer to it."""
+        if message.kind == "progress":
+            progress = messages.progress_from_fields(message.fields)
+            if (progress.fraction, progress.stage) != (request.progress.fraction, request.progress.stage):
+                process.moved = time.monotonic()
+            request.progress = progress
+            return
+        if message.kind == "error":
+            request.settle(messages.error_from_fields(message.fields))
         else:
-            self._process.hello = hello
+            request.settle_with(message)
+        process.moved = time.monotonic()
+        del self._pending[message.id]
 
     def _check_deadlines(self, process: _Process) -> None:
         now = time.monotonic()
@@ -331,9 +378,13 @@ class Client:
                     CHOOSE_PYTHON,
                 )
             )
-        elif process.hello is not None and self._pending and now - process.heard > SILENCE_SECONDS:
-            sentence = f"The engine was silent for {SILENCE_SECONDS:g} s{self._last_log_lines(process)}"
-            self._end(WorkerError(sentence, OPEN_LOG))
+        elif process.hello is not None and self._pending:
+            if now - process.heard > self._silence_seconds:
+                sentence = f"The engine was silent for {self._silence_seconds:g} s{self._last_log_lines(process)}"
+                self._end(WorkerError(sentence, OPEN_LOG))
+            elif now - process.moved > self._stall_seconds:
+                sentence = f"The engine is alive, and got nowhere for {self._stall_seconds:g} s: restart it."
+                self._end(WorkerError(sentence, RESTART_ENGINE))
 
     def _bury(self, process: _Process, end: _Ended) -> None:
         """The process is gone, or talked nonsense: start another for requests that had one chance only."""
@@ -402,6 +453,26 @@ class Client:
             self._restarts.clear()
         if process is not None:
             process.stop()
+
+
+def _check_protocol(hello: dict[str, Any]) -> None:
+    if hello.get("protocol") != messages.PROTOCOL_VERSION:
+        sentence = f"The engine speaks protocol {hello.get('protocol')} and Blender {messages.PROTOCOL_VERSION}"
+        raise WorkerError(f"{sentence}: install the same version of both.")
+
+
+def _check_pictures(answer: dict[str, Any], sizes: Collection[tuple[int, ...]]) -> None:
+    """sizes: what the pictures (T, H, W, 3) may measure; cameras of several sizes are the engine's to refuse."""
+    images = answer.get("images")
+    if not isinstance(images, np.ndarray) or images.dtype != np.float32 or images.shape not in sizes:
+        raise messages.refusal("an answer without the pictures that were asked for")
+    if not isinstance(answer.get("warnings"), list) or type(answer.get("seconds")) not in (int, float):
+        raise messages.refusal("an answer without warnings and seconds")
+
+
+def _check_description(answer: dict[str, Any]) -> None:
+    if not (isinstance(answer.get("config"), dict) and isinstance(answer.get("card"), dict)):
+        raise messages.refusal("an answer without a model's configuration and card")
 
 
 def _absolute(model: str) -> str:

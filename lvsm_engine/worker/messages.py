@@ -12,11 +12,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
 
-from ..errors import KINDS, RESTART_ENGINE, CaptureError, LvsmError, WorkerError
+from ..errors import KINDS, REMEDIES, RESTART_ENGINE, CaptureError, LvsmError, WorkerError
+from ..progress import Progress
 from ..scene.camera import Camera, Distortion, View
 
 PROTOCOL_VERSION = 1
@@ -78,15 +79,15 @@ def read(stream: BinaryIO) -> Message | None:
         return None
     (header_length,) = struct.unpack("<Q", length_bytes)
     if not 2 <= header_length <= MAX_HEADER_BYTES:
-        raise _refusal(f"a header of {header_length} bytes")
+        raise refusal(f"a header of {header_length} bytes")
     try:
         header = json.loads(bytes(_read_exactly(stream, header_length)))
         envelope = json.loads(header.pop("__metadata__")["lvsm"])
         kind, number, fields = envelope["kind"], envelope["id"], envelope["fields"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _refusal(f"a header that cannot be read ({type(error).__name__})") from error
+        raise refusal(f"a header that cannot be read ({type(error).__name__})") from error
     if not (isinstance(kind, str) and type(number) is int and isinstance(fields, dict)):
-        raise _refusal("an envelope of the wrong types")
+        raise refusal("an envelope of the wrong types")
     places = _check_places(header)
     body = _read_exactly(stream, places[-1].end if places else 0)
     arrays = {
@@ -115,15 +116,15 @@ def _check_places(header: dict) -> list[_Place]:
         try:
             dtype, shape, (begin, end) = DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
         except (KeyError, TypeError, ValueError) as error:
-            raise _refusal(f"an array '{name[:40]}' without a known type, a shape and a place") from error
+            raise refusal(f"an array '{name[:40]}' without a known type, a shape and a place") from error
         sizes_are_possible = all(type(size) is int and 0 <= size <= MAX_BODY_BYTES for size in (*shape, begin, end))
         # numpy multiplies the sizes that are not 0, even where another is 0.
         extent = math.prod(size for size in shape if size) if sizes_are_possible else math.inf
         if extent * dtype.itemsize > MAX_BODY_BYTES or len(shape) > MAX_DIMENSIONS:
-            raise _refusal(f"an array '{name[:40]}' of an impossible size")
+            raise refusal(f"an array '{name[:40]}' of an impossible size")
         place = _Place(name, dtype, shape, begin, end)
         if begin != offset or end - begin != place.count * dtype.itemsize or end > MAX_BODY_BYTES:
-            raise _refusal(f"an array '{name[:40]}' that does not fill its place")
+            raise refusal(f"an array '{name[:40]}' that does not fill its place")
         offset = end
         places.append(place)
     return places
@@ -137,12 +138,13 @@ def _read_exactly(stream: BinaryIO, size: int, may_end: bool = False) -> bytearr
         if not chunk:
             if may_end and not received:
                 return received
-            raise _refusal(f"an end after {len(received)} of {size} bytes")
+            raise refusal(f"an end after {len(received)} of {size} bytes")
         received += chunk
     return received
 
 
-def _refusal(what: str) -> WorkerError:
+def refusal(what: str) -> WorkerError:
+    """For something that no engine of this version says."""
     sentence = f"The engine's process and Blender do not understand each other: {what}. Restart the engine."
     return WorkerError(sentence, RESTART_ENGINE)
 
@@ -208,6 +210,28 @@ def error_to_fields(error: LvsmError) -> dict[str, str]:
     return {"kind": type(error).__name__, "sentence": str(error), "remedy": error.remedy}
 
 
-def error_from_fields(fields: dict[str, str]) -> LvsmError:
-    """The error of error_to_fields; an unknown kind is a WorkerError."""
-    return KINDS.get(fields.get("kind", ""), WorkerError)(fields.get("sentence", ""), fields.get("remedy", ""))
+def error_from_fields(fields: dict[str, Any]) -> LvsmError:
+    """The error of error_to_fields; an unknown kind is a WorkerError. Raises WorkerError for what is no error."""
+    kind, sentence, remedy = (fields.get(name, "") for name in ("kind", "sentence", "remedy"))
+    if not all(isinstance(text, str) for text in (kind, sentence, remedy)):
+        raise refusal("an error that is not told in words")
+    return KINDS.get(kind, WorkerError)(sentence, remedy if remedy in REMEDIES else "")
+
+
+def progress_to_fields(progress: Progress) -> dict[str, Any]:
+    """Progress as JSON."""
+    return asdict(progress)
+
+
+def progress_from_fields(fields: dict[str, Any]) -> Progress:
+    """The progress of progress_to_fields. Raises WorkerError for what is none."""
+    fraction, stage, seconds_left = (fields.get(name) for name in ("fraction", "stage", "seconds_left"))
+    if not (_is_number(fraction) and 0 <= fraction <= 1 and isinstance(stage, str)):
+        raise refusal("a progress without a fraction and a stage")
+    if seconds_left is not None and not _is_number(seconds_left):
+        raise refusal("a progress whose time left is no number")
+    return Progress(fraction, stage, seconds_left)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float) and math.isfinite(value)

@@ -160,19 +160,26 @@ class _Channel:
             os._exit(0)
 
 
-class _Inbox:
-    """Requests in their order, and the cancels among them; read by a thread of its own."""
+class Inbox:
+    """Requests in their order, and the cancels among them; read by a thread of its own.
+
+    open_requests: those that wait or are being answered, by id; an event is set when its request is cancelled.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self.requests: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self.cancelled: set[int] = set()
-        self.current = 0
+        self._queue: queue.SimpleQueue[tuple[Message, threading.Event]] = queue.SimpleQueue()
+        self.open_requests: dict[int, threading.Event] = {}
         threading.Thread(target=self._read, daemon=True, name="inbox").start()
 
-    def is_cancelled(self) -> bool:
-        """Whether the request that is being answered has been cancelled."""
-        return self.current in self.cancelled
+    def next_request(self) -> tuple[Message, Cancel]:
+        """Wait for the next request: itself, and whether it has been cancelled."""
+        request, cancelled = self._queue.get()
+        return request, cancelled.is_set
+
+    def close(self, request: Message) -> None:
+        """The request has been answered: a cancel that comes too late is nothing to remember."""
+        self.open_requests.pop(request.id, None)
 
     def _read(self) -> None:
         while True:
@@ -183,16 +190,18 @@ class _Inbox:
                 os._exit(1)
             if message is None:
                 os._exit(0)
-            if message.kind == "cancel":
-                self.cancelled.add(message.id)
-            else:
-                self.requests.put(message)
+            if message.kind != "cancel":
+                self.open_requests[message.id] = event = threading.Event()
+                self._queue.put((message, event))
+            elif (cancelled := self.open_requests.get(message.id)) is not None:
+                cancelled.set()
 
 
 def serve(stdin: BinaryIO, stdout: BinaryIO, backend_of=Engine) -> None:
     """Greet, then answer requests until stdin ends. backend_of(device) makes the backend."""
-    channel, inbox = _Channel(stdout), _Inbox(stdin)
-    greeting = inbox.requests.get()
+    channel, inbox = _Channel(stdout), Inbox(stdin)
+    greeting, _ = inbox.next_request()
+    inbox.close(greeting)
     try:
         if greeting.fields.get("protocol") != messages.PROTOCOL_VERSION:
             raise WorkerError(
@@ -208,7 +217,9 @@ def serve(stdin: BinaryIO, stdout: BinaryIO, backend_of=Engine) -> None:
     channel.send(Message("hello", 0, hello))
     threading.Thread(target=_beat, args=(channel,), daemon=True, name="heartbeat").start()
     while True:
-        _answer(inbox.requests.get(), backend, inbox, channel)
+        request, is_cancelled = inbox.next_request()
+        _answer(request, backend, channel, is_cancelled)
+        inbox.close(request)
 
 
 def _beat(channel: _Channel) -> None:
@@ -217,21 +228,20 @@ def _beat(channel: _Channel) -> None:
         channel.send(Message("alive"))
 
 
-def _answer(request: Message, backend: Backend, inbox: _Inbox, channel: _Channel) -> None:
+def _answer(request: Message, backend: Backend, channel: _Channel, is_cancelled: Cancel) -> None:
     """Answer one request: with its result, or with a typed error."""
-    inbox.current = request.id
     told = [0.0]
 
     def on_progress(progress: Progress) -> None:
         now = time.monotonic()
         if now - told[0] >= PROGRESS_SECONDS or progress.fraction in (0.0, 1.0):
             told[0] = now
-            channel.send(Message("progress", request.id, dataclasses.asdict(progress)))
+            channel.send(Message("progress", request.id, messages.progress_to_fields(progress)))
 
     try:
-        if inbox.is_cancelled():  # while it waited: for a model to load, or for another request
+        if is_cancelled():  # while it waited: for a model to load, or for another request
             raise Cancelled
-        answer = backend.answer(request, on_progress, inbox.is_cancelled)
+        answer = backend.answer(request, on_progress, is_cancelled)
     except LvsmError as error:
         answer = Message("error", request.id, messages.error_to_fields(error))
     except Exception as error:  # a bug of ours: the worker lives on, the log has the traceback
@@ -239,4 +249,3 @@ def _answer(request: Message, backend: Backend, inbox: _Inbox, channel: _Channel
         sentence = f"The engine failed unexpectedly ({type(error).__name__}: {error}). Its log has the details."
         answer = Message("error", request.id, messages.error_to_fields(WorkerError(sentence, OPEN_LOG)))
     channel.send(answer)
-    inbox.cancelled.discard(request.id)

@@ -3,9 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from dataclasses import replace
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,40 +15,26 @@ import torch
 from PIL import Image
 
 from lvsm_engine.cli import main
-from lvsm_engine.model.checkpoint import build_model, load_model, save_checkpoint
+from lvsm_engine.cli.doctor import examine
+from lvsm_engine.cli.signals import Ended, ending_by_exception
+from lvsm_engine.model.checkpoint import load_model
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import save_image
-from lvsm_engine.scene.camera import View
-from lvsm_engine.scene.captures import Capture, write_transforms
-from tests.engine.test_synthesizer import CARD, ring_views
+from tests.shared_data import ROOT
+from tests.synthetic import CARD, write_ring_capture, write_tiny_model
 
-ROOT = Path(__file__).resolve().parents[2]
+LVSM = [sys.executable, "-m", "lvsm_engine.cli"]
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
-    save_checkpoint(path, build_model(ModelConfig(width=64, blocks=1)), CARD)
-    return path
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny.safetensors", ModelConfig(width=64, blocks=1))
 
 
 @pytest.fixture
 def make_capture(tmp_path):
     """make_capture(width, height): a ring of 6 photos in a folder with spaces and other letters."""
-
-    def make(width, height):
-        folder = tmp_path / "Jos\u00e9 \u0434 a b"
-        (folder / "images").mkdir(parents=True)
-        views = []
-        for number, view in enumerate(ring_views(6, width, height)):
-            path = folder / "images" / f"photo {number}.png"
-            save_image(path, view.photo)
-            views.append(View(view.camera, path, path.name))
-        write_transforms(Capture("ring", tuple(views)), folder / "transforms.json")
-        return folder
-
-    return make
+    return lambda width, height: write_ring_capture(tmp_path / "Jos\u00e9 \u0434 a b", 6, width, height)
 
 
 @pytest.fixture
@@ -157,13 +144,17 @@ def test_inspect_tells_what_a_file_holds(model_file, capsys):
     assert "GPL-3.0-or-later" in printed
 
 
-def test_doctor_finds_nothing_wrong_here_and_names_what_is_missing(capsys, monkeypatch):
+def test_doctor_finds_nothing_wrong_here_and_names_what_is_missing(capsys):
     assert main(["doctor"]) == 0
     assert "All is well" in capsys.readouterr().out
-    monkeypatch.setattr("lvsm_engine.doctor.PACKAGES", ("torch", "a_package_that_nobody_has"))
-    with pytest.raises(SystemExit):
-        main(["doctor"])
+    assert not examine(("torch", "a_package_that_nobody_has"))
     assert "the package a_package_that_nobody_has is missing" in capsys.readouterr().out
+
+
+def spoil(folder, package, content):
+    """An environment in which a package is this module, whatever else is installed."""
+    (folder / f"{package}.py").write_text(content)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
 
 
 @pytest.mark.parametrize(
@@ -176,19 +167,145 @@ def test_doctor_finds_nothing_wrong_here_and_names_what_is_missing(capsys, monke
     ],
 )
 def test_doctor_works_when_it_is_needed(tmp_path, package, content, words):
-    (tmp_path / f"{package}.py").write_text(content)
-    script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import lvsm_engine.doctor; from lvsm_engine.cli import main\n"
-        f"lvsm_engine.doctor.PACKAGES = ({package!r},); sys.exit(main(sys.argv[2:]))"
-    )
-    command = [sys.executable, "-c", script, tmp_path]
-    done = subprocess.run([*command, "doctor"], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    examined = f"import sys; from lvsm_engine.cli.doctor import examine; sys.exit(not examine(({package!r},)))"
+    command = [sys.executable, "-c", examined]
+    done = subprocess.run(command, env=spoil(tmp_path, package, content), cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
     assert f"wrong: the package {words}" in done.stdout
-    if package != "torch":
-        done = subprocess.run([*command, "inspect", "default"], cwd=ROOT, capture_output=True, text=True)
-        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-        assert "see 'lvsm doctor'" in done.stderr
+
+
+def test_without_tyro_the_doctor_says_so_and_all_else_sends_to_the_doctor(tmp_path):
+    environment = spoil(tmp_path, "tyro", "raise ModuleNotFoundError('No module named tyro', name='tyro')")
+    asked = {command: [*LVSM, *command.split()] for command in ("doctor", "inspect default")}
+    done = {
+        name: subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+        for name, command in asked.items()
+    }
+    assert (done["doctor"].returncode, "Traceback" in done["doctor"].stderr) == (1, False)
+    assert "wrong: the package tyro is missing" in done["doctor"].stdout
+    assert done["inspect default"].returncode == 1
+    assert done["inspect default"].stderr.startswith("lvsm: The installation is not complete (No module named tyro)")
+    assert "see 'lvsm doctor'" in done["inspect default"].stderr
+
+
+def test_help_loads_neither_torch_nor_opencv():
+    script = (
+        "import sys; from lvsm_engine.cli import main; main(['--help']); print({'torch', 'cv2'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("set()\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["inspect", "default"]])
+def test_a_reader_who_has_read_enough_is_no_error(arguments):
+    program = subprocess.Popen([*LVSM, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program.stdout.close()
+    assert program.stderr.read() == b""
+    assert program.wait() in (0, 1)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize("arguments", [["--help"], ["inspect", "default"]])
+def test_an_output_that_is_full_is_told_in_a_sentence(arguments):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*LVSM, *arguments], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    words = "lvsm: The output cannot be written (No space left on device): free space or print elsewhere.\n"
+    assert (done.returncode, done.stderr) == (1, words)
+
+
+def test_a_models_name_and_text_steer_no_terminal(tmp_path, capsys):
+    name, text = "a\nlicence          CC0\x1b[31m\x07", "# Title\n\x1b]0;owned\x07\u009b2J\u00e9"
+    file = write_tiny_model(tmp_path / "a.safetensors", ModelConfig(width=64, blocks=1), name=name, text=text)
+    assert main(["inspect", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{'name':16} a\\nlicence          CC0\\x1b[31m\\x07\n" in printed
+    assert printed.endswith("# Title\n\\x1b]0;owned\\x07\\x9b2J\u00e9\n")
+    assert main(["inspect", "no\x1b[31m"]) == 1
+    assert "no\\x1b[31m: the model cannot be read" in capsys.readouterr().err
+
+
+SLOW_WRITER = """
+import sys, time
+from PIL import Image
+save = Image.Image.save
+def save_slowly(self, path, **options):
+    save(self, path, **options)
+    print("half way", flush=True)
+    time.sleep(600)
+Image.Image.save = save_slowly
+from lvsm_engine.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_end_leaves_no_half_written_picture(capture, model_file, tmp_path, number):
+    out = tmp_path / "out"
+    arguments = ["render", "--capture", capture, "--inputs", "0", "--targets", "1", "--out", out, "--model", model_file]
+    command = [sys.executable, "-c", SLOW_WRITER, *map(str, arguments), "--device", "cpu"]
+    program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert program.stdout.readline() == "half way\n"
+    assert [path.suffix for path in out.iterdir()] == [".part"]
+    program.send_signal(number)
+    _, said = program.communicate()
+    assert list(out.iterdir()) == []
+    assert "Traceback" not in said
+    if number == signal.SIGINT:
+        assert (program.returncode, said.splitlines()[-1]) == (1, "lvsm: Cancelled.")
+    else:
+        assert (program.returncode, said.splitlines()[-1]) == (128 + number, f"lvsm: Ended by {number.name}.")
+
+
+def test_a_signal_ends_what_python_cannot_interrupt():
+    """A step of torch's, or here of OpenSSL's, may take minutes."""
+    script = (
+        "import hashlib; from lvsm_engine.cli.signals import ending_by_exception\n"
+        "with ending_by_exception(grace_seconds=0.2):\n    print('in', flush=True)\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout.readline() == "in\n"
+    time.sleep(1)  # by then it computes, which is what this is about
+    program.send_signal(signal.SIGTERM)
+    assert program.wait(timeout=60) == 128 + signal.SIGTERM
+    assert program.stderr.read() == ""
+
+
+def test_an_ignored_signal_stays_ignored():
+    """nohup lvsm render outlives its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_by_exception():
+            signal.raise_signal(signal.SIGHUP)
+            with pytest.raises(Ended):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_the_trivial_answers_are_cut_as_evaluation_cuts_them(make_capture, model_file, tmp_path):
+    """Of photos of another shape the middle is taken: stretched ones are told as another baseline."""
+    capture = make_capture(48, 32)
+    content = json.loads((capture / "transforms.json").read_text())
+    tall = photo_with_a_dark_edge(48, 32)
+    save_image(capture / "images" / "photo 0.png", tall)
+    square = tall[:, 8:40]
+    save_image(capture / "images" / "photo 1.png", square)
+    content["frames"][1] |= {"w": 32, "h": 32, "cx": 16.0, "cy": 16.0}
+    (capture / "transforms.json").write_text(json.dumps(content))
+    assert render(capture, model_file, tmp_path / "out", **{"--inputs": "0", "--targets": "1"}) == 0
+    target = json.loads((tmp_path / "out" / "report.json").read_text())["targets"][0]
+    assert target["psnr_of_nearest_input"] == target["psnr_of_mean_of_inputs"] == 100
+
+
+def photo_with_a_dark_edge(width, height):
+    photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    photo[:, :8] = 0
+    return photo
 
 
 def test_pictures_too_small_for_ssim_are_compared_without_it(make_capture, model_file, tmp_path, capsys):
@@ -200,8 +317,8 @@ def test_pictures_too_small_for_ssim_are_compared_without_it(make_capture, model
 
 def test_transparent_photos_are_compared_over_the_models_background(make_capture, tmp_path):
     """All of them are white glass: over black they are black, and so are the truth and the mean."""
-    path = tmp_path / "black.safetensors"
-    save_checkpoint(path, build_model(ModelConfig(width=64, blocks=1)), replace(CARD, background=(0.0, 0.0, 0.0)))
+    config = ModelConfig(width=64, blocks=1)
+    path = write_tiny_model(tmp_path / "black.safetensors", config, background=(0.0, 0.0, 0.0))
     capture = make_capture(48, 32)
     for photo in (capture / "images").iterdir():
         Image.new("RGBA", (48, 32), (255, 255, 255, 0)).save(photo)
@@ -218,7 +335,7 @@ def test_names_that_a_terminal_or_a_text_cannot_hold_are_no_obstacle(capture, mo
     (capture / "images" / "photo 1.png").rename(Path(folder) / "images" / "\u0434.png")
     content["frames"][1]["file_path"] = "images/\u0434.png"
     (Path(folder) / "transforms.json").write_text(json.dumps(content))
-    command = [sys.executable, "-m", "lvsm_engine.cli", "render", "--capture", folder, "--inputs", "0,2"]
+    command = [*LVSM, "render", "--capture", folder, "--inputs", "0,2"]
     command += ["--targets", "1", "--out", tmp_path / "out", "--model", model_file, "--device", "cpu"]
     environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, env=environment)
@@ -228,10 +345,9 @@ def test_names_that_a_terminal_or_a_text_cannot_hold_are_no_obstacle(capture, mo
     assert json.loads((tmp_path / "out" / "report.json").read_text())["capture"].endswith("not utf-8 \udcff")
 
 
-def test_wrong_arguments_end_with_status_2():
-    with pytest.raises(SystemExit) as caught:
-        main(["render", "--capture", "x"])
-    assert caught.value.code == 2
+def test_wrong_arguments_end_with_status_2_and_help_with_0(capsys):
+    assert main(["render", "--capture", "x"]) == 2
+    assert main(["render", "--help"]) == 0
 
 
 def test_bench_times_the_synthesizer_and_the_worker(model_file, capsys):

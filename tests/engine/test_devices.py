@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from lvsm_engine.devices import free_bytes, free_main_memory, peak_flops
+from lvsm_engine.devices import choose_device, choose_precision, free_bytes, peak_flops
+from lvsm_engine.errors import DeviceError
+from lvsm_engine.main_memory import free_main_memory
 
 GB = 10**9
 
@@ -56,3 +58,25 @@ def test_this_machine_tells_something_that_can_be():
 
 def test_an_unknown_device_has_no_peak():
     assert peak_flops(torch.device("cpu")) is None
+
+
+def test_devices_and_precisions_are_chosen_in_one_place(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert choose_precision(torch.device("cuda"), "auto") == torch.float32
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert choose_precision(torch.device("cuda"), "auto") == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    for has_it in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has_it=has_it: has_it)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        expected = torch.bfloat16 if has_it else torch.float32
+        assert choose_precision(torch.device("cpu"), "auto") == expected
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        choose_device("cuda")
+    with pytest.raises(DeviceError, match="'tpu' is not known"):
+        choose_device("tpu")
+    with pytest.raises(DeviceError, match="'float8' is not known"):
+        choose_precision(torch.device("cpu"), "float8")

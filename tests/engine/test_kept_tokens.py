@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lvsm_engine.kept_tokens import draw_kept_tokens, unlike_background
+from lvsm_engine.kept_tokens import draw_kept_tokens, subject_mask
 
 
 def test_seen_patches_are_the_subject_s_first():
@@ -24,5 +24,5 @@ def test_the_subject_is_what_is_unlike_the_background():
     image[0, 1] = [1, 1, 0.9]
     image[1, 2] = 0
     image[1, 0] = 0.99  # a JPEG's noise
-    assert unlike_background(image, (1.0, 1.0, 1.0)).tolist() == [[False, True, False], [False, False, True]]
-    assert unlike_background(image, (0.0, 0.0, 0.0)).tolist() == [[True, True, True], [True, True, False]]
+    assert subject_mask(image, (1.0, 1.0, 1.0)).tolist() == [[False, True, False], [False, False, True]]
+    assert subject_mask(image, (0.0, 0.0, 0.0)).tolist() == [[True, True, True], [True, True, False]]

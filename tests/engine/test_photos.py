@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lvsm_engine.errors import LOCATE_PHOTOS, CaptureError, OutputError
-from lvsm_engine.photos import contact_sheet, fit_photo, load_photo, save_image
+from lvsm_engine.errors import LOCATE_PHOTOS, CaptureError, DeviceError, OutputError
+from lvsm_engine.photos import WHITE, contact_sheet, fit_photo, load_photo, save_image
 from lvsm_engine.scene.camera import Camera, Distortion, View, project
 from lvsm_engine.scene.srgb import to_linear, to_srgb
 
-WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+BLACK = (0.0, 0.0, 0.0)
 CAMERA = Camera(np.eye(4), 300.0, 300.0, 160.0, 120.0, 320, 240)
 # Points (N, 3) in front of the camera, apart from each other in its image.
 POINTS = np.array([[x, y, 2.0] for x in (-0.8, -0.3, 0.2, 0.7) for y in (-0.6, -0.1, 0.4)])
@@ -217,6 +217,18 @@ def test_a_photo_of_another_shape_than_its_camera_is_refused():
         load_photo(View(CAMERA, np.zeros((5, 5), np.uint8), "front"), WHITE)
 
 
+@pytest.mark.parametrize("role", ["photo", "mask"])
+def test_a_photo_that_does_not_fit_into_memory_is_refused_before_it_is_decoded(tmp_path, role):
+    """A few kilobytes of black may be gigabytes of pixels."""
+    path = tmp_path / "black.png"
+    Image.new("1", (320, 240)).save(path)
+    view = View(CAMERA, path, "front") if role == "photo" else View(CAMERA, photo_of_points(CAMERA), "front", path)
+    assert load_photo(view, WHITE, free_bytes=lambda: 320 * 240 * 30)[0].shape == (240, 320, 3)
+    with pytest.raises(DeviceError, match=f"black.png: the {role} of front needs about 0.0 GB, .*: shrink it"):
+        load_photo(view, WHITE, free_bytes=lambda: 320 * 240 * 20)
+    assert load_photo(view, WHITE, free_bytes=lambda: None)[0].shape == (240, 320, 3)
+
+
 def test_saved_pictures_are_exact_and_whole_or_absent(tmp_path):
     image = np.arange(256, dtype=np.float32).repeat(3).reshape(16, 16, 3) / 255
     save_image(tmp_path / "a b \u0434.png", image)
@@ -232,3 +244,9 @@ def test_a_contact_sheet_shows_rows_of_any_size(tmp_path):
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 3 * 240
         assert sheet.height > 2 * 160
+
+
+def test_a_panorama_of_one_row_makes_no_endless_contact_sheet(tmp_path):
+    contact_sheet([[np.zeros((1, 10000, 3), np.uint8)]], ["thin"], tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width < 2000 and sheet.height < 300

@@ -7,62 +7,30 @@ import numpy as np
 import pytest
 import torch
 
-from lvsm_engine import synthesizer as synthesizer_module
-from lvsm_engine.devices import choose_device, choose_precision
-from lvsm_engine.errors import ADD_PHOTOS, USE_FEWER_VIEWS, CameraError, Cancelled, CaptureError, DeviceError
-from lvsm_engine.model.checkpoint import ModelCard, build_model, save_checkpoint
+from lvsm_engine.errors import (
+    ADD_PHOTOS,
+    CHOOSE_MODEL,
+    USE_FEWER_VIEWS,
+    CameraError,
+    Cancelled,
+    CaptureError,
+    CheckpointError,
+    DeviceError,
+)
+from lvsm_engine.model.checkpoint import save_checkpoint
 from lvsm_engine.model.config import ModelConfig, model_size
+from lvsm_engine.model.costs import bytes_a_target, bytes_of_inputs
 from lvsm_engine.scene.camera import Camera, View, resized
 from lvsm_engine.scene.frame import SceneFrame
-from lvsm_engine.synthesizer import Synthesizer
-
-CARD = ModelCard(
-    name="tiny",
-    scene_frame=SceneFrame("subject", 2.0),
-    resolution=32,
-    input_views=(1, 4),
-    field_of_view=(50.0, 50.0),
-    background=(1.0, 1.0, 1.0),
-    licence="GPL-3.0-or-later",
-)
-MODELS = {
-    "full": ModelConfig(width=64, blocks=2),
-    "inputs_first": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point"),
-    "dense": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", input_stride=4),
-    "dense_targets": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", target_stride=4),
-    "encoder_decoder": ModelConfig(architecture="encoder_decoder", width=64, blocks=2, encoder_blocks=1, latents=4),
-}
+from lvsm_engine.synthesizer import USABLE_SHARE, Synthesizer
+from tests.synthetic import CARD, MODELS, lively_model, ring_cameras, ring_views
 
 
-def ring_cameras(count, width=32, height=32):
-    """Cameras on a ring around the origin that look at it, square pixels."""
-    cameras = []
-    for angle in 2 * np.pi * np.arange(count) / count:
-        forward = -np.array([np.cos(angle), np.sin(angle), 0.2]) / np.hypot(1, 0.2)
-        right = np.array([-np.sin(angle), np.cos(angle), 0.0])
-        pose = np.eye(4)
-        pose[:3] = np.stack([right, np.cross(forward, right), forward, -2.5 * forward], axis=1)
-        cameras.append(Camera(pose, 1.1 * width, 1.1 * width, width / 2, height / 2, width, height))
-    return cameras
-
-
-def ring_views(count, width=32, height=32):
-    generator = np.random.default_rng(0)
-    cameras = ring_cameras(count, width, height)
-    return [
-        View(camera, generator.integers(0, 256, (height, width, 3), dtype=np.uint8), f"view {i}")
-        for i, camera in enumerate(cameras)
-    ]
-
-
-def make(name="inputs_first", **card):
-    torch.manual_seed(0)
-    model = build_model(MODELS[name])
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            torch.nn.init.normal_(parameter, std=1.2 / parameter.shape[1] ** 0.5)
-    model = model.eval().requires_grad_(False)
-    return Synthesizer(model, dataclasses.replace(CARD, **card), torch.device("cpu"), torch.float32)
+def make(name="inputs_first", free_bytes=None, max_batch_tokens=None, **card):
+    """free_bytes: what the synthesizer finds free; None: what the system tells."""
+    options = {} if free_bytes is None else {"free_bytes": lambda device: free_bytes}
+    card, device = dataclasses.replace(CARD, **card), torch.device("cpu")
+    return Synthesizer(lively_model(name), card, device, torch.float32, max_batch_tokens=max_batch_tokens, **options)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -207,59 +175,112 @@ def test_a_full_cpu_is_told_as_a_full_card_is():
         synthesizer.encode(ring_views(2))
 
 
-def test_batches_are_planned_from_what_is_free(monkeypatch):
+@pytest.mark.parametrize(("targets_that_fit", "batches"), [(3.5, [3, 3, 2]), (1.01 * USABLE_SHARE, [1] * 8)])
+def test_batches_are_planned_from_what_is_free(targets_that_fit, batches):
+    need = bytes_a_target(MODELS["inputs_first"], 16, 2 * 16)
     synthesizer = make()
     scene = synthesizer.encode(ring_views(2))
+    synthesizer.free_bytes = lambda device: targets_that_fit * need / USABLE_SHARE
     card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
-    need = synthesizer_module.bytes_a_target(synthesizer.config, 16, 2 * 16)
-    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: 3.5 * need / synthesizer_module.USABLE_SHARE)
     scene.render(ring_cameras(8))
-    assert card.batches == [3, 3, 2]
-    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: need)
+    assert card.batches == batches
+
+
+def test_where_the_system_does_not_tell_what_is_free_something_is_assumed():
+    synthesizer = make()
+    synthesizer.free_bytes = lambda device: None
+    scene = synthesizer.encode(ring_views(2))
+    card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
     scene.render(ring_cameras(2))
-    assert card.batches[3:] == [1, 1]
-    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: None)
-    scene.render(ring_cameras(2))
-    assert card.batches[5:] == [2]
+    assert card.batches == [2]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_cannot_fit_is_told_before_memory_is_taken(monkeypatch, name):
+def test_what_cannot_fit_is_told_before_memory_is_taken(name):
+    gone = [dataclasses.replace(view, photo=None) for view in ring_views(2)]  # so early that no photo is missed
+    with pytest.raises(DeviceError, match=r"2 input views of 32x32 pixels need about .* 0\.0 GB are free") as caught:
+        make(name, free_bytes=100).encode(gone)
+    assert caught.value.remedy == USE_FEWER_VIEWS
     synthesizer = make(name)
     scene = synthesizer.encode(ring_views(2))
     card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
-    monkeypatch.setattr(synthesizer_module, "free_bytes", lambda device: 100)
-    with pytest.raises(
-        DeviceError, match=r"picture of 32x32 pixels from 2 input views needs about .* 0\.0 GB are free"
-    ):
+    synthesizer.free_bytes = lambda device: 30_000  # enough for the picture itself
+    words = r"picture of 32x32 pixels from 2 input views needs about .* 0\.0 GB are free"
+    with pytest.raises(DeviceError, match=words):
         scene.render(ring_cameras(1))
     assert card.batches == []
-    gone = [dataclasses.replace(view, photo=None) for view in ring_views(2)]  # so early that no photo is missed
-    with pytest.raises(DeviceError, match="2 input views of 32x32 pixels need about") as caught:
-        synthesizer.encode(gone)
-    assert caught.value.remedy == USE_FEWER_VIEWS
+
+
+def test_a_picture_too_large_to_be_made_is_told_before_it_is_computed():
+    synthesizer = make()
+    scene = synthesizer.encode(ring_views(1))
+    card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
+    with pytest.raises(CameraError, match="20000x20000 pixels are more than the 300 million .* Render a smaller one"):
+        scene.render(ring_cameras(1, 20000, 20000))
+    synthesizer.free_bytes = lambda device: 1e9
+    with pytest.raises(DeviceError, match=r"2 pictures of 10000x10000 pixels need about 4\.8 GB, and 1\.0 GB of main"):
+        scene.render(ring_cameras(2, 10000, 10000))
+    assert card.batches == []
+
+
+@pytest.mark.parametrize("resolution", [4096, 16384])
+def test_a_card_that_claims_a_huge_resolution_is_told_before_photos_are_loaded(resolution):
+    with pytest.raises(DeviceError, match=f"2 input views of {resolution}x{resolution} pixels need about"):
+        make("full", free_bytes=5e9, resolution=resolution).encode(ring_views(2))
+
+
+def test_a_picture_that_is_not_finite_is_a_typed_error():
+    """Weights may be finite, and what is computed with them not."""
+    synthesizer = make()
+    for parameter in synthesizer.model.parameters():
+        parameter.mul_(1e30)
+    scene = synthesizer.encode(ring_views(1))
+    with pytest.raises(CheckpointError, match="tiny gave a picture with values that are not finite") as caught:
+        scene.render(ring_cameras(1))
+    assert caught.value.remedy == CHOOSE_MODEL
+
+
+@pytest.mark.parametrize("name", ["full", "inputs_first"])
+def test_cameras_at_absurd_distances_are_typed_errors(name):
+    views = ring_views(2)
+    far = views[1].camera.camera_to_world.copy()
+    far[:3, 3] *= 1e154
+    views[1] = dataclasses.replace(views[1], camera=dataclasses.replace(views[1].camera, camera_to_world=far))
+    with pytest.raises((CameraError, CheckpointError)):
+        make(name).encode(views).render(ring_cameras(1))
 
 
 def test_the_work_of_many_large_views_is_foreseen():
     """16 views of 256 pixels in the published model's shape under the mask: keys and values alone are 1.2 GB."""
     config = ModelConfig(inputs_first=True)
-    assert 1.2e9 < synthesizer_module.bytes_of_inputs(config, 16 * 1024) < 3e9
-    assert synthesizer_module.bytes_of_inputs(config, 4 * 1024) < 0.8e9
+    assert 1.2e9 < bytes_of_inputs(config, 16 * 1024, 16 * 256**2) < 3e9
+    assert bytes_of_inputs(config, 4 * 1024, 4 * 256**2) < 0.8e9
 
 
-def test_the_work_of_denser_inputs_is_foreseen(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "keep", "tokens"), [("dense", 1.0, 2 * 64), ("dense_targets", 1.0, 2 * 16), ("dense", 0.5, 2 * 32)]
+)
+def test_the_work_of_denser_inputs_is_foreseen(name, keep, tokens):
     """Photos of 32 pixels have 16 patches, and 64 tokens half a patch apart: as many as photos of twice the side."""
-    asked = []
-    for name in ("bytes_of_inputs", "bytes_a_target"):
-        counted = getattr(synthesizer_module, name)
-        monkeypatch.setattr(synthesizer_module, name, lambda *of, counted=counted: asked.append(of[1:]) or counted(*of))
-    make("dense").encode(ring_views(2)).render(ring_cameras(1))
-    make("dense_targets").encode(ring_views(2)).render(ring_cameras(1))
-    assert asked == [(2 * 64,), (16, 2 * 64), (2 * 16,), (64, 2 * 16)]
+    need = bytes_of_inputs(MODELS[name], tokens, 2 * 32 * 32)
+    make(name, free_bytes=need, input_keep_ratio=keep).encode(ring_views(2))
+    with pytest.raises(DeviceError, match="2 input views of 32x32 pixels need about"):
+        make(name, free_bytes=need - 1, input_keep_ratio=keep).encode(ring_views(2))
+
+
+@pytest.mark.parametrize(("name", "tokens", "context"), [("dense", 16, 2 * 64), ("dense_targets", 64, 2 * 16)])
+def test_the_work_of_denser_targets_is_foreseen(name, tokens, context):
+    synthesizer, need = make(name), bytes_a_target(MODELS[name], tokens, context)
+    scene = synthesizer.encode(ring_views(2))
+    synthesizer.free_bytes = lambda device: need
+    scene.render(ring_cameras(1))
+    synthesizer.free_bytes = lambda device: need - 1
+    with pytest.raises(DeviceError, match="A picture of 32x32 pixels from 2 input views needs about"):
+        scene.render(ring_cameras(1))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_of_bare_background_no_more_is_shown_than_the_card_says(name, monkeypatch):
+def test_of_bare_background_no_more_is_shown_than_the_card_says(name):
     """Of 16 patches a photo's subject touches 6; a share of a half shows these, and 2 of the white ones."""
     synthesizer = make(name, input_keep_ratio=0.5)
     density = 8 // synthesizer.config.input_stride
@@ -267,13 +288,11 @@ def test_of_bare_background_no_more_is_shown_than_the_card_says(name, monkeypatc
     for view in views:
         view.photo[10:14, 2:28] = 40  # touches four patches in a row
         view.photo[24:30, 17:30] = 200  # and two below
-    told, shown = [], []
-    encode, counted = synthesizer.model.encode, synthesizer_module.bytes_of_inputs
+    shown, encode = [], synthesizer.model.encode
     synthesizer.model.encode = lambda *of, kept, **more: shown.append(kept) or encode(*of, kept=kept, **more)
-    monkeypatch.setattr(synthesizer_module, "bytes_of_inputs", lambda *of: told.append(of[1]) or counted(*of))
     images = synthesizer.encode(views).render(ring_cameras(2))
     (kept,) = shown
-    assert kept.shape == (1, 2, 8 * density**2) and told == [kept.numel()]
+    assert kept.shape == (1, 2, 8 * density**2)
     assert ring_subject(density) <= set(kept[0, 0].tolist()) & set(kept[0, 1].tolist())
     np.testing.assert_array_equal(synthesizer.encode(views).render(ring_cameras(2)), images)
     whole = make(name).encode(views).render(ring_cameras(2))
@@ -313,34 +332,12 @@ def test_transparent_photos_stand_before_the_cards_background(name):
     assert np.abs(picture - make(name).encode(transparent).render(ring_cameras(1))).max() > 0.01  # over white
 
 
-def test_batches_stay_small_enough_for_a_cancel_between_their_blocks(monkeypatch):
-    synthesizer = make()
+def test_batches_stay_small_enough_for_a_cancel_between_their_blocks():
+    synthesizer = make(max_batch_tokens=3 * 16)
     scene = synthesizer.encode(ring_views(2))
     card = synthesizer.model.decode = ForgetfulCard(synthesizer.model.decode, 99)
-    monkeypatch.setitem(synthesizer_module.MOST_TOKENS_A_BATCH, "cpu", 3 * 16)
     scene.render(ring_cameras(7))
     assert card.batches == [3, 3, 1]
-
-
-def test_devices_and_precisions_are_chosen_in_one_place(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto").type == "cuda"
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    assert choose_precision(torch.device("cuda"), "auto") == torch.float32
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    assert choose_precision(torch.device("cuda"), "auto") == torch.bfloat16
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto").type == "cpu"
-    for has_it in (True, False):
-        monkeypatch.setattr("lvsm_engine.devices.cpu_has_bfloat16", lambda has_it=has_it: has_it)
-        expected = torch.bfloat16 if has_it else torch.float32
-        assert choose_precision(torch.device("cpu"), "auto") == expected
-    with pytest.raises(DeviceError, match="no CUDA device"):
-        choose_device("cuda")
-    with pytest.raises(DeviceError, match="'tpu' is not known"):
-        choose_device("tpu")
-    with pytest.raises(DeviceError, match="'float8' is not known"):
-        choose_precision(torch.device("cpu"), "float8")
 
 
 def test_bfloat16_stays_close_to_float32():

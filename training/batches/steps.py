@@ -15,7 +15,7 @@ from torch import Tensor
 from lvsm_engine.kept_tokens import draw_kept_tokens
 from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of
-from lvsm_engine.scene.frame import SceneFrame, framed, world_to_model
+from lvsm_engine.scene.frame import SceneFrame, poses_in_frame, world_to_model
 
 from ..configs import TrainingConfig
 from .augment import RandomStream, augmented, rng_of
@@ -130,7 +130,7 @@ def framed_batch(scenes: SceneBatch, inputs: int, frame: SceneFrame, device: tor
         to_frame, _ = world_to_model(frame, cameras)
         if scenes.frame_jitter is not None:
             to_frame = scenes.frame_jitter[scene] @ to_frame
-        poses.append(framed(to_frame, camera_to_world))
+        poses.append(poses_in_frame(to_frame, camera_to_world))
     rays = _rays(np.stack(poses), scenes.fxfycxcy, H, W, device)
     images = scenes.images.to(device)
     return FramedBatch(images[:, :inputs], rays[:, :inputs], rays[:, inputs:], images[:, inputs:])

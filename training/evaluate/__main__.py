@@ -24,7 +24,8 @@ from typing import Literal
 
 import tyro
 
-from lvsm_engine.synthesizer import WHITE, Synthesizer
+from lvsm_engine.photos import WHITE
+from lvsm_engine.synthesizer import Synthesizer
 from lvsm_engine.whole_files import write_bytes
 
 from .. import protocol

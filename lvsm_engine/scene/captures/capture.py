@@ -1,6 +1,7 @@
 """Capture: what every reader returns; and what all readers check alike."""
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CameraError, CaptureError
-from ..camera import OPENCV_FROM_OPENGL, Camera, View
+from ..camera import OPENCV_FROM_OPENGL, TOO_MANY_PIXELS, Camera, View, check_picture_size
 
 PhotoSize = Callable[[Path], tuple[int, int]]
 
@@ -90,8 +91,13 @@ def size_by_pillow(path: Path) -> tuple[int, int]:
     except ImportError as error:
         raise CaptureError(f"{path}: the capture does not tell the photo's size: add w and h to its file.") from error
     try:
-        with Image.open(path) as image:
-            return image.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
+            with Image.open(path) as image:
+                check_picture_size(*image.size)
+                return image.size
+    except Image.DecompressionBombError as error:
+        raise CaptureError(f"{path}: the photo's pixels are {TOO_MANY_PIXELS}: shrink it.") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise CaptureError(f"{path}: the photo cannot be read ({error}): replace it or remove its frame.") from error
 

@@ -23,10 +23,9 @@ from build_extension import build
 from lvsm_engine.baselines import fitted_photos, mean_photo, nearest_photo
 from lvsm_engine.devices import choose_device
 from lvsm_engine.metrics import psnr, ssim
-from lvsm_engine.photos import contact_sheet, load_photo, resize_image
+from lvsm_engine.photos import WHITE, contact_sheet, load_photo, resize_image
 from lvsm_engine.scene.captures import load_capture
 from lvsm_engine.scene.selection import angles_to
-from lvsm_engine.synthesizer import WHITE
 
 ROOT = Path(__file__).resolve().parents[3]
 CAPTURE = ROOT / "training" / "sample_capture"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lvsm_engine.errors import CameraError
-from lvsm_engine.scene.camera import Camera, Distortion, cropped, project, resized, square_pixels
+from lvsm_engine.scene.camera import Camera, Distortion, cropped, is_of_shape, project, resized, square_pixels
 
 SIDES = st.integers(1, 4000)
 FOCALS = st.floats(10, 5000)
@@ -77,3 +77,18 @@ def test_what_no_camera_can_be_is_refused_by_name(change, words):
 def test_a_lens_with_three_numbers_is_refused():
     with pytest.raises(CameraError, match="3 numbers"):
         Distortion("brown", (0.1, 0.2, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("size", "other", "expected"),
+    [
+        ((640, 480), (320, 240), True),
+        ((320, 240), (640, 480), True),
+        ((640, 479), (320, 240), True),  # solvers shrink and round
+        ((640, 481), (1280, 960), True),
+        ((640, 476), (320, 240), False),
+        ((480, 640), (640, 480), False),
+    ],
+)
+def test_a_picture_is_of_its_cameras_shape_at_any_scale_but_for_a_pixel(size, other, expected):
+    assert is_of_shape(size, other) == expected

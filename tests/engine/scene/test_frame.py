@@ -9,20 +9,12 @@ from lvsm_engine.errors import CameraError
 from lvsm_engine.scene.camera import Camera
 from lvsm_engine.scene.frame import (
     SceneFrame,
-    framed,
     mean_pose_frame,
+    poses_in_frame,
     subject_similarity,
     world_to_model,
 )
-
-
-def look_at(position, target=(0, 0, 0), up=(0, 0, 1)):
-    forward = np.subtract(target, position) / np.linalg.norm(np.subtract(target, position))
-    right = np.cross(forward, up)
-    right = right / np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3] = np.stack([right, np.cross(forward, right), forward, position], axis=1)
-    return pose
+from tests.synthetic import look_at
 
 
 def ring(count, height, radius=3.0, centre=(0, 0, 0)):
@@ -55,7 +47,7 @@ def test_the_published_frame_is_refused_where_it_divides_rounding_noise(poses, w
         mean_pose_frame(poses)
     similarity, warning = world_to_model(SceneFrame("mean_pose", 1.35), [camera(pose) for pose in poses])
     assert words in warning
-    positions = framed(similarity, poses)[:, :3, 3]
+    positions = poses_in_frame(similarity, poses)[:, :3, 3]
     np.testing.assert_allclose(np.linalg.norm(positions, axis=1), 1 / 1.35, rtol=1e-6)
 
 
@@ -63,7 +55,7 @@ def test_the_subjects_middle_becomes_the_origin_and_the_cameras_stand_at_the_giv
     centre = np.array([5.0, -3.0, 2.0])
     similarity = subject_similarity(ring(5, 1.5, centre=centre), mean_distance=2.0)
     np.testing.assert_allclose(similarity @ [*centre, 1], [0, 0, 0, 1], atol=1e-9)
-    poses = framed(similarity, ring(5, 1.5, centre=centre))
+    poses = poses_in_frame(similarity, ring(5, 1.5, centre=centre))
     np.testing.assert_allclose(np.linalg.norm(poses[:, :3, 3], axis=1), 2.0)
     np.testing.assert_allclose(poses[:, 2, 3], 2.0 * 1.5 / np.hypot(3, 1.5), atol=1e-9)  # up stays up
 
@@ -77,8 +69,8 @@ def test_the_subject_frame_does_not_care_how_the_world_is_turned_moved_and_scale
     world = np.eye(4)
     world[:3, :3] = scale * random_rotation(generator)
     world[:3, 3] = generator.normal(size=3) * 10 * scale
-    here = framed(subject_similarity(poses, 2.0), poses)
-    there = framed(subject_similarity(framed(world, poses), 2.0), framed(world, poses))
+    here = poses_in_frame(subject_similarity(poses, 2.0), poses)
+    there = poses_in_frame(subject_similarity(poses_in_frame(world, poses), 2.0), poses_in_frame(world, poses))
     distances = [np.linalg.norm(p[:, None, :3, 3] - p[None, :, :3, 3], axis=-1) for p in (here, there)]
     np.testing.assert_allclose(*distances, atol=1e-6)
     np.testing.assert_allclose(here[:, 2, 3], there[:, 2, 3], atol=1e-6)
@@ -103,7 +95,7 @@ AWKWARD = {
 def test_every_set_of_cameras_has_a_finite_frame(name, kind):
     poses = AWKWARD[name]
     similarity, _ = world_to_model(SceneFrame(kind, 1.35), [camera(pose) for pose in poses])
-    result = framed(similarity, poses)
+    result = poses_in_frame(similarity, poses)
     assert np.isfinite(result).all()
     np.testing.assert_allclose(
         result[:, :3, :3] @ result[:, :3, :3].transpose(0, 2, 1), np.eye(3)[None].repeat(len(poses), 0), atol=1e-6
@@ -122,7 +114,7 @@ def test_a_target_does_not_move_the_frame():
     inputs = [camera(pose) for pose in ring(4, 1.0)]
     similarity, _ = world_to_model(SceneFrame("subject", 2.0), inputs)
     target = look_at([0.5, 9.0, 1.0])
-    moved = framed(similarity, target)
+    moved = poses_in_frame(similarity, target)
     np.testing.assert_allclose(np.linalg.inv(similarity) @ [*moved[:3, 3], 1], [0.5, 9.0, 1.0, 1.0])
 
 

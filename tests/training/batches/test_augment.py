@@ -9,7 +9,7 @@ import torch
 
 from lvsm_engine.model.rays import plucker_rays
 from lvsm_engine.scene.camera import camera_of, project
-from lvsm_engine.scene.frame import framed, subject_similarity
+from lvsm_engine.scene.frame import poses_in_frame, subject_similarity
 from training.batches.augment import (
     Augmentations,
     ChannelPermutation,
@@ -130,7 +130,7 @@ def test_a_jitter_moves_cameras_and_scene_together():
     for seed in range(20):
         whole = jitter.draw(np.random.default_rng(seed)) @ similarity
         moved_points = POINTS @ whole[:3, :3].T + whole[:3, 3]
-        for pose, moved in zip(POSES, framed(whole, POSES), strict=True):
+        for pose, moved in zip(POSES, poses_in_frame(whole, POSES), strict=True):
             before, _ = project(camera_of(pose, FXFYCXCY, SIZE, SIZE), POINTS)
             after, _ = project(camera_of(moved, FXFYCXCY, SIZE, SIZE), moved_points)
             assert np.abs(before - after).max() < 1e-9
@@ -144,7 +144,7 @@ def test_a_scene_scaled_along_its_axes_is_seen_in_the_same_pixels():
     for seed in range(20):
         whole = jitter.draw(np.random.default_rng(seed)) @ to_frame
         points = POINTS @ whole[:3, :3].T + whole[:3, 3]
-        poses = framed(whole, POSES)
+        poses = poses_in_frame(whole, POSES)
         rays = plucker_rays(torch.from_numpy(poses)[None], fxfycxcy, SIZE, SIZE)[0]
         for pose, of_view in zip(POSES, rays, strict=True):
             pixels, _ = project(camera_of(pose, FXFYCXCY, SIZE, SIZE), POINTS)

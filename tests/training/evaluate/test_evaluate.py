@@ -16,8 +16,8 @@ from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import save_image
 from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import Capture, load_capture, write_transforms
-from tests.engine.test_synthesizer import CARD, MODELS, ring_views
 from tests.shared_data import shared
+from tests.synthetic import CARD, MODELS, ring_views
 from training.batches.sampler import ViewsError
 from training.evaluate import __main__ as evaluate
 from training.evaluate.answers import MEAN, NEAREST, SILHOUETTE, AnswerError, silhouettes

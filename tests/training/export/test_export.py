@@ -15,8 +15,8 @@ from lvsm_engine.errors import CheckpointError
 from lvsm_engine.model.checkpoint import build_model, load_checkpoint, read_card, save_checkpoint
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.scene.frame import SceneFrame
-from tests.engine.test_synthesizer import CARD
 from tests.shared_data import shared
+from tests.synthetic import CARD
 from training.configs import DataConfig, ScheduleConfig, Source, Stage, TrainingConfig, changed, resolved
 from training.evaluate import __main__ as evaluate
 from training.export import __main__ as export

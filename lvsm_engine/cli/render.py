@@ -1,0 +1,31 @@
+"""lvsm render: its arguments. The work is capture_render.py's, which is loaded when it begins."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Render:
+    """Synthesize photos of a capture from others of its photos, and compare with the truth."""
+
+    capture: Path
+    """A folder or file with posed photos: transforms.json, opencv_cameras.json, COLMAP."""
+    inputs: str
+    """Positions of the input views in the capture's frame list, such as 0,4,9 (the first is 0)."""
+    targets: str
+    """Positions of the views to synthesize, such as 2,7."""
+    out: Path
+    """Folder for 0002.png (named by position), report.json and sheet.png."""
+    model: str = "default"
+    """A model's file, ours or published; or the bundled one."""
+    device: str = "auto"
+    """auto, cuda or cpu."""
+    precision: str = "auto"
+    """auto, float32 or bfloat16."""
+
+    def run(self) -> int:
+        """Raises CaptureError, CameraError, CheckpointError, DeviceError, OutputError."""
+        from .capture_render import render_capture
+
+        render_capture(self)
+        return 0

@@ -1,0 +1,100 @@
+"""Each known-bad input, given to its reader, is refused in one sentence and soon."""
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lvsm_engine.errors import CaptureError, CheckpointError, DeviceError
+from lvsm_engine.model.checkpoint import load_checkpoint
+from lvsm_engine.photos import WHITE, load_photo
+from lvsm_engine.scene.camera import Camera, View
+from lvsm_engine.scene.captures import load_capture
+from lvsm_engine.synthesizer import Synthesizer
+from tests.synthetic import ring_views
+
+FOLDER = Path(__file__).parent / "bad_inputs"
+# Of the processor's time, so that a busy machine is no failure.
+SECONDS = 5.0
+MODELS = {
+    "nan_weight.safetensors": "the tensor 'blocks.0.mlp.0.weight' has numbers that are not finite",
+    "infinite_weight.safetensors": "the tensor 'blocks.0.mlp.0.weight' has numbers that are not finite",
+    "cut_short.safetensors": "it is cut short or damaged",
+    "claims_1024_blocks.safetensors": "it is to have 1024 blocks and has 0 tensors",
+    "zero_width.pt": "its tensor 'image_tokenizer.1.weight' is no plain table of numbers",
+    "integer_names.pt": "its entry '3' is no tensor with a name",
+    "expanded.pt": "its tensor 'image_tokenizer.1.weight' is no plain table of numbers",
+    "quantized.pt": "its tensor 'image_tokenizer.1.weight' is no plain table of numbers",
+    "sparse.pt": "its tensor 'image_tokenizer.1.weight' is no plain table of numbers",
+    "compressed.pt": "its parts are compressed, as no torch writes them",
+}
+PHOTOS = {
+    "400_megapixels.png": "20000x20000 pixels are more than the 300 million that a picture may have",
+    "claims_2e31_pixels_a_side.png": "pixels are more than the 300 million that a picture may have",
+}
+SQUARE = Camera(np.eye(4), 50, 50, 32, 32, 64, 64)
+
+
+@pytest.fixture(autouse=True)
+def soon():
+    began = time.process_time()
+    yield
+    assert time.process_time() - began < SECONDS
+
+
+def is_one_sentence(error):
+    text = str(error)
+    return "\n" not in text and text.endswith(".") and len(text) < 400 + len(str(FOLDER))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_bad_model_is_refused(name):
+    with pytest.raises(CheckpointError, match=re.escape(MODELS[name])) as caught:
+        load_checkpoint(FOLDER / "models" / name)
+    assert is_one_sentence(caught.value)
+
+
+def test_a_model_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "model")
+    with pytest.raises(CheckpointError, match="it is a device, a pipe or a socket"):
+        load_checkpoint(tmp_path / "model")
+
+
+def test_a_model_of_huge_pictures_is_refused_when_it_is_used():
+    synthesizer = Synthesizer.load(FOLDER / "models" / "huge_resolution.safetensors", "cpu")
+    with pytest.raises(DeviceError, match="2 input views of 16384x16384 pixels need about") as caught:
+        synthesizer.encode(ring_views(2))
+    assert is_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize("role", ["photo", "mask"])
+def test_a_bad_photo_is_refused(name, role, recwarn):
+    path = FOLDER / "photos" / name
+    good = np.zeros((64, 64, 3), np.uint8)
+    view = View(SQUARE, path, "front") if role == "photo" else View(SQUARE, good, "front", path)
+    with pytest.raises(CaptureError, match=f"the {role} of front cannot be read .*{PHOTOS[name]}") as caught:
+        load_photo(view, WHITE)
+    assert is_one_sentence(caught.value) and not recwarn.list
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_bad_photo_whose_size_the_capture_does_not_tell_is_refused(name, tmp_path):
+    frame = {"file_path": str(FOLDER / "photos" / name), "transform_matrix": np.eye(4).tolist()}
+    (tmp_path / "transforms.json").write_text(json.dumps({"fl_x": 40, "frames": [frame]}))
+    with pytest.raises(CaptureError, match=f"{name}.* pixels are more than the 300 million") as caught:
+        load_capture(tmp_path)
+    assert is_one_sentence(caught.value)
+
+
+def test_every_bad_input_is_in_the_table_and_in_these_tests():
+    there = {path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("*/*")}
+    told = set(re.findall(r"^\| (\S+/\S+) \|", (FOLDER / "README.md").read_text(), re.MULTILINE))
+    tested = {f"models/{name}" for name in (*MODELS, "huge_resolution.safetensors")} | {
+        f"photos/{name}" for name in PHOTOS
+    }
+    assert there == told == tested
