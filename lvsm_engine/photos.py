@@ -13,12 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from .errors import LOCATE_PHOTOS, CaptureError
-from .scene.camera import Camera, Distortion, View, cropped, resized, square_pixels
+from .scene.camera import Camera, Distortion, View, cropped, is_of_shape, resized, square_pixels
 from .scene.srgb import to_linear, to_srgb
 from .whole_files import write_whole
 
-# A photo may differ from its camera's shape by a pixel: solvers shrink and round.
-SHAPE_TOLERANCE = 1.0
 # Larger photos are refused before they are decoded: no lens resolves as much, and memory is finite.
 MAX_PIXELS = 300_000_000
 # OpenCV's remap counts in 16 bits.
@@ -72,7 +70,7 @@ def _masked(pixels: np.ndarray, view: View) -> np.ndarray:
     is_file = not isinstance(view.mask, np.ndarray) or view.mask.ndim == 1
     mask = _decode_file(view.mask, view, "mask")[..., 0] if is_file else np.asarray(view.mask)
     height, width = pixels.shape[:2]
-    if mask.ndim != 2 or mask.dtype != np.uint8 or not _is_of_shape((width, height), mask.shape[::-1]):
+    if mask.ndim != 2 or mask.dtype != np.uint8 or not is_of_shape((width, height), mask.shape[::-1]):
         raise CaptureError(
             f"{view.name}: the mask is {mask.shape} of {mask.dtype} and its photo ({height}, {width}): use the photo's own,"
             " (H, W) uint8."
@@ -125,19 +123,13 @@ def _camera_of_size(view: View, width: int, height: int) -> Camera:
     camera = view.camera
     if (camera.width, camera.height) == (width, height):
         return camera
-    if not _is_of_shape((width, height), (camera.width, camera.height)):
+    if not is_of_shape((width, height), (camera.width, camera.height)):
         raise CaptureError(
             f"{view.name}: the photo has {width}x{height} pixels and its camera {camera.width}x{camera.height}:"
             " use the photo that the camera was solved with.",
             LOCATE_PHOTOS,
         )
     return resized(camera, width, height)
-
-
-def _is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two sizes (width, height) are one picture's, scaled."""
-    scale = size[0] / other[0]
-    return abs(other[1] * scale - size[1]) <= SHAPE_TOLERANCE * max(1.0, scale)
 
 
 def _over_background(pixels: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:

@@ -15,6 +15,8 @@ from ..errors import CameraError
 MAX_SIDE = 65536
 # How far from orthonormal a rotation may be and still count as rounding of a text file.
 ROTATION_TOLERANCE = 1e-3
+# A photo may differ from its camera's shape by a pixel: solvers shrink and round.
+SHAPE_TOLERANCE = 1.0
 
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns camera axes around: camera_to_world (OpenGL, Blender) @ this = camera_to_world (OpenCV), and back."""
@@ -150,6 +152,12 @@ def square_pixels(camera: Camera) -> Camera:
         return camera
     down = camera.fx / camera.fy
     return replace(camera, fy=camera.fx, cy=camera.cy * down, height=max(1, round(camera.height * down)))
+
+
+def is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes (width, height) are one picture's, scaled."""
+    scale = size[0] / other[0]
+    return abs(other[1] * scale - size[1]) <= SHAPE_TOLERANCE * max(1.0, scale)
 
 
 def camera_of(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, width: int, height: int) -> Camera:
