@@ -16,7 +16,7 @@ from .worker_owner import progress_text, worker
 
 TICK_SECONDS = 0.1
 
-_encoder = ThreadPoolExecutor(1, "lvsm_encoder")
+encoder = ThreadPoolExecutor(1, "lvsm_encoder")
 
 
 class Job:
@@ -37,7 +37,7 @@ class Job:
             return False
         if self._png is None:
             image = self.request.result()["images"][0]
-            self._png = _encoder.submit(lambda: results.encode_png(results.quantized(image)))
+            self._png = encoder.submit(lambda: results.encode_png(results.quantized(image)))
         return self._png.done()
 
     def cancel(self) -> None:
