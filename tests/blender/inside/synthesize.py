@@ -144,10 +144,12 @@ def test_a_job_does_not_wait_for_its_picture_to_be_encoded():
     stage.build(folder)
     is_free = threading.Event()
     synthesize.encoder.submit(is_free.wait)
-    job = synthesize.start(bpy.context)
-    stage.wait_until(lambda: job.poll() or job.request.done)
-    assert not job.poll()
-    is_free.set()
+    try:
+        job = synthesize.start(bpy.context)
+        stage.wait_until(lambda: job.poll() or job.request.done)
+        assert not job.poll()
+    finally:
+        is_free.set()
     stage.wait_until(job.poll)
     assert np.array_equal(
         stage.image_bytes(synthesize.finish(job)), stage.fake_picture(bpy.data.objects[job.camera_name])
