@@ -9,6 +9,7 @@ import pytest
 
 INSIDE = Path(__file__).parent / "inside"
 TEST_BEGINS = "----- "  # as inside/one_by_one.py prints it
+MAX_LAST_WORDS = 20  # lines
 
 
 def each_test_in(script: str) -> pytest.MarkDecorator:
@@ -37,7 +38,8 @@ class Report:
     def expect(self, name: str) -> None:
         """Fail the running pytest unless this test was run and passed, and Blender lived through the tests."""
         if name not in self.failures:
-            pytest.fail(f"{name} was not run: {self.end or 'Blender ended well'}\n{self.output}", pytrace=False)
+            last_words = "\n".join(self.output.splitlines()[-MAX_LAST_WORDS:])
+            pytest.fail(f"{name} was not run: {self.end or 'Blender ended well'}\n{last_words}", pytrace=False)
         if self.failures[name] is not None:
             pytest.fail(f"{self.failures[name]}\n{self.output_of(name)}", pytrace=False)
         if self.end and name == list(self.failures)[-1]:

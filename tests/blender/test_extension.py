@@ -85,7 +85,9 @@ def addon_modules():
 def siblings_used(module: ast.Module, siblings: set[str]) -> set[str]:
     """The add-on's modules that one of them imports, within functions too."""
     relative = [item for item in ast.walk(module) if isinstance(item, ast.ImportFrom) and item.level]
-    named = {item.module for item in relative if item.module} | {alias.name for item in relative for alias in item.names}
+    named = {item.module for item in relative if item.module} | {
+        alias.name for item in relative for alias in item.names
+    }
     return named & siblings
 
 
@@ -97,5 +99,7 @@ def test_the_add_ons_modules_import_each_other_in_no_circle():
 
 
 def test_the_add_ons_state_is_held_by_objects_and_no_module_rebinds_its_names():
-    rebinding = [name for name, module in addon_modules().items() for item in ast.walk(module) if isinstance(item, ast.Global)]
+    rebinding = [
+        name for name, module in addon_modules().items() for item in ast.walk(module) if isinstance(item, ast.Global)
+    ]
     assert rebinding == []
