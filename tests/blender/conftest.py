@@ -48,7 +48,7 @@ class Blender:
 
     def report(
         self,
-        script: str | Path,
+        script: str,
         *arguments: str | Path,
         window: bool = False,
         env: dict[str, str] | None = None,
@@ -61,9 +61,9 @@ class Blender:
                 done = self.attempt(self._launch(script, *arguments, window=window), environment)
             except subprocess.TimeoutExpired as hang:
                 output = (hang.stdout or b"").decode(errors="replace")
-                return read_report(path, f"Blender did not end within {hang.timeout:g} s", output)
+                return read_report(script, path, f"Blender did not end within {hang.timeout:g} s", output)
             end = f"Blender ended with status {done.returncode}" if done.returncode else ""
-            return read_report(path, end, done.stdout)
+            return read_report(script, path, end, done.stdout)
 
     def _launch(self, script: str | Path, *arguments: str | Path, window: bool) -> list:
         launched = [INSIDE / "launch.py", INSIDE / script, *arguments]

@@ -27,10 +27,11 @@ def _tests_in(path: Path) -> list[str]:
 class Report:
     """What became of a script's tests in one start of Blender.
 
-    failures: by the names of the tests that were run; a traceback, None where one passed. end: how Blender ended, empty
-    where it ended well. output: all that was printed.
+    tests: the script's, by name. failures: of those that were run; a traceback, None where one passed. end: how Blender
+    ended, empty where it ended well. output: all that was printed.
     """
 
+    tests: list[str]
     failures: dict[str, str | None]
     end: str
     output: str
@@ -42,7 +43,7 @@ class Report:
             pytest.fail(f"{name} was not run: {self.end or 'Blender ended well'}\n{last_words}", pytrace=False)
         if self.failures[name] is not None:
             pytest.fail(f"{self.failures[name]}\n{self.output_of(name)}", pytrace=False)
-        if self.end and name == list(self.failures)[-1]:
+        if self.end and name == self.tests[-1]:
             pytest.fail(f"{name} was the last: {self.end}\n{self.output_of(name)}", pytrace=False)
 
     def output_of(self, name: str) -> str:
@@ -51,8 +52,9 @@ class Report:
         return after.partition(TEST_BEGINS)[0]
 
 
-def read_report(path: Path, end: str, output: str) -> Report:
-    """The report that inside/one_by_one.py wrote, as far as it came."""
+def read_report(script: str, path: Path, end: str, output: str) -> Report:
+    """The report on a script that inside/one_by_one.py wrote, as far as it came."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     entries = [json.loads(line) for line in lines]
-    return Report({entry["test"]: entry["failure"] for entry in entries}, end, output)
+    failures = {entry["test"]: entry["failure"] for entry in entries}
+    return Report(_tests_in(INSIDE / script), failures, end, output)

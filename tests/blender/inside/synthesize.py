@@ -143,7 +143,7 @@ def test_a_job_does_not_wait_for_its_picture_to_be_encoded():
     """A picture takes a while, and a window asks ten times a second."""
     stage.build(folder)
     is_free = threading.Event()
-    synthesize.encoder.submit(is_free.wait)
+    synthesize.encoder.submit(is_free.wait, stage.HANG_SECONDS)
     try:
         job = synthesize.start(bpy.context)
         stage.wait_until(lambda: job.poll() or job.request.done)

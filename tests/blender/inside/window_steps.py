@@ -8,8 +8,7 @@ import time
 import traceback
 
 import bpy
-
-HANG_SECONDS = 120  # nothing that is waited for takes as long, however busy the machine is
+from stage import HANG_SECONDS
 
 
 def run(steps):
