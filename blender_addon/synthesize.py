@@ -17,6 +17,7 @@ from .worker_owner import progress_text, worker
 TICK_SECONDS = 0.1
 
 encoder = ThreadPoolExecutor(1, "lvsm_encoder")
+"""Makes PNG files of pictures, for which a window does not wait."""
 
 
 class Job:
