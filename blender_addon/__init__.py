@@ -12,9 +12,10 @@ MODULES = (
     "input_views",
     "preferences",
     "capture_import",
-    "engine",
+    "worker_owner",
     "synthesize",
     "render_engine",
+    "camera_list",
     "panel",
 )
 

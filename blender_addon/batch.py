@@ -30,7 +30,8 @@ if __package__:  # As a script this file only finds its package, and runs itself
     from lvsm_engine.scene.camera import Camera
     from lvsm_engine.whole_files import write_bytes
 
-    from . import engine, results, scene_cameras, synthesize
+    from . import results, scene_cameras, synthesize
+    from .worker_owner import DEFAULT_MODEL, progress_text, worker
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -43,7 +44,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--cameras", type=lambda text: text.split(","), metavar="A,B", help="default: the target camera"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the PNG files")
-    parser.add_argument("--model", type=Path, metavar="FILE", help="default: the scene's")
+    parser.add_argument("--model", metavar="FILE", help='or "default", the one of LVSM; without it, the scene\'s')
     parser.add_argument("--size", type=_size, metavar="WxH", help="pixels; default: the scene's render size")
     parser.add_argument("--frames", type=_frames, metavar="1-10", help="default: the current frame")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as JSON")
@@ -87,7 +88,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         report["error"] = _failure(lambda: _synthesize(options, report))
     finally:
-        engine.shutdown()
+        worker.shutdown()
     text = json.dumps(report, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
     is_reported = options.report is None or _failure(lambda: _write(options.report, text)) is None
     return 0 if is_reported and report["error"] is None else 1
@@ -110,7 +111,7 @@ def _failure(work: Callable[[], None]) -> str | None:
 def _synthesize(options: argparse.Namespace, report: dict) -> None:
     scene = bpy.context.scene
     if options.model is not None:
-        scene.lvsm.model = str(options.model.resolve())
+        scene.lvsm.model = "" if options.model == DEFAULT_MODEL else str(Path(options.model).resolve())
     names = options.cameras or [_default_camera(scene)]
     if len({file_name(name, None).casefold() for name in names}) < len(names):  # one file, to Windows and macOS
         raise CameraError(f"Two of the cameras {', '.join(names)} would write the same file: rename one of them.")
@@ -119,7 +120,7 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
         depsgraph = bpy.context.evaluated_depsgraph_get()
         cameras = [_camera(scene, name, depsgraph, options.size) for name in names]
         began = time.monotonic()
-        request = engine.render(scene, depsgraph, cameras)
+        request = worker.render(scene, depsgraph, cameras)
         print(f"lvsm batch: frame {frame}", flush=True)
         result = request.wait(on_progress=_print_progress)
         if number == 0:
@@ -153,11 +154,11 @@ def _camera(
     if camera_object is None or camera_object.type != "CAMERA":
         known = ", ".join(sorted(item.name for item in scene.objects if item.type == "CAMERA"))
         raise CameraError(f"The scene has no camera named {name}: choose from {known or 'none at all'}.")
-    return scene_cameras.engine_camera(camera_object, depsgraph, size)
+    return scene_cameras.camera_from_blender(camera_object, depsgraph, size)
 
 
 def _print_progress(progress: "Progress") -> None:
-    print(f"lvsm batch: {progress.fraction:4.0%} {engine.progress_text(progress)}", flush=True)
+    print(f"lvsm batch: {progress.fraction:4.0%} {progress_text(progress)}", flush=True)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -17,7 +17,8 @@ from lvsm_engine.scene.camera import Camera, View, square_pixels
 from lvsm_engine.scene.captures import Capture, load_capture
 from lvsm_engine.scene.selection import spread_views
 
-from . import engine, input_views, scene_cameras
+from . import input_views, scene_cameras
+from .failures import last_failure
 from .photo_size import header_size
 
 # More photos cost memory and time sooner than they improve the picture.
@@ -25,7 +26,7 @@ DEFAULT_INPUT_VIEWS = 8
 # A camera's size on the screen, in units of the cameras' spread.
 DISPLAY_SIZE = 0.1
 # Looking through more files than this blocks a window for longer than anyone waits: a second or two.
-MOST_FILES = 100_000
+MAX_FILES = 100_000
 
 
 T = TypeVar("T")
@@ -134,13 +135,13 @@ class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
     filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
     def execute(self, context):
-        engine.forget_failure()
+        last_failure.forget()
         window_manager = context.window_manager
         window_manager.progress_begin(0, 1000)
         try:
             collection, capture = import_capture(context, Path(bpy.path.abspath(self.filepath)))
         except LvsmError as error:
-            engine.keep_failure(error)
+            last_failure.keep(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         finally:
@@ -181,7 +182,7 @@ class LVSM_OT_locate_photos(bpy.types.Operator):
                 image.reload()
         left = missing_photos(context.scene)
         if len(left) < len(missing):
-            engine.forget_failure()
+            last_failure.forget()
         if left:
             self.report(
                 {"WARNING"},
@@ -214,13 +215,13 @@ def _path(photo: bpy.types.Image) -> Path:
 
 
 def files_named(names: set[str], folder: Path) -> Iterator[Path]:
-    """The files of these names in a folder and the folders within, as far as MOST_FILES goes."""
+    """The files of these names in a folder and the folders within, as far as MAX_FILES goes."""
     looked_at = 0
     for place, folders, files in os.walk(folder):
         folders.sort()
         yield from (Path(place, name) for name in files if name in names)
         looked_at += len(files)
-        if looked_at > MOST_FILES:
+        if looked_at > MAX_FILES:
             return
 
 

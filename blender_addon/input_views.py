@@ -14,7 +14,7 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty, PointerProperty, StringProperty
 
 from lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CameraError, CaptureError
-from lvsm_engine.scene.camera import Camera, Distortion, View, camera_of
+from lvsm_engine.scene.camera import Camera, Distortion, View, camera_of, is_of_shape
 from lvsm_engine.scene.srgb import to_srgb
 
 from . import results, scene_cameras
@@ -30,7 +30,7 @@ def _keep_calibration_for_its_photo(settings: "LVSM_CameraSettings", _context: b
     if settings.photo is None or not settings.calibration:
         return
     try:
-        known_width, known_height = _read_calibration(settings, settings.photo.name).size
+        known_size = _read_calibration(settings, settings.photo.name).size
     except CaptureError:
         settings.calibration = ""
         return
@@ -39,11 +39,8 @@ def _keep_calibration_for_its_photo(settings: "LVSM_CameraSettings", _context: b
     except CaptureError:  # it may be found yet
         return
     # Either way up: a solver may have turned the photo as its EXIF says, and Blender never does. Else as the engine does.
-    for side, other in ((width, height), (height, width)):
-        scale = side / known_width
-        if abs(other - known_height * scale) <= max(1.0, scale):
-            return
-    settings.calibration = ""
+    if not any(is_of_shape(size, known_size) for size in ((width, height), (height, width))):
+        settings.calibration = ""
 
 
 class LVSM_CameraSettings(bpy.types.PropertyGroup):
@@ -112,10 +109,10 @@ def _view(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Vi
     settings, name = camera_object.original.data.lvsm, camera_object.name
     photo = _photo(settings.photo, name)
     if not settings.calibration:
-        camera = scene_cameras.engine_camera(camera_object, depsgraph, _size(photo, settings.photo, name))
+        camera = scene_cameras.camera_from_blender(camera_object, depsgraph, _size(photo, settings.photo, name))
         return View(camera, photo, name)
     known = _read_calibration(settings, name)
-    pose = scene_cameras.engine_camera(camera_object, depsgraph, known.size).camera_to_world
+    pose = scene_cameras.camera_from_blender(camera_object, depsgraph, known.size).camera_to_world
     return View(camera_of(pose, known.fxfycxcy, *known.size), photo, name, distortion=known.distortion)
 
 

@@ -1,34 +1,17 @@
-"""The tab "LVSM" of the 3D view's side bar: it draws what other modules know.
+"""The tab "LVSM" of the 3D view's side bar: it draws what other modules know."""
 
-It is drawn ten times a second during a synthesis: what takes time in a large scene is kept until the scene changes.
-"""
-
-import itertools
-from dataclasses import dataclass
 from functools import lru_cache
 
 import blf
 import bpy
-from bpy.app.handlers import persistent
 
-from lvsm_engine import errors
-
-from . import engine, input_views, render_engine, synthesize
+from . import input_views, render_engine, synthesize
+from .camera_list import camera_list
+from .failures import last_failure
+from .worker_owner import progress_text, worker
 
 UI_FONT = 0
 MARGIN = 90  # pixels of a side bar beside a label in a box: borders, icon, tabs
-
-# Remedy -> the operator that does it. Its own label is the button's, unless a better one stands here.
-REMEDIES = {
-    errors.CHOOSE_PYTHON: ("lvsm.choose_python", "Choose Python"),
-    errors.INSTALL_PACKAGES: ("lvsm.choose_python", "Choose Another Python"),
-    errors.LOCATE_PHOTOS: ("lvsm.locate_photos", "Locate Photos"),
-    errors.ADD_PHOTOS: ("lvsm.import_capture", "Import Capture"),
-    errors.CHOOSE_MODEL: ("lvsm.choose_model", "Choose Model"),
-    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use 4 Views"),
-    errors.RESTART_ENGINE: ("lvsm.restart_engine", "Restart Engine"),
-    errors.OPEN_LOG: ("lvsm.open_log", "Open Log"),
-}
 
 STATES = {
     "stopped": ("Not started", "RADIOBUT_OFF"),
@@ -37,35 +20,6 @@ STATES = {
     "busy": ("Working", "SORTTIME"),
     "failed": ("Failed", "ERROR"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Cameras:
-    """A scene's cameras, and which of the scene's objects they are, as a list of the interface's filters it."""
-
-    scene_uid: int
-    objects: tuple[bpy.types.Object, ...]
-    is_camera: tuple[bool, ...]
-
-
-_cameras: Cameras | None = None
-
-
-def cameras_of(scene: bpy.types.Scene) -> Cameras:
-    """For drawing only: as of the scene's last change that Blender evaluated."""
-    global _cameras
-    if _cameras is None or _cameras.scene_uid != scene.session_uid:
-        objects = list(scene.objects)
-        is_camera = tuple(item.type == "CAMERA" for item in objects)
-        _cameras = Cameras(scene.session_uid, tuple(itertools.compress(objects, is_camera)), is_camera)
-    return _cameras
-
-
-@persistent
-def forget_cameras(*_) -> None:
-    """Objects may have come, gone or been replaced."""
-    global _cameras
-    _cameras = None
 
 
 class SideBarPanel:
@@ -86,13 +40,14 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         column.prop(settings, "model", placeholder="Default")
         row = layout.row(align=True)
         row.scale_y = 1.5
-        if synthesize.active is None:
+        job = synthesize.followed.job
+        if job is None:
             row.operator("lvsm.synthesize_view", icon="RENDER_STILL")
             _draw_hint(layout, context.region.width, synthesize.obstacle(context.scene))
         else:
-            _draw_progress(row, synthesize.active.request.progress)
-        if engine.failure is not None:
-            _draw_failure(layout, context.region.width, engine.failure)
+            _draw_progress(row, job.request.progress)
+        if last_failure.error is not None:
+            _draw_failure(layout, context.region.width, str(last_failure.error), last_failure.way_out)
 
 
 def _scene_camera_name(scene: bpy.types.Scene) -> str:
@@ -107,16 +62,16 @@ def _draw_hint(layout, width: int, hint: str) -> None:
 
 
 def _draw_progress(row, progress) -> None:
-    row.progress(factor=progress.fraction, text=engine.progress_text(progress))
+    row.progress(factor=progress.fraction, text=progress_text(progress))
     row.operator("lvsm.cancel", text="", icon="X")
 
 
-def _draw_failure(layout, width: int, failure: errors.LvsmError) -> None:
+def _draw_failure(layout, width: int, sentence: str, way_out: tuple[str, str] | None) -> None:
     box = layout.box().column(align=True)
-    for number, line in enumerate(wrapped(str(failure), width)):
+    for number, line in enumerate(wrapped(sentence, width)):
         box.label(text=line, icon="ERROR" if number == 0 else "BLANK1")
-    if failure.remedy in REMEDIES:
-        operator, label = REMEDIES[failure.remedy]
+    if way_out is not None:
+        operator, label = way_out
         box.separator()
         box.operator(operator, text=label)
 
@@ -162,7 +117,7 @@ class LVSM_UL_input_views(bpy.types.UIList):
         photo.label(text=_photo_name(item))
 
     def filter_items(self, context, data, property_name):
-        is_camera = cameras_of(data).is_camera
+        is_camera = camera_list.of(data).is_camera
         return [self.bitflag_filter_item if shown else 0 for shown in is_camera], []
 
 
@@ -179,7 +134,7 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
 
     def draw(self, context):
         layout, scene = self.layout, context.scene
-        cameras = cameras_of(scene).objects
+        cameras = camera_list.of(scene).objects
         used = sum(input_views.is_input_view(item) for item in cameras)
         layout.label(text=f"Cameras that feed the model: {used} of {len(cameras)}")
         layout.template_list("LVSM_UL_input_views", "", scene, "objects", scene.lvsm, "active_object_index", rows=4)
@@ -194,12 +149,12 @@ class LVSM_PT_engine(SideBarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw_header_preset(self, context):
-        self.layout.label(text=STATES[engine.state()][0])
+        self.layout.label(text=STATES[worker.state][0])
 
     def draw(self, context):
         layout = self.layout
-        text, icon = STATES[engine.state()]
-        layout.label(text=f"{text}: {engine.device_name()}" if engine.device_name() else text, icon=icon)
+        text, icon = STATES[worker.state]
+        layout.label(text=f"{text}: {worker.device_name}" if worker.device_name else text, icon=icon)
         layout.operator("lvsm.choose_python")
         row = layout.row(align=True)
         row.operator("lvsm.restart_engine")
@@ -224,24 +179,14 @@ class LVSM_PT_colors(SideBarPanel, bpy.types.Panel):
         self.layout.operator("lvsm.use_exact_colors")
 
 
-def _handlers_of_changes() -> tuple[list, ...]:
-    handlers = bpy.app.handlers
-    return handlers.depsgraph_update_post, handlers.undo_post, handlers.redo_post, handlers.load_pre, handlers.load_post
-
-
 classes = (LVSM_UL_input_views, LVSM_PT_synthesize_view, LVSM_PT_input_views, LVSM_PT_engine, LVSM_PT_colors)
 
 
 def register():
     for cls in classes:
         bpy.utils.register_class(cls)
-    for handlers in _handlers_of_changes():
-        handlers.append(forget_cameras)
 
 
 def unregister():
-    for handlers in _handlers_of_changes():
-        handlers.remove(forget_cameras)
-    forget_cameras()
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)

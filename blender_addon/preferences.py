@@ -10,6 +10,8 @@ from bpy.props import EnumProperty, StringProperty
 
 from lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
 
+from .failures import last_failure
+
 PYTHON_VARIABLE = "LVSM_PYTHON"
 # Where a virtual environment keeps its interpreter: Linux and macOS, Windows.
 INTERPRETERS = ("bin/python", "Scripts/python.exe")
@@ -23,7 +25,24 @@ class EngineChoice:
     device: str = "auto"
 
 
-_chosen = EngineChoice()
+class KnownChoice:
+    """What the preferences say; to another thread, such as a render's, what they last said to Blender's own."""
+
+    def __init__(self) -> None:
+        self._last = EngineChoice()
+
+    def now(self) -> EngineChoice:
+        if threading.current_thread() is threading.main_thread():
+            self._last = _preferred()
+        return self._last
+
+
+_known_choice = KnownChoice()
+
+
+def _keep_choice(_preferences: "LVSM_Preferences", _context: bpy.types.Context) -> None:
+    """Other threads are to know of it before Blender's own asks."""
+    _known_choice.now()
 
 
 class LVSM_Preferences(bpy.types.AddonPreferences):
@@ -33,7 +52,7 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
         name="Python",
         subtype="FILE_PATH",
         description="The Python with PyTorch that runs the engine, the environment's LVSM_PYTHON if empty",
-        update=lambda _preferences, _context: engine_choice(),
+        update=_keep_choice,
     )
     device: EnumProperty(
         name="Device",
@@ -43,7 +62,7 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
             ("cpu", "Processor", "Slower, but always there"),
         ),
         default="auto",
-        update=lambda _preferences, _context: engine_choice(),
+        update=_keep_choice,
     )
 
     def draw(self, context):
@@ -61,23 +80,17 @@ def _preferences() -> LVSM_Preferences | None:
     return enabled.preferences if enabled else None
 
 
-def engine_choice() -> EngineChoice:
-    """What the preferences say; to another thread, such as a render's, what they last said to Blender's own."""
-    global _chosen
-    if threading.current_thread() is threading.main_thread():
-        preferences = _preferences()
-        # Not resolved: the link within a virtual environment is what makes it one.
-        _chosen = (
-            EngineChoice(bpy.path.abspath(preferences.python) if preferences.python else "", preferences.device)
-            if preferences
-            else EngineChoice()
-        )
-    return _chosen
+def _preferred() -> EngineChoice:
+    preferences = _preferences()
+    if preferences is None:
+        return EngineChoice()
+    # Not resolved: the link within a virtual environment is what makes it one.
+    return EngineChoice(bpy.path.abspath(preferences.python) if preferences.python else "", preferences.device)
 
 
 def python_path() -> str:
     """The engine's Python. Raises WorkerError where none is chosen."""
-    path = engine_choice().python or os.environ.get(PYTHON_VARIABLE, "")
+    path = _known_choice.now().python or os.environ.get(PYTHON_VARIABLE, "")
     if not path:
         raise WorkerError(
             "No Python is set for the engine: choose one that has PyTorch, such as bin/python of a virtual environment.",
@@ -88,7 +101,7 @@ def python_path() -> str:
 
 def device() -> str:
     """ "auto", "cuda" or "cpu"."""
-    return engine_choice().device
+    return _known_choice.now().device
 
 
 class LVSM_OT_choose_python(bpy.types.Operator):
@@ -121,9 +134,7 @@ class LVSM_OT_choose_python(bpy.types.Operator):
         assert preferences is not None  # poll
         preferences.python = str(path)
         context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
-        from . import engine  # which imports this module
-
-        engine.forget_failure()
+        last_failure.forget()
         self.report({"INFO"}, f"The engine will run on {path}")
         return {"FINISHED"}
 
@@ -134,7 +145,7 @@ classes = (LVSM_Preferences, LVSM_OT_choose_python)
 def register() -> None:
     for cls in classes:
         bpy.utils.register_class(cls)
-    engine_choice()
+    _known_choice.now()
 
 
 def unregister() -> None:

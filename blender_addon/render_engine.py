@@ -15,7 +15,9 @@ from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
 from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.client import Request
 
-from . import engine, scene_cameras
+from . import scene_cameras
+from .failures import last_failure
+from .worker_owner import progress_text, worker
 
 POLL_SECONDS = 0.05
 WORKING_SPACE = "Linear Rec.709"  # what scene_linear gives
@@ -35,7 +37,7 @@ class LVSM_RenderEngine(bpy.types.RenderEngine):
             render_frame(self, depsgraph)
         except LvsmError as error:
             if not self.test_break():  # the user's own: Blender drops what was rendered
-                engine.keep_failure(error)
+                last_failure.keep(error)
                 self.report({"ERROR"}, str(error))
         except Exception as error:
             traceback.print_exc()
@@ -49,7 +51,7 @@ def render_frame(render_engine, depsgraph) -> None:
     scene, width, height = depsgraph.scene, render_engine.resolution_x, render_engine.resolution_y
     names = [view.name for view in scene.render.views if view.use] if scene.render.use_multiview else [WHOLE_FRAME]
     cameras = [_view_camera(render_engine, depsgraph, name) for name in names]
-    images = follow(render_engine, engine.render(scene, depsgraph, cameras))
+    images = follow(render_engine, worker.render(scene, depsgraph, cameras))
     left, bottom, right, top = frame_window(scene.render, width, height)
     for name, image in zip(names, images, strict=True):
         pixels = np.ones((top - bottom, right - left, 4), np.float32)
@@ -60,7 +62,7 @@ def render_frame(render_engine, depsgraph) -> None:
 def _view_camera(render_engine, depsgraph, name: str) -> Camera:
     """The scene's camera as one eye sees it."""
     camera_object = depsgraph.scene.camera
-    camera = scene_cameras.engine_camera(camera_object, depsgraph)
+    camera = scene_cameras.camera_from_blender(camera_object, depsgraph)
     if name == WHOLE_FRAME:
         return camera
     render_engine.active_view_set(name)
@@ -86,7 +88,7 @@ def follow(render_engine, request: Request) -> np.ndarray:
             request.cancel()
             raise Cancelled
         render_engine.update_progress(request.progress.fraction)
-        render_engine.update_stats("", engine.progress_text(request.progress))
+        render_engine.update_stats("", progress_text(request.progress))
         time.sleep(POLL_SECONDS)
     try:
         return request.result()["images"]

@@ -11,12 +11,12 @@ from lvsm_engine.errors import CameraError
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, ROTATION_TOLERANCE, Camera
 
 SENSOR_WIDTH = 36.0  # mm, Blender's own default
-SHORTEST_LENS = 1.0  # mm, Blender's limit: a wider lens needs a larger sensor
+MIN_LENS = 1.0  # mm, Blender's limit: a wider lens needs a larger sensor
 
 _WHY_NOT = {"ORTHO": "is orthographic", "PANO": "is panoramic", "CUSTOM": "has a lens made of a script"}
 
 
-def engine_camera(
+def camera_from_blender(
     camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph, size: tuple[int, int] | None = None
 ) -> Camera:
     """The Camera of a Blender camera, evaluated: with its animation and constraints.
@@ -112,8 +112,8 @@ def _rigid(name: str, matrix_world: mathutils.Matrix) -> np.ndarray:
     return pose @ OPENCV_FROM_OPENGL
 
 
-def apply_camera(camera_object: bpy.types.Object, scene: bpy.types.Scene, camera: Camera) -> None:
-    """Make a Blender camera, and the scene's render size, such that engine_camera returns `camera`.
+def camera_to_blender(camera_object: bpy.types.Object, scene: bpy.types.Scene, camera: Camera) -> None:
+    """Make a Blender camera, and the scene's render size, such that camera_from_blender returns `camera`.
 
     Sets resolution, percentage and pixel aspect of the scene. Blender keeps lens, shift and matrix with 7 digits.
     Raises CameraError where the camera's parents allow no pose.
@@ -134,7 +134,7 @@ def set_lens(lens: bpy.types.Camera, camera: Camera) -> None:
     """Give Blender's camera data this camera's lens, for an image of the camera's size and pixel aspect."""
     aspect_x, aspect_y = _pixel_aspect(camera)
     side = max(camera.width * aspect_x, camera.height * aspect_y)
-    sensor = SENSOR_WIDTH * max(1.0, SHORTEST_LENS / (camera.fx * aspect_x / side * SENSOR_WIDTH))
+    sensor = SENSOR_WIDTH * max(1.0, MIN_LENS / (camera.fx * aspect_x / side * SENSOR_WIDTH))
     lens.type, lens.sensor_fit, lens.sensor_width = "PERSP", "AUTO", sensor
     lens.lens = camera.fx * aspect_x / side * sensor
     lens.shift_x = (camera.width / 2 - camera.cx) * aspect_x / side

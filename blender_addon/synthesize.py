@@ -10,11 +10,14 @@ from lvsm_engine.errors import Cancelled, LvsmError
 from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
-from . import engine, input_views, results, scene_cameras
+from . import input_views, results, scene_cameras
+from .failures import last_failure
+from .worker_owner import progress_text, worker
 
 TICK_SECONDS = 0.1
 
-_encoder = ThreadPoolExecutor(1, "lvsm_encoder")
+encoder = ThreadPoolExecutor(1, "lvsm_encoder")
+"""Makes PNG files of pictures, for which a window does not wait."""
 
 
 class Job:
@@ -35,7 +38,7 @@ class Job:
             return False
         if self._png is None:
             image = self.request.result()["images"][0]
-            self._png = _encoder.submit(lambda: results.encode_png(results.quantized(image)))
+            self._png = encoder.submit(lambda: results.encode_png(results.quantized(image)))
         return self._png.done()
 
     def cancel(self) -> None:
@@ -49,8 +52,18 @@ class Job:
         return self._png.result()
 
 
-active: Job | None = None
-"""The job that a window follows; the panel draws it."""
+class FollowedJob:
+    """The job that a window follows, if any: one at a time. The panel draws it."""
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+
+    def cancel(self) -> None:
+        if self.job is not None:
+            self.job.cancel()
+
+
+followed = FollowedJob()
 
 
 def target_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
@@ -67,7 +80,7 @@ def _is_in(scene: bpy.types.Scene, item: bpy.types.Object) -> bool:
 
 def obstacle(scene: bpy.types.Scene) -> str:
     """Why no view can be synthesized now, for a person; empty where one can."""
-    if active is not None:
+    if followed.job is not None:
         return "A view is being synthesized"
     if target_camera(scene) is None:
         return "Add a camera to the scene"
@@ -78,8 +91,8 @@ def start(context: bpy.types.Context) -> Job:
     """Send the target camera and the input views to the engine. Returns at once. Raises LvsmError."""
     camera_object = target_camera(context.scene)
     depsgraph = context.evaluated_depsgraph_get()
-    camera = scene_cameras.engine_camera(camera_object, depsgraph)
-    return Job(camera_object, engine.render(context.scene, depsgraph, [camera]))
+    camera = scene_cameras.camera_from_blender(camera_object, depsgraph)
+    return Job(camera_object, worker.render(context.scene, depsgraph, [camera]))
 
 
 def finish(job: Job) -> bpy.types.Image:
@@ -126,14 +139,13 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
         return {"FINISHED"}
 
     def invoke(self, context, event):
-        global active
         try:
             self._job = start(context)
         except LvsmError as error:
             return self._fail(error)
         self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
         context.window_manager.modal_handler_add(self)
-        active = self._job
+        followed.job = self._job
         return {"RUNNING_MODAL"}
 
     def modal(self, context, event):
@@ -144,7 +156,7 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
         goes_on = False
         try:
             if not self._job.poll():
-                context.workspace.status_text_set(engine.progress_text(self._job.request.progress) + " (Esc to cancel)")
+                context.workspace.status_text_set(progress_text(self._job.request.progress) + " (Esc to cancel)")
                 redraw_panels(context)
                 goes_on = True
                 return {"PASS_THROUGH"}
@@ -164,8 +176,7 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
         self._leave(context)
 
     def _leave(self, context):
-        global active
-        active = None
+        followed.job = None
         context.window_manager.event_timer_remove(self._timer)
         context.workspace.status_text_set(None)
         redraw_panels(context)
@@ -181,7 +192,7 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
         if isinstance(error, Cancelled):
             self.report({"INFO"}, str(error))
         else:
-            engine.keep_failure(error)
+            last_failure.keep(error)
             self.report({"ERROR"}, str(error))
         return {"CANCELLED"}
 
@@ -194,11 +205,10 @@ class LVSM_OT_cancel(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):  # noqa: ARG003 (Blender's signature)
-        return active is not None
+        return followed.job is not None
 
     def execute(self, context):
-        assert active is not None
-        active.cancel()
+        followed.cancel()
         return {"FINISHED"}
 
 
@@ -215,21 +225,20 @@ class LVSM_OT_use_fewer_views(bpy.types.Operator):
         depsgraph = context.evaluated_depsgraph_get()
         used = [item for item in context.scene.objects if input_views.is_input_view(item)]
         try:
-            kept = spread_views([scene_cameras.engine_camera(item, depsgraph) for item in used], self.count)
+            kept = spread_views([scene_cameras.camera_from_blender(item, depsgraph) for item in used], self.count)
         except LvsmError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         for position, item in enumerate(used):
             item.data.lvsm.use_as_input = position in kept
-        engine.forget_failure()
+        last_failure.forget()
         return {"FINISHED"}
 
 
 @persistent
 def cancel_before_load(*_) -> None:
     """The scene that the job belongs to is about to go."""
-    if active is not None:
-        active.cancel()
+    followed.cancel()
 
 
 classes = (LVSM_OT_synthesize_view, LVSM_OT_cancel, LVSM_OT_use_fewer_views)

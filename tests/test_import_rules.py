@@ -10,6 +10,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("lvsm_engine", "blender_addon", "training")
 
+# What every room of training may use, and what each may use of the rooms below it.
+VALUES = tuple(
+    f"training.{name}"
+    for name in ("configs", "presets", "protocol", "limits", "json_lines", "left_out", "exit_status", "srgb")
+)
+ROOMS = {
+    "objects": (),
+    "render": (),
+    "procedural": ("render.cameras",),
+    "views": ("objects.manifest", "procedural"),
+    "batches": ("views",),
+    "train": ("batches", "views"),
+    "evaluate": ("views",),
+    "export": ("objects.manifest", "views", "train.state"),
+}
 ALLOWED = {
     "lvsm_engine.errors": (),
     "lvsm_engine.progress": ("lvsm_engine.errors",),
@@ -64,7 +79,31 @@ ALLOWED = {
         "lvsm_engine.worker.messages",
         "lvsm_engine.worker.client",
     ),
-    "training": ("training", "lvsm_engine", "blender_addon.scene_cameras"),
+    "training": ("lvsm_engine",),
+    "training.limits": ("lvsm_engine.errors",),
+    "training.json_lines": ("lvsm_engine.errors", "lvsm_engine.whole_files"),
+    "training.left_out": (),
+    "training.protocol": (),
+    # Augmentations are values of a run's configuration, and act on batches.
+    "training.configs": (
+        "lvsm_engine.model.config",
+        "lvsm_engine.scene",
+        "training.limits",
+        "training.batches.augment",
+        "training.batches.target_crops",
+    ),
+    "training.presets": (
+        "lvsm_engine.model.config",
+        "lvsm_engine.scene",
+        "training.configs",
+        "training.batches.augment",
+    ),
+    "training.sample_capture": ("lvsm_engine.scene", "lvsm_engine.whole_files", "training.render"),
+    **{
+        f"training.{room}": ("lvsm_engine", *VALUES, *(f"training.{below}" for below in belows))
+        for room, belows in ROOMS.items()
+    },
+    "training.render.studio": ("lvsm_engine.scene", "blender_addon.scene_cameras", "training.render"),
 }
 SCENE_MAY_USE = {"numpy", "pycolmap", "PIL"}  # the last two inside the functions that read COLMAP and photos' sizes
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from tests.shared_data import ROOT, shared
 
-INSIDE = Path(__file__).parent / "inside"
+from .inside_tests import INSIDE, Report, read_report
+
+HANG_SECONDS = 550  # no Blender takes as long, however busy the machine is; less than a test may take
 WHEELS = ("bpy-4.2", "bpy-5.0")
 BLENDERS = ("4.3", "5.2")
 
@@ -35,37 +38,55 @@ class Blender:
         *arguments: str | Path,
         window: bool = False,
         env: dict[str, str] | None = None,
-        timeout: float = 300,
     ) -> str:
         """Run a script of tests/blender/inside to its end and return what it printed.
 
         An exception in it, a failed assert included, fails the test with all that was printed. A script with a window
-        must quit Blender itself. env: added to the environment. timeout: seconds.
+        must quit Blender itself. env: added to the environment.
         """
+        return self.execute(self._launch(script, *arguments, window=window), env)
+
+    def report(
+        self,
+        script: str,
+        *arguments: str | Path,
+        window: bool = False,
+        env: dict[str, str] | None = None,
+    ) -> Report:
+        """Run the functions test_... of a script of tests/blender/inside, each to its end; see run()."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "report"
+            environment = {"LVSM_REPORT": str(path), **(env or {})}
+            try:
+                done = self.attempt(self._launch(script, *arguments, window=window), environment)
+            except subprocess.TimeoutExpired as hang:
+                output = (hang.stdout or b"").decode(errors="replace")
+                return read_report(script, path, f"Blender did not end within {hang.timeout:g} s", output)
+            end = f"Blender ended with status {done.returncode}" if done.returncode else ""
+            return read_report(script, path, end, done.stdout)
+
+    def _launch(self, script: str | Path, *arguments: str | Path, window: bool) -> list:
         launched = [INSIDE / "launch.py", INSIDE / script, *arguments]
         if not self.has_window:
-            return self.execute([_wheel_python(self.name), *launched], env, timeout)
-        mode = ["--window"] if window else ["-b"]
-        options = [*mode, "--python-exit-code", "1", "--python", launched[0], "--", *launched[1:]]
-        return self.execute([*_program(self.name), *options], env, timeout)
+            return [_wheel_python(self.name), *launched]
+        mode = "--window" if window else "-b"
+        return [*self.command, mode, "--python-exit-code", "1", "--python", launched[0], "--", *launched[1:]]
 
-    def execute(self, command: list, env: dict[str, str] | None = None, timeout: float = 300) -> str:
+    def execute(self, command: list, env: dict[str, str] | None = None) -> str:
         """Run a command line with this Blender's resources; a non-zero exit fails the test."""
-        done = self.attempt(command, env, timeout)
+        done = self.attempt(command, env)
         if done.returncode:
             pytest.fail(f"{self.name}: exit status {done.returncode}\n{done.stdout}", pytrace=False)
         return done.stdout
 
-    def attempt(
-        self, command: list, env: dict[str, str] | None = None, timeout: float = 300
-    ) -> subprocess.CompletedProcess:
+    def attempt(self, command: list, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         """Run a command line with this Blender's resources, whatever comes of it; stdout holds stderr too."""
         environment = os.environ | {"BLENDER_USER_RESOURCES": str(self.resources)} | (env or {})
         return subprocess.run(
             [str(part) for part in command],
             cwd=ROOT,
             env=environment,
-            timeout=timeout,
+            timeout=HANG_SECONDS,
             text=True,
             encoding="utf-8",
             errors="replace",
@@ -112,5 +133,5 @@ def blender(request, extension_zip: Path, tmp_path_factory) -> Blender:
         installed.execute([_wheel_python(name), INSIDE / "install.py", extension_zip])
     else:
         options = ["-b", "--command", "extension", "install-file", "-r", "user_default", "--enable", extension_zip]
-        installed.execute([*installed.command, *options], timeout=1200)
+        installed.execute([*installed.command, *options])
     return installed

@@ -16,7 +16,7 @@ FAKE_WORKER = Path(__file__).parent / "inside" / "fake_worker.py"
 
 def fake_environment(folder: Path, **settings: object) -> dict[str, str]:
     """LVSM_PYTHON as an executable in the folder that starts the fake, whatever module it is asked to run; and what
-    the fake is told: seconds=2, fault="die", record=FILE (see there)."""
+    the fake is told: hold=FILE, fault="die", record=FILE (see there)."""
     script = folder / "fake python"
     script.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(FAKE_WORKER))}\n")
     script.chmod(0o755)

@@ -28,10 +28,10 @@ def main() -> None:
         for name in sys.argv[1:] or BLENDERS:
             blender = Blender(name, Path(temporary) / name)
             options = ["-b", "--command", "extension", "install-file", "-r", "user_default", "--enable", extension]
-            blender.execute([*blender.command, *options], timeout=1200)
+            blender.execute([*blender.command, *options])
             fake_python = fake_environment(Path(temporary))["LVSM_PYTHON"]
             env = {"LVSM_PYTHON": sys.executable}
-            print(blender.run("screenshots.py", folder, CAPTURE, fake_python, window=True, env=env, timeout=900))
+            print(blender.run("screenshots.py", folder, CAPTURE, fake_python, window=True, env=env))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,14 @@ def test_the_target_camera_and_a_size_of_choice_are_used(blender, folder):
 
 
 @in_programs
+def test_the_default_model_can_be_asked_for_by_its_name(blender, folder):
+    env = fake_environment(folder, record=folder / "record")
+    done = batch(blender, folder, "--out", folder, "--model", "default", env=env)
+    assert done.returncode == 0, done.stdout
+    assert json.loads((folder / "record").read_text())["model"] == "default"
+
+
+@in_programs
 @pytest.mark.parametrize(
     ("options", "settings", "words"),
     [

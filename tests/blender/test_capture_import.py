@@ -1,5 +1,15 @@
 """Captures become cameras with photos."""
 
+import pytest
 
-def test_a_capture_becomes_cameras_in_one_step_or_leaves_nothing(blender, tmp_path):
-    blender.run("capture_import.py", tmp_path / "Jos\u00e9 \u0434 a b")
+from .inside_tests import each_test_in
+
+
+@pytest.fixture(scope="module")
+def report(blender, tmp_path_factory):
+    return blender.report("capture_import.py", tmp_path_factory.mktemp("capture_import") / "Jos\u00e9 \u0434 a b")
+
+
+@each_test_in("capture_import.py")
+def test_inside(report, name):
+    report.expect(name)

@@ -1,5 +1,7 @@
 """The extension as Blender sees it: valid, installed, enabled, and gone without a trace."""
 
+import ast
+import graphlib
 import shutil
 import subprocess
 import sys
@@ -7,8 +9,10 @@ import zipfile
 
 import pytest
 
-from tests.blender.conftest import BLENDERS, Blender
 from tests.shared_data import ROOT
+
+from .conftest import BLENDERS, Blender
+from .inside_tests import each_test_in
 
 
 def test_the_same_sources_make_the_same_zip(extension_zip, tmp_path):
@@ -41,20 +45,61 @@ def test_blender_finds_the_zip_valid(blender, extension_zip):
     assert "error" not in said.lower()
 
 
-def test_the_extension_comes_and_goes_without_a_warning(blender):
-    blender.run("extension.py")
+@pytest.fixture(scope="module")
+def report(blender):
+    return blender.report("extension.py")
 
 
-def test_an_update_takes_effect_in_the_running_blender(blender, extension_zip, tmp_path):
-    older = shutil.copytree(blender.resources, tmp_path / "resources")
-    newer = tmp_path / extension_zip.name
+@each_test_in("extension.py")
+def test_inside(report, name):
+    report.expect(name)
+
+
+@pytest.fixture(scope="module")
+def update_report(blender, extension_zip, tmp_path_factory):
+    """Of a newer zip over a copy of the installed extension."""
+    folder = tmp_path_factory.mktemp("extension_update")
+    older = shutil.copytree(blender.resources, folder / "resources")
+    newer = folder / extension_zip.name
     with zipfile.ZipFile(extension_zip) as source, zipfile.ZipFile(newer, "w") as target:
         for name in source.namelist():
             is_marked = name in ("scene_cameras.py", "bundled/lvsm_engine/errors.py")
             target.writestr(name, source.read(name) + (b"\nNEWER = True\n" if is_marked else b""))
-    assert "update: passed" in Blender(blender.name, older).run("update.py", newer)
+    return Blender(blender.name, older).report("extension_update.py", newer)
+
+
+@each_test_in("extension_update.py")
+def test_inside_an_update(update_report, name):
+    update_report.expect(name)
 
 
 def test_the_package_can_be_imported_without_blender():
     script = "import sys, blender_addon; assert 'bpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def addon_modules():
+    return {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "blender_addon").glob("*.py")}
+
+
+def siblings_used(module: ast.Module, siblings: set[str]) -> set[str]:
+    """The add-on's modules that one of them imports, within functions too."""
+    relative = [item for item in ast.walk(module) if isinstance(item, ast.ImportFrom) and item.level]
+    named = {item.module for item in relative if item.module} | {
+        alias.name for item in relative for alias in item.names
+    }
+    return named & siblings
+
+
+def test_the_add_ons_modules_import_each_other_in_no_circle():
+    modules = addon_modules()
+    uses = {name: siblings_used(module, set(modules)) for name, module in modules.items() if name != "__init__"}
+    order = list(graphlib.TopologicalSorter(uses).static_order())  # raises CycleError, which names the circle
+    assert order.index("failures") < order.index("preferences") < order.index("worker_owner")
+
+
+def test_the_add_ons_state_is_held_by_objects_and_no_module_rebinds_its_names():
+    rebinding = [
+        name for name, module in addon_modules().items() for item in ast.walk(module) if isinstance(item, ast.Global)
+    ]
+    assert rebinding == []

@@ -1,7 +1,17 @@
 """The panel in the 3D view's side bar. How it looks: `make screenshots`."""
 
+import pytest
+
 from .fake_engine import fake_environment
+from .inside_tests import each_test_in
 
 
-def test_every_remedy_has_its_button_and_changed_colors_are_told(blender, tmp_path):
-    assert "panel: passed" in blender.run("panel.py", tmp_path, env=fake_environment(tmp_path))
+@pytest.fixture(scope="module")
+def report(blender, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("panel")
+    return blender.report("panel.py", folder, env=fake_environment(folder))
+
+
+@each_test_in("panel.py")
+def test_inside(report, name):
+    report.expect(name)

@@ -2,6 +2,17 @@
 
 import sys
 
+import pytest
 
-def test_the_engine_runs_on_the_chosen_python_else_on_the_environments(blender, tmp_path):
-    blender.run("preferences.py", tmp_path / "Jos\u00e9 \u0434 a b", sys.executable)
+from .inside_tests import each_test_in
+
+
+@pytest.fixture(scope="module")
+def report(blender, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("preferences") / "Jos\u00e9 \u0434 a b"
+    return blender.report("preferences.py", folder, sys.executable)
+
+
+@each_test_in("preferences.py")
+def test_inside(report, name):
+    report.expect(name)

@@ -10,10 +10,17 @@ from lvsm_engine.worker.messages import camera_from_fields
 
 from .fake_engine import fake_environment, in_programs
 from .inside.fake_picture import picture
+from .inside_tests import each_test_in
 
 
-def test_files_equal_the_engines_picture_and_failures_leave_none(blender, tmp_path):
-    assert "render engine: passed" in blender.run("render_engine.py", env=fake_environment(tmp_path))
+@pytest.fixture(scope="module")
+def report(blender, tmp_path_factory):
+    return blender.report("render_engine.py", env=fake_environment(tmp_path_factory.mktemp("render_engine")))
+
+
+@each_test_in("render_engine.py")
+def test_inside(report, name):
+    report.expect(name)
 
 
 @in_programs

@@ -1,7 +1,16 @@
 """Synthesized pictures as Blender images."""
 
+import pytest
+
 from .fake_engine import fake_environment
+from .inside_tests import each_test_in
 
 
-def test_results_are_exact_stay_in_the_file_and_replace_no_photo(blender, tmp_path):
-    assert "results: passed" in blender.run("results.py", env=fake_environment(tmp_path))
+@pytest.fixture(scope="module")
+def report(blender, tmp_path_factory):
+    return blender.report("results.py", env=fake_environment(tmp_path_factory.mktemp("results")))
+
+
+@each_test_in("results.py")
+def test_inside(report, name):
+    report.expect(name)

@@ -1,5 +1,15 @@
 """Blender cameras as Camera and back."""
 
+import pytest
 
-def test_cameras_project_as_blender_does_and_come_back(blender):
-    print(blender.name, blender.run("scene_cameras.py"))
+from .inside_tests import each_test_in
+
+
+@pytest.fixture(scope="module")
+def report(blender):
+    return blender.report("scene_cameras.py")
+
+
+@each_test_in("scene_cameras.py")
+def test_inside(report, name):
+    report.expect(name)

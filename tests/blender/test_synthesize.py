@@ -1,16 +1,33 @@
 """Synthesize View, from scripts and in a window."""
 
+import pytest
+
 from .fake_engine import fake_environment, in_programs
+from .inside_tests import each_test_in
 
 
-def test_scripts_get_the_engines_picture_or_a_sentence(blender, tmp_path):
-    assert "synthesize: passed" in blender.run("synthesize.py", env=fake_environment(tmp_path))
+@pytest.fixture(scope="module")
+def report(blender, tmp_path_factory):
+    return blender.report("synthesize.py", env=fake_environment(tmp_path_factory.mktemp("synthesize")))
+
+
+@each_test_in("synthesize.py")
+def test_inside(report, name):
+    report.expect(name)
+
+
+@pytest.fixture(scope="module")
+def window_report(blender, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synthesize_in_window")
+    return blender.report("synthesize_in_window.py", window=True, env=fake_environment(folder))
 
 
 @in_programs
-def test_a_window_stays_alive_through_success_cancel_undo_deletion_loading_and_death(blender, tmp_path):
-    said = blender.run("window.py", window=True, env=fake_environment(tmp_path), timeout=400)
-    assert "window: passed" in said
-    before, _, in_the_end = said.partition("an_answer_without_a_picture_frees_the_button")
-    assert "Traceback" not in before and "unknown operator" not in said, said
-    assert "KeyError: 'images'" in in_the_end
+@each_test_in("synthesize_in_window.py")
+def test_inside_a_window(window_report, name):
+    window_report.expect(name)
+    said = window_report.output_of(name)
+    if name == "test_an_answer_without_a_picture_frees_the_button":
+        assert "KeyError: 'images'" in said
+    else:
+        assert "Traceback" not in said and "unknown operator" not in said, said

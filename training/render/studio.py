@@ -27,7 +27,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from blender_addon.scene_cameras import apply_camera
+from blender_addon.scene_cameras import camera_to_blender
 from lvsm_engine.scene.camera import Camera
 
 from .cameras import cameras_for
@@ -210,7 +210,7 @@ def photograph(scene: bpy.types.Scene, camera: Camera) -> np.ndarray:
 
 def place_camera(scene: bpy.types.Scene, camera: Camera) -> None:
     """Make the scene's camera and render size those of `camera`."""
-    apply_camera(scene.camera, scene, camera)
+    camera_to_blender(scene.camera, scene, camera)
 
 
 def read_pixels(path: Path) -> np.ndarray:

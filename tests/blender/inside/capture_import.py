@@ -6,11 +6,16 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from bl_ext.user_default.lvsm import engine, input_views, results, scene_cameras
+import stage
 
 folder = Path(sys.argv[1])  # its name has a space and letters beyond ASCII
 (folder / "photos").mkdir(parents=True)
+input_views, results, scene_cameras = (stage.addon(name) for name in ("input_views", "results", "scene_cameras"))
+last_failure, errors = stage.addon("failures").last_failure, stage.addon("bundled.lvsm_engine.errors")
+
 FX, FY, CX, CY = 70.123456789012, 71.9, 31.25, 20.5
+LENS = {"fl_x": FX, "fl_y": FY, "cx": CX, "cy": CY, "w": 64, "h": 48, "k1": 0.01, "k2": 0.0, "p1": 0.0, "p2": 0.0}
+PHOTO_COUNT = 12
 
 
 def pose(number):
@@ -20,113 +25,176 @@ def pose(number):
     return matrix.tolist()
 
 
-def write_photo(name):
-    (folder / "photos" / name).write_bytes(results.encode_png(np.full((48, 64, 3), 99, np.uint8)))
+def photo_path(number):
+    return folder / "photos" / f"\u00e9 {number}.png"
 
 
-frames = [{"file_path": f"photos/\u00e9 {number}.png", "transform_matrix": pose(number)} for number in range(12)]
-for frame in frames:
-    write_photo(Path(frame["file_path"]).name)
-capture = {"fl_x": FX, "fl_y": FY, "cx": CX, "cy": CY, "w": 64, "h": 48, "k1": 0.01, "k2": 0.0, "p1": 0.0, "p2": 0.0}
-file = folder / "transforms.json"
-file.write_text(json.dumps(capture | {"frames": frames}), encoding="utf-8")
-
-bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
-scene = bpy.context.scene
-bpy.ops.ed.undo_push(message="Before")
-assert bpy.ops.lvsm.import_capture("EXEC_DEFAULT", True, filepath=str(file)) == {"FINISHED"}
-collection = bpy.data.collections[folder.name]
-cameras = list(collection.objects)
-assert len(cameras) == 12 and scene.camera in cameras
-assert sum(input_views.is_input_view(item) for item in cameras) == 8
-assert all(item.data.lvsm.photo and item.data.show_background_images for item in cameras)
-assert not any(item.data.lvsm.photo.has_data for item in cameras), "photos are opened before they are needed"
-
-views = input_views.input_views(scene, bpy.context.evaluated_depsgraph_get())
-assert len(views) == 8
-for view in views:
-    number = round(view.camera.position[0])
-    assert view.photo == folder / "photos" / f"\u00e9 {number}.png", view.photo
-    assert (view.camera.fx, view.camera.fy, view.camera.cx, view.camera.cy) == (FX, FY, CX, CY)
-    assert (view.camera.width, view.camera.height) == (64, 48)
-    assert view.distortion.kind == "brown" and view.distortion.coefficients[0] == 0.01
-    assert np.allclose(view.camera.camera_to_world, np.array(pose(number)) @ np.diag([1, -1, -1, 1]), atol=1e-6)
-
-# Blender's own lens is the photo's with square pixels.
-shown = scene_cameras.engine_camera(cameras[0], bpy.context.evaluated_depsgraph_get(), (64, round(48 * FX / FY)))
-assert abs(shown.fx - FX) < 1e-4 and abs(shown.fy - FX) < 1e-4 and abs(shown.cx - CX) < 1e-4
-assert abs(shown.cy - CY * FX / FY) < 1e-4
-
-# An edited photo keeps the lens of the one that it replaces; a picture of another shape has only Blender's.
-for shape, is_kept in (((24, 32, 3), True), ((64, 48, 3), True), ((40, 40, 3), False)):
-    edited = folder / f"edited {shape[1]} x {shape[0]}.png"
-    edited.write_bytes(results.encode_png(np.zeros(shape, np.uint8)))
-    cameras[0].data.lvsm.photo = bpy.data.images.load(str(edited))
-    assert bool(cameras[0].data.lvsm.calibration) == is_kept, shape
-cameras[0].data.lvsm.use_as_input = True
-views = input_views.input_views(scene, bpy.context.evaluated_depsgraph_get())
-(square,) = [view for view in views if view.photo == edited]
-assert (square.camera.width, square.camera.height, square.distortion) == (40, 40, None)
-
-bpy.ops.ed.undo()
-assert not bpy.data.cameras and folder.name not in bpy.data.collections, "more than one undo step"
-
-# What is wrong is said, and nothing is left.
-broken = folder / "broken.json"
-for text, words in (
-    ("{", "broken.json"),
-    (json.dumps({"frames": []}), "broken.json"),
-    (json.dumps(capture | {"frames": [frames[0] | {"transform_matrix": [[0] * 4] * 4}]}), "broken.json"),
-    (json.dumps(capture | {"frames": [frames[0], frames[1] | {"fl_y": 0.01}]}), "\u00e9 1.png, with square pixels"),
-    (json.dumps(capture | {"frames": [{"file_path": "absent.png", "transform_matrix": pose(0)}]}), "broken.json"),
-):
-    broken.write_text(text)
-    try:
-        bpy.ops.lvsm.import_capture(filepath=str(broken))
-    except RuntimeError as error:
-        assert words in str(error), error
-    else:
-        raise AssertionError(f"imported {text[:60]}")
-    assert engine.failure is not None and words in str(engine.failure)
-    assert not bpy.data.cameras and not bpy.data.collections and not bpy.data.objects
-    assert not [image for image in bpy.data.images if image.source == "FILE"]
-assert bpy.ops.lvsm.import_capture(filepath=str(file)) == {"FINISHED"}
-assert engine.failure is None
-
-# Photos that moved are found by name and, where names are alike, by their folders'; nothing is guessed.
-bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
-scene = bpy.context.scene
-cameras = {}
-for place in ("a", "b", "c"):
-    (folder / "old" / place).mkdir(parents=True)
-    path = folder / "old" / place / "0001.png"
-    path.write_bytes(results.encode_png(np.full((48, 64, 3), ord(place), np.uint8)))
-    cameras[place] = bpy.data.objects.new(place, bpy.data.cameras.new(place))
-    scene.collection.objects.link(cameras[place])
-    cameras[place].data.lvsm.photo = bpy.data.images.load(str(path))
+def write_capture(name, text):
+    (folder / name).write_text(text, encoding="utf-8")
+    return str(folder / name)
 
 
-def photo_paths():
-    return {place: Path(item.data.lvsm.photo.filepath) for place, item in cameras.items()}
+FRAMES = [
+    {"file_path": f"photos/{photo_path(number).name}", "transform_matrix": pose(number)}
+    for number in range(PHOTO_COUNT)
+]
+for number in range(PHOTO_COUNT):
+    photo_path(number).write_bytes(results.encode_png(np.full((48, 64, 3), 99, np.uint8)))
+CAPTURE = write_capture("transforms.json", json.dumps(LENS | {"frames": FRAMES}))
+
+
+def empty_scene():
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    bpy.ops.ed.undo_push(message="Before")
+    return bpy.context.scene
+
+
+def build():
+    """A new scene with the capture; its cameras."""
+    empty_scene()
+    assert bpy.ops.lvsm.import_capture("EXEC_DEFAULT", True, filepath=CAPTURE) == {"FINISHED"}
+    return list(bpy.data.collections[folder.name].objects)
+
+
+def views():
+    return input_views.input_views(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+
+
+def test_a_capture_becomes_a_collection_of_cameras_with_photos_that_show():
+    cameras = build()
+    assert len(cameras) == PHOTO_COUNT and bpy.context.scene.camera in cameras
+    assert all(item.data.lvsm.photo and item.data.show_background_images for item in cameras)
+
+
+def test_photos_are_not_opened_before_they_are_needed():
+    assert not any(item.data.lvsm.photo.has_data for item in build())
+
+
+def test_eight_of_the_photos_feed_the_model():
+    assert sum(input_views.is_input_view(item) for item in build()) == 8
+    assert len(views()) == 8
+
+
+def test_the_views_are_the_captures_to_the_last_digit():
+    build()
+    for view in views():
+        number = round(view.camera.position[0])
+        assert view.photo == photo_path(number), view.photo
+        assert (view.camera.fx, view.camera.fy, view.camera.cx, view.camera.cy) == (FX, FY, CX, CY)
+        assert (view.camera.width, view.camera.height) == (64, 48)
+        assert view.distortion.kind == "brown" and view.distortion.coefficients[0] == 0.01
+        assert np.allclose(view.camera.camera_to_world, np.array(pose(number)) @ np.diag([1, -1, -1, 1]), atol=1e-6)
+
+
+def test_blenders_own_lens_is_the_photos_with_square_pixels():
+    cameras = build()
+    size = (64, round(48 * FX / FY))
+    shown = scene_cameras.camera_from_blender(cameras[0], bpy.context.evaluated_depsgraph_get(), size)
+    assert abs(shown.fx - FX) < 1e-4 and abs(shown.fy - FX) < 1e-4 and abs(shown.cx - CX) < 1e-4
+    assert abs(shown.cy - CY * FX / FY) < 1e-4
+
+
+def edit_photo(camera_object, width, height):
+    """Put another picture of this size in the place of a camera's photo; its path."""
+    edited = folder / f"edited {width} x {height}.png"
+    edited.write_bytes(results.encode_png(np.zeros((height, width, 3), np.uint8)))
+    camera_object.data.lvsm.photo = bpy.data.images.load(str(edited))
+    return edited
+
+
+def test_an_edited_photo_keeps_the_lens_of_the_one_that_it_replaces():
+    camera_object = build()[0]
+    for width, height in ((32, 24), (48, 64), (65, 48)):  # smaller; upright, as EXIF says; rounded otherwise
+        edit_photo(camera_object, width, height)
+        assert camera_object.data.lvsm.calibration, (width, height)
+
+
+def test_a_picture_of_another_shape_has_only_blenders_lens():
+    camera_object = build()[0]
+    edited = edit_photo(camera_object, 40, 40)
+    assert not camera_object.data.lvsm.calibration
+    camera_object.data.lvsm.use_as_input = True
+    (square,) = [view for view in views() if view.photo == edited]
+    assert (square.camera.width, square.camera.height, square.distortion) == (40, 40, None)
+
+
+def test_an_import_is_one_undo_step():
+    build()
+    bpy.ops.ed.undo()
+    assert not bpy.data.cameras and folder.name not in bpy.data.collections
+
+
+def test_what_is_wrong_is_said_and_nothing_is_left():
+    empty_scene()
+    first, second = FRAMES[:2]
+    for capture, words in (
+        ("{", "broken.json"),
+        (json.dumps({"frames": []}), "broken.json"),
+        (json.dumps(LENS | {"frames": [first | {"transform_matrix": [[0] * 4] * 4}]}), "broken.json"),
+        (json.dumps(LENS | {"frames": [first, second | {"fl_y": 0.01}]}), "\u00e9 1.png, with square pixels"),
+        (json.dumps(LENS | {"frames": [first | {"file_path": "absent.png"}]}), "broken.json"),
+    ):
+        broken = write_capture("broken.json", capture)
+        said = stage.refusal(lambda broken=broken: bpy.ops.lvsm.import_capture(filepath=broken))
+        assert words in said and words in str(last_failure.error), said
+        assert not bpy.data.cameras and not bpy.data.collections and not bpy.data.objects
+        assert not [image for image in bpy.data.images if image.source == "FILE"]
+
+
+def test_the_next_import_forgets_the_failure_of_the_last():
+    empty_scene()
+    last_failure.keep(errors.CaptureError("broken"))
+    assert bpy.ops.lvsm.import_capture(filepath=CAPTURE) == {"FINISHED"}
+    assert last_failure.error is None
 
 
 def locate(directory):
     return bpy.ops.lvsm.locate_photos(directory=str(directory))
 
 
-assert locate(folder) == {"CANCELLED"}, "nothing is missing"
-(folder / "old").rename(folder / "new")
-engine.keep_failure(engine.LvsmError("missing"))
-(folder / "empty").mkdir()
-locate(folder / "empty")
-assert str(engine.failure) == "missing" and photo_paths()["a"] == folder / "old" / "a" / "0001.png"
-locate(folder / "new" / "a")
-assert photo_paths() == {
-    "a": folder / "new" / "a" / "0001.png",
-    "b": folder / "old" / "b" / "0001.png",
-    "c": folder / "old" / "c" / "0001.png",
-}, photo_paths()
-locate(folder / "new" / "a")  # that file has its camera
-assert photo_paths()["b"] == folder / "old" / "b" / "0001.png"
-locate(folder)
-assert photo_paths() == {place: folder / "new" / place / "0001.png" for place in "abc"} and engine.failure is None
+class Lost:
+    """A new scene with cameras "a", "b", "c", whose photos, all called 0001.png, were moved from `old` to `new`."""
+
+    def __init__(self, name):
+        empty_scene()
+        self.folder, self.old, self.new = folder / name, folder / name / "old", folder / name / "new"
+        for place in "abc":
+            path = self.old / place / "0001.png"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(results.encode_png(np.full((48, 64, 3), ord(place), np.uint8)))
+            camera_object = stage.add_camera(place, (0, 0, 0))
+            camera_object.data.lvsm.photo = bpy.data.images.load(str(path))
+        self.old.rename(self.new)
+        last_failure.keep(errors.CaptureError("missing"))
+
+    def photos(self):
+        """Where the photos of the three are thought to be."""
+        cameras = (bpy.data.objects[place].data for place in "abc")
+        return [Path(camera.lvsm.photo.filepath) for camera in cameras]
+
+
+def test_where_no_photo_is_missing_there_is_nothing_to_locate():
+    build()
+    assert locate(folder) == {"CANCELLED"}
+
+
+def test_a_folder_without_the_photos_changes_nothing():
+    lost = Lost("nothing found")
+    (lost.folder / "empty").mkdir()
+    locate(lost.folder / "empty")
+    assert str(last_failure.error) == "missing" and lost.photos() == [lost.old / place / "0001.png" for place in "abc"]
+
+
+def test_photos_of_one_name_are_located_by_their_folders_and_nothing_is_guessed():
+    lost = Lost("one found")
+    only_a = [lost.new / "a" / "0001.png", lost.old / "b" / "0001.png", lost.old / "c" / "0001.png"]
+    locate(lost.new / "a")
+    assert lost.photos() == only_a
+    locate(lost.new / "a")  # that file has its camera
+    assert lost.photos() == only_a
+
+
+def test_all_that_moved_is_located_at_once():
+    lost = Lost("all found")
+    locate(lost.folder)
+    assert lost.photos() == [lost.new / place / "0001.png" for place in "abc"] and last_failure.error is None

@@ -1,9 +1,10 @@
 """A stand-in for the engine's process: speaks the real messages, needs no torch, and misbehaves on demand.
 
-The environment tells it how. LVSM_FAKE_SECONDS: how long a request takes. LVSM_FAKE_RECORD: a file that gets a line of
-JSON for each request, its cameras, input views and model. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process
-ends in mid-request), "silent" (no request is ever answered), "nonsense" (bytes that are no message), "empty" (a result
-without images), "mute" (it never says hello, nor ends before it is killed), "stillborn" (it ends before it has).
+The environment tells it how. LVSM_FAKE_HOLD: each request stays at three quarters, with a second left, until this file
+exists or the request is cancelled. LVSM_FAKE_RECORD: a file that gets a line of JSON for each request, its cameras, input
+views and model. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process ends in mid-request), "silent" (no request is
+ever answered), "nonsense" (bytes that are no message), "empty" (a result without images), "mute" (it never says hello, nor
+ends before it is killed), "stillborn" (it ends before it has).
 """
 
 import json
@@ -21,20 +22,18 @@ from lvsm_engine.worker import messages
 from lvsm_engine.worker.messages import Message
 
 TICK_SECONDS = 0.02
-MUTE_SECONDS = 60  # no test lasts as long
+MUTE_SECONDS = 600  # no test lasts as long
 FAULT = os.environ.get("LVSM_FAKE_FAULT")
 
 
 def answer(request: Message, send, is_cancelled) -> Message | None:
-    """The result, after the time that it is to take; None when cancelled."""
+    """The result, as soon as it may be given; None when cancelled."""
     record(request)
-    seconds = float(os.environ.get("LVSM_FAKE_SECONDS", "0"))
-    began = time.monotonic()
-    while (elapsed := time.monotonic() - began) < seconds:
+    hold = os.environ.get("LVSM_FAKE_HOLD")
+    while hold and not os.path.exists(hold):
         if is_cancelled():
             return None
-        progress = {"fraction": elapsed / seconds, "stage": "Rendering", "seconds_left": seconds - elapsed}
-        send(Message("progress", request.id, progress))
+        send(Message("progress", request.id, {"fraction": 0.75, "stage": "Rendering", "seconds_left": 1.0}))
         time.sleep(TICK_SECONDS)
     if FAULT == "die":
         os._exit(3)
@@ -50,7 +49,7 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
         return Message("error", request.id, messages.error_to_fields(error))
     cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
     images = np.stack([picture(camera) for camera in cameras]).astype(np.float32) / 255
-    fields = {"warnings": [], "seconds": seconds, "model": "fake", "device": "cpu"}
+    fields = {"warnings": [], "seconds": 0, "model": "fake", "device": "cpu"}
     return Message("result", request.id, fields, {"images": images})
 
 

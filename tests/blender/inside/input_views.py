@@ -5,140 +5,196 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from bl_ext.user_default.lvsm import engine, input_views, results
-from bl_ext.user_default.lvsm.bundled.lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CaptureError
+import stage
 
-folder = Path(sys.argv[1])
+folder = Path(sys.argv[1])  # its name has a space and letters beyond ASCII
 folder.mkdir(parents=True)
-bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
-scene = bpy.context.scene
+input_views, results, errors = (stage.addon(name) for name in ("input_views", "results", "bundled.lvsm_engine.errors"))
+last_failure = stage.addon("failures").last_failure
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 4), dtype=np.uint8)
+OPAQUE = PIXELS.copy()
+OPAQUE[..., 3] = 255
+LINEAR = np.where(OPAQUE <= 0.04045 * 255, OPAQUE / 255 / 12.92, ((OPAQUE / 255 + 0.055) / 1.055) ** 2.4)
+
+
+def build(path=None):
+    """A new scene with "Camera A", whose photo is a file with PIXELS, by default "photo", or another; its settings."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    settings = add_camera("Camera A").data.lvsm
+    settings.photo = bpy.data.images.load(str(path or photo_file("photo \u0434.png")))
+    return settings
+
+
+def photo_file(name):
+    path = folder / name
+    path.write_bytes(results.encode_png(PIXELS[..., :3]))
+    return path
 
 
 def add_camera(name):
     camera_object = bpy.data.objects.new(name, bpy.data.cameras.new(name))
-    scene.collection.objects.link(camera_object)
+    bpy.context.scene.collection.objects.link(camera_object)
     return camera_object
 
 
 def views():
-    return input_views.input_views(scene, bpy.context.evaluated_depsgraph_get())
+    return input_views.input_views(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+
+
+def view_names():
+    return [view.name for view in views()]
 
 
 def refusal():
     try:
         views()
-    except CaptureError as error:
+    except errors.CaptureError as error:
         return error
     raise AssertionError("nothing was refused")
+
+
+def set_pixels(image, pixels):
+    """Give an image pixels (H, W, 4) uint8, or float."""
+    values = pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
+    image.pixels.foreach_set(np.ascontiguousarray(values[::-1], dtype=np.float32).ravel())
 
 
 def generated(name, pixels, is_float=False):
     """An image with pixels (H, W, 4) uint8, or float."""
     image = bpy.data.images.new(name, pixels.shape[1], pixels.shape[0], alpha=True, float_buffer=is_float)
-    values = pixels if is_float else pixels.astype(np.float32) / 255
-    image.pixels.foreach_set(np.ascontiguousarray(values[::-1], dtype=np.float32).ravel())
+    set_pixels(image, pixels)
     return image
 
 
-camera_object = add_camera("Camera A")
-settings = camera_object.data.lvsm
-error = refusal()
-assert error.remedy == ADD_PHOTOS and not input_views.has_photos()
+def test_a_scene_without_photos_says_to_add_some():
+    build().photo = None
+    assert refusal().remedy == errors.ADD_PHOTOS and not input_views.has_photos()
 
-# A file goes by its path, in photo pixels of its own.
-path = folder / "photo \u0434.png"
-path.write_bytes(results.encode_png(PIXELS[..., :3]))
-settings.photo = bpy.data.images.load(str(path))
-(view,) = views()
-assert view.photo == path and view.name == "Camera A"
-assert (view.camera.width, view.camera.height) == (8, 6)
-assert view.camera.fx == view.camera.fy
-assert not settings.photo.has_data, "the photo was opened for its size"
 
-# Switched off, it feeds nothing; a background image alone neither.
-settings.use_as_input = False
-assert not input_views.has_photos()
-settings.use_as_input = True
-other = add_camera("Camera B")
-other.data.background_images.new().image = settings.photo
-assert [view.name for view in views()] == ["Camera A"]
+def test_a_file_goes_by_its_path_in_pixels_of_its_own_unopened():
+    path = photo_file("by its path \u0434.png")
+    settings = build(path)
+    (view,) = views()
+    assert view.photo == path and view.name == "Camera A"
+    assert (view.camera.width, view.camera.height) == (8, 6)
+    assert view.camera.fx == view.camera.fy
+    assert not settings.photo.has_data, "the photo was opened for its size"
 
-# A result is no input, even where it was put as a photo.
-other.data.lvsm.photo = results.keep_result("Camera B", results.encode_png(PIXELS[..., :3]))
-assert [view.name for view in views()] == ["Camera A"]
 
-# A file that is gone: the camera, the file, the way out, and the way out works.
-(folder / "moved").mkdir()
-path.rename(folder / "moved" / path.name)
-error = refusal()
-assert str(path) in str(error) and "Camera A" in str(error) and error.remedy == LOCATE_PHOTOS
-engine.keep_failure(error)
-bpy.ops.lvsm.locate_photos(directory=str(folder))
-assert engine.failure is None
-assert views()[0].photo == folder / "moved" / path.name
+def test_a_camera_that_is_switched_off_feeds_nothing():
+    settings = build()
+    assert input_views.has_photos()
+    settings.use_as_input = False
+    assert not input_views.has_photos() and refusal().remedy == errors.ADD_PHOTOS
 
-# A packed photo goes as its file's bytes, unopened, whatever the file is called now.
-encoded = results.encode_png(PIXELS[..., :3])
-settings.photo.pack()
-(view,) = views()
-assert view.photo.tobytes() == encoded and (view.camera.width, view.camera.height) == (8, 6)
 
-# Painted over, and generated photos go as pixels, from the top.
-painted = np.random.default_rng(1).integers(0, 256, (6, 8, 4), dtype=np.uint8)
-painted[..., 3] = 255
-settings.photo.pixels.foreach_set((painted[::-1].astype(np.float32) / 255).ravel())
-assert settings.photo.is_dirty and (views()[0].photo == painted[..., :3]).all()
-settings.photo = generated("Painted", PIXELS)
-assert (views()[0].photo == PIXELS).all(), "alpha that matters is kept"
-opaque = PIXELS.copy()
-opaque[..., 3] = 255
-settings.photo = generated("Opaque", opaque)
-assert (views()[0].photo == opaque[..., :3]).all()
+def test_a_background_image_alone_feeds_nothing():
+    settings = build()
+    add_camera("Camera B").data.background_images.new().image = settings.photo
+    assert view_names() == ["Camera A"]
 
-# Float pixels are scene-linear: they become the sRGB bytes that they would be shown as.
-linear = np.where(opaque <= 0.04045 * 255, opaque / 255 / 12.92, ((opaque / 255 + 0.055) / 1.055) ** 2.4)
-settings.photo = generated("Linear", linear, is_float=True)
-assert (views()[0].photo == opaque[..., :3]).all()
 
-# A packed file that only Blender decodes goes as pixels.
-settings.photo = bpy.data.images.new("Deep", 8, 6, float_buffer=True)
-settings.photo.pixels.foreach_set(np.ascontiguousarray(linear[::-1], dtype=np.float32).ravel())
-settings.photo.pack()
-assert settings.photo.packed_file.data[:4] == b"v/1\x01" and (views()[0].photo == opaque[..., :3]).all()
+def test_a_result_feeds_nothing_even_where_it_was_put_as_a_photo():
+    build()
+    add_camera("Camera B").data.lvsm.photo = results.keep_result("Camera B", results.encode_png(PIXELS[..., :3]))
+    assert view_names() == ["Camera A"]
 
-# A lens that cannot be read, by name; choosing the photo again mends it.
-settings.photo = bpy.data.images.load(str(folder / "moved" / path.name))
-for damaged in (
-    "{",
-    "[]",
-    "{}",
-    '{"fxfycxcy": [1, 1, 0], "size": [8, 6]}',
-    '{"fxfycxcy": [-1, 1, 0, 0], "size": [8, 6]}',
-):
-    settings.calibration = damaged
-    assert "Camera A: what the scene keeps of the photo's lens cannot be read" in str(refusal()), damaged
-settings.photo = settings.photo
-assert len(views()) == 1
 
-# What cannot be read, by name.
-nonsense = folder / "nonsense.png"
-nonsense.write_bytes(b"no picture")
-settings.photo = bpy.data.images.load(str(nonsense))
-assert "nonsense.png" in str(refusal()) and "Camera A" in str(refusal())
-settings.photo.source = "SEQUENCE"
-assert "not a single image" in str(refusal())
+def test_a_file_that_is_gone_is_named_with_its_camera_and_located():
+    path = photo_file("lost.png")
+    build(path)
+    moved = folder / "moved" / path.name
+    moved.parent.mkdir()
+    path.rename(moved)
+    error = refusal()
+    assert str(path) in str(error) and "Camera A" in str(error) and error.remedy == errors.LOCATE_PHOTOS
+    last_failure.keep(error)
+    bpy.ops.lvsm.locate_photos(directory=str(folder))
+    assert last_failure.error is None
+    assert views()[0].photo == moved
 
-# A photo of a linked file, whose relative path starts from that file.
-library = folder / "library"
-(library / "photos").mkdir(parents=True)
-(library / "photos" / "linked.png").write_bytes(results.encode_png(PIXELS[..., :3]))
-linked = bpy.data.images.load(str(library / "photos" / "linked.png"))
-linked.filepath_raw = "//photos/linked.png"
-bpy.data.libraries.write(str(library / "asset.blend"), {linked}, path_remap="NONE")
-bpy.data.images.remove(linked)
-with bpy.data.libraries.load(str(library / "asset.blend"), link=True) as (_, wanted):
-    wanted.images = ["linked.png"]
-settings.photo = wanted.images[0]
-assert settings.photo in bpy.data.libraries["asset.blend"].users_id and settings.photo.filepath == "//photos/linked.png"
-assert views()[0].photo == library / "photos" / "linked.png"
+
+def test_a_packed_photo_goes_as_its_files_bytes_whatever_the_file_is_called_now():
+    path = photo_file("packed.png")
+    settings = build(path)
+    settings.photo.pack()
+    path.rename(folder / "called otherwise.png")
+    (view,) = views()
+    assert view.photo.tobytes() == results.encode_png(PIXELS[..., :3])
+    assert (view.camera.width, view.camera.height) == (8, 6)
+
+
+def test_a_photo_that_was_painted_over_goes_as_pixels_packed_or_not():
+    for is_packed in (False, True):
+        settings = build()
+        if is_packed:
+            settings.photo.pack()
+        painted = np.random.default_rng(1).integers(0, 256, (6, 8, 4), dtype=np.uint8)
+        painted[..., 3] = 255
+        set_pixels(settings.photo, painted)
+        assert settings.photo.is_dirty and (views()[0].photo == painted[..., :3]).all()
+
+
+def test_a_generated_photo_goes_as_pixels_with_its_alpha_where_it_matters():
+    settings = build()
+    settings.photo = generated("Painted", PIXELS)
+    assert (views()[0].photo == PIXELS).all()
+    settings.photo = generated("Opaque", OPAQUE)
+    assert (views()[0].photo == OPAQUE[..., :3]).all()
+
+
+def test_float_pixels_become_the_bytes_that_they_would_be_shown_as():
+    settings = build()
+    settings.photo = generated("Linear", LINEAR, is_float=True)
+    assert (views()[0].photo == OPAQUE[..., :3]).all()
+
+
+def test_a_packed_file_that_only_blender_decodes_goes_as_pixels():
+    settings = build()
+    settings.photo = bpy.data.images.new("Deep", 8, 6, float_buffer=True)
+    set_pixels(settings.photo, LINEAR)
+    settings.photo.pack()
+    assert settings.photo.packed_file.data[:4] == b"v/1\x01" and (views()[0].photo == OPAQUE[..., :3]).all()
+
+
+def test_a_lens_that_cannot_be_read_is_named_and_choosing_the_photo_again_mends_it():
+    settings = build()
+    for damaged in (
+        "{",
+        "[]",
+        "{}",
+        '{"fxfycxcy": [1, 1, 0], "size": [8, 6]}',
+        '{"fxfycxcy": [-1, 1, 0, 0], "size": [8, 6]}',
+    ):
+        settings.calibration = damaged
+        assert "Camera A: what the scene keeps of the photo's lens cannot be read" in str(refusal()), damaged
+    settings.photo = settings.photo
+    assert len(views()) == 1
+
+
+def test_a_file_that_is_no_picture_is_named_with_its_camera():
+    (folder / "nonsense.png").write_bytes(b"no picture")
+    build(folder / "nonsense.png")
+    assert "nonsense.png" in str(refusal()) and "Camera A" in str(refusal())
+
+
+def test_a_sequence_is_refused():
+    build().photo.source = "SEQUENCE"
+    assert "not a single image" in str(refusal())
+
+
+def test_a_photo_of_a_linked_file_is_found_from_that_file_on():
+    settings = build()
+    library = folder / "library"
+    (library / "photos").mkdir(parents=True)
+    linked = bpy.data.images.load(str(photo_file("library/photos/linked.png")))
+    linked.filepath_raw = "//photos/linked.png"
+    bpy.data.libraries.write(str(library / "asset.blend"), {linked}, path_remap="NONE")
+    bpy.data.images.remove(linked)
+    with bpy.data.libraries.load(str(library / "asset.blend"), link=True) as (_, wanted):
+        wanted.images = ["linked.png"]
+    settings.photo = wanted.images[0]
+    assert settings.photo in bpy.data.libraries["asset.blend"].users_id
+    assert settings.photo.filepath == "//photos/linked.png"
+    assert views()[0].photo == library / "photos" / "linked.png"

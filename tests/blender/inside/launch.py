@@ -1,13 +1,18 @@
 """Runs a script with the extension enabled, in Blender's Python: launch.py SCRIPT ARGUMENT...
 
-In Blender itself, where it was enabled at the installation, after `--`.
+In Blender itself, where it was enabled at the installation, after `--`. What the script does as it is run comes first,
+then its functions test_..., one by one.
 """
 
 import runpy
 import sys
+from pathlib import Path
 
 import bpy  # isort: skip  # before addon_utils, which it makes importable
 import addon_utils
+
+sys.path.insert(0, str(Path(__file__).parent))
+import one_by_one
 
 MODULE = "bl_ext.user_default.lvsm"
 
@@ -15,4 +20,4 @@ arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.ar
 if MODULE not in bpy.context.preferences.addons:
     assert addon_utils.enable(MODULE, default_set=True) is not None, "the extension cannot be enabled"
 sys.argv = arguments
-runpy.run_path(arguments[0], run_name="__main__")
+one_by_one.run(runpy.run_path(arguments[0], run_name="__main__"))

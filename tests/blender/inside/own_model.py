@@ -1,11 +1,8 @@
 """own_model.py CAPTURE MODEL...: models that someone trained, each chosen for the scene and seen through by one camera."""
 
 import sys
-from pathlib import Path
 
 import bpy
-
-sys.path.insert(0, str(Path(__file__).parent))
 import stage
 
 capture, *models = sys.argv[1:]

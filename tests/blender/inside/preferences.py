@@ -1,39 +1,111 @@
-"""Preferences: the Python that runs the engine, chosen by hand or by the environment."""
+"""preferences.py FOLDER PYTHON: the Python that runs the engine, chosen by hand or by the environment."""
 
+import contextlib
 import os
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import bpy
-from bl_ext.user_default.lvsm import engine, preferences
-from bl_ext.user_default.lvsm.bundled.lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
+import stage
 
 folder = Path(sys.argv[1])
 (folder / "bin").mkdir(parents=True)
 python = folder / "bin" / "python"
 python.symlink_to(Path(sys.argv[2]))
 
-os.environ.pop("LVSM_PYTHON", None)
-try:
-    preferences.python_path()
-except WorkerError as error:
-    assert error.remedy == CHOOSE_PYTHON
-    engine.keep_failure(error)
-else:
-    raise AssertionError("there is no Python to run the engine")
-os.environ["LVSM_PYTHON"] = "from the environment"
-assert preferences.python_path() == "from the environment"
+preferences, errors = stage.addon("preferences"), stage.addon("bundled.lvsm_engine.errors")
+last_failure = stage.addon("failures").last_failure
+settings = bpy.context.preferences.addons[preferences.__package__].preferences
 
-# A virtual environment's folder stands for its Python, which stays the link that it is.
-for chosen in (folder, python):
-    assert bpy.ops.lvsm.choose_python(filepath=str(chosen)) == {"FINISHED"}
+
+def build(environment=None):
+    """No Python chosen by hand, and none or this one by the environment."""
+    settings.python, settings.device = "", "auto"
+    os.environ.pop("LVSM_PYTHON", None)
+    if environment is not None:
+        os.environ["LVSM_PYTHON"] = environment
+
+
+@contextlib.contextmanager
+def console():
+    """What is written to stderr within the block, by Blender itself too: a list that gets it at the block's end."""
+    said, kept = [], os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            said.append(file.read().decode(errors="replace"))
+
+
+def refusal():
+    try:
+        preferences.python_path()
+    except errors.WorkerError as error:
+        return error
+    raise AssertionError("there is no Python to run the engine")
+
+
+def test_without_a_python_the_way_out_is_to_choose_one():
+    build()
+    assert refusal().remedy == errors.CHOOSE_PYTHON
+
+
+def test_the_environment_names_the_python_where_none_is_chosen():
+    build("from the environment")
+    assert preferences.python_path() == "from the environment"
+    settings.python = str(python)
     assert preferences.python_path() == str(python)
-assert engine.failure is None, "the panel still asks for what was done"
-try:
-    bpy.ops.lvsm.choose_python(filepath=str(folder / "absent"))
-except RuntimeError as error:
-    assert "absent is no program" in str(error)
-else:
-    raise AssertionError("a file that does not exist was chosen")
-assert preferences.python_path() == str(python)
-assert preferences.device() == "auto"
+
+
+def test_a_virtual_environments_folder_stands_for_its_python_which_stays_a_link():
+    for chosen in (folder, python):
+        build("from the environment")
+        assert bpy.ops.lvsm.choose_python(filepath=str(chosen)) == {"FINISHED"}
+        assert preferences.python_path() == str(python)
+
+
+def test_choosing_a_python_does_what_the_panel_asked_for():
+    build()
+    last_failure.keep(refusal())
+    bpy.ops.lvsm.choose_python(filepath=str(python))
+    assert last_failure.error is None
+
+
+def test_a_file_that_does_not_exist_is_not_chosen():
+    build()
+    bpy.ops.lvsm.choose_python(filepath=str(python))
+    said = stage.refusal(lambda: bpy.ops.lvsm.choose_python(filepath=str(folder / "absent")))
+    assert "absent is no program" in said
+    assert preferences.python_path() == str(python)
+
+
+def test_the_device_is_automatic_until_one_is_chosen():
+    build()
+    assert preferences.device() == "auto"
+    settings.device = "cpu"
+    assert preferences.device() == "cpu"
+
+
+def test_another_thread_knows_what_was_set():
+    """A render's must not read Blender's data."""
+    build()
+    settings.python, settings.device = str(python), "cpu"
+    known = []
+    thread = threading.Thread(target=lambda: known.extend((preferences.python_path(), preferences.device())))
+    thread.start()
+    thread.join()
+    assert known == [str(python), "cpu"]
+
+
+def test_setting_them_writes_nothing_to_the_console():
+    build()
+    with console() as said:
+        settings.python, settings.device = str(python), "cpu"
+    assert said == [""]

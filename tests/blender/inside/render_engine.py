@@ -1,194 +1,239 @@
 """The render engine: files equal to the engine's picture, whatever part of the frame is asked for; no file on failure."""
 
 import json
-import os
 import random
-import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import bpy
 import numpy as np
+import stage
 from mathutils import Vector
 
-sys.path.insert(0, str(Path(__file__).parent))
-import stage
-
 folder = Path(tempfile.mkdtemp())
-scene = stage.build(folder)
-render = scene.render
-render.engine = "LVSM"
-render.image_settings.file_format = "PNG"
-render.image_settings.color_mode = "RGBA"
-engine, render_engine = stage.addon("engine"), stage.addon("render_engine")
+stage.build(folder)
+render_engine, scene_cameras = stage.addon("render_engine"), stage.addon("scene_cameras")
+worker, last_failure = stage.addon("worker_owner").worker, stage.addon("failures").last_failure
+Cancelled = stage.addon("bundled.lvsm_engine.errors").Cancelled
+
+
+def build(with_exact_colors=True):
+    """A new scene that renders with this engine into PNG files."""
+    scene = stage.build(folder)
+    scene.render.engine = "LVSM"
+    scene.render.image_settings.file_format = "PNG"
+    scene.render.image_settings.color_mode = "RGBA"
+    if with_exact_colors:
+        bpy.ops.lvsm.use_exact_colors()
+    return scene
 
 
 def rendered(name):
     """Render into a file; its path."""
+    render = bpy.context.scene.render
     render.filepath = str(folder / name)
     bpy.ops.render.render(write_still=True)
     return Path(render.filepath)
 
 
-# A new scene changes the colours, is told so, and is left alone until the button is used.
-changes = render_engine.changes_to_colors(scene)
-assert len(changes) == 2 and "AgX" in changes[0] and changes[1] == "Dither", changes
-rendered("changed.png")
-assert render_engine.changes_to_colors(scene) == changes
-bpy.ops.lvsm.use_exact_colors()
-assert render_engine.changes_to_colors(scene) == []
+def refusal(name):
+    """What Blender says instead of rendering into a file."""
+    said = stage.refusal(lambda: rendered(name))
+    assert not (folder / name).exists()
+    return said
 
-# Every byte value comes through.
-target = stage.fake_picture(scene.camera)
-assert len(np.unique(target)) == 256
-assert np.array_equal(stage.file_bytes(rendered("frame.png")), target)
 
-# So they do after another working space was chosen (5.0 on) and the button used again.
-if hasattr(bpy.data, "colorspace"):
+def is_the_engines_picture(path):
+    return np.array_equal(stage.file_bytes(path), stage.fake_picture(bpy.context.scene.camera))
+
+
+def test_a_new_scene_is_told_to_change_colors_and_left_alone_until_the_button_is_used():
+    scene = build(with_exact_colors=False)
+    changes = render_engine.changes_to_colors(scene)
+    assert len(changes) == 2 and "AgX" in changes[0] and changes[1] == "Dither", changes
+    rendered("changed.png")
+    assert render_engine.changes_to_colors(scene) == changes
+    bpy.ops.lvsm.use_exact_colors()
+    assert render_engine.changes_to_colors(scene) == []
+
+
+def test_every_byte_value_comes_through():
+    scene = build()
+    assert len(np.unique(stage.fake_picture(scene.camera))) == 256
+    assert is_the_engines_picture(rendered("frame.png"))
+
+
+def test_every_byte_comes_through_after_another_working_space():
+    build()
+    if not hasattr(bpy.data, "colorspace"):  # before 5.0 there is no choice
+        return
     bpy.ops.wm.set_working_color_space(working_space="ACEScg", convert_colors=False)
     assert render_engine.changes_to_colors(bpy.context.scene) == ["Working space ACEScg"]
     bpy.ops.lvsm.use_exact_colors()
-    assert np.array_equal(stage.file_bytes(rendered("working space.png")), target)
+    assert is_the_engines_picture(rendered("working space.png"))
 
-# Any border, cropped or not, at sizes that percentages leave odd.
-choose = random.Random(0)
-for number in range(24):
+
+def randomize_border(render, choose):
     render.resolution_x, render.resolution_y = choose.randint(30, 200), choose.randint(30, 200)
     render.resolution_percentage = choose.choice((100, 77, 33))
-    render.use_border, render.use_crop_to_border = True, number % 2 == 0
     left, bottom = (choose.choice((0, 0.1, choose.uniform(0, 0.4))) for _ in "xy")
     right, top = (choose.choice((1, 0.9, choose.uniform(0.6, 1))) for _ in "xy")
     render.border_min_x, render.border_max_x, render.border_min_y, render.border_max_y = left, right, bottom, top
-    target = stage.fake_picture(scene.camera)
-    height, width, _ = target.shape
-    x0, y0, x1, y1 = render_engine.frame_window(render, width, height)
-    window = np.s_[height - y1 : height - y0, x0:x1]
-    pixels = stage.file_bytes(rendered("border.png"))
-    if render.use_crop_to_border:
-        assert np.array_equal(pixels, target[window])
-    else:
-        assert np.array_equal(pixels[window], target[window])
+
+
+def bordered_renders(is_cropped):
+    """Twelve pairs of what was rendered with a random border and the engine's frame, and the border's slices of it."""
+    render, choose = build().render, random.Random(int(is_cropped))
+    render.use_border, render.use_crop_to_border = True, is_cropped
+    for _ in range(12):
+        randomize_border(render, choose)
+        frame = stage.fake_picture(bpy.context.scene.camera)
+        height, width, _ = frame.shape
+        x0, y0, x1, y1 = render_engine.frame_window(render, width, height)
+        yield stage.file_bytes(rendered("border.png")), frame, np.s_[height - y1 : height - y0, x0:x1]
+
+
+def test_any_border_that_crops_gives_its_part_of_the_frame():
+    for pixels, frame, window in bordered_renders(is_cropped=True):
+        assert np.array_equal(pixels, frame[window])
+
+
+def test_any_border_that_does_not_crop_leaves_nothing_outside():
+    for pixels, frame, window in bordered_renders(is_cropped=False):
+        assert np.array_equal(pixels[window], frame[window])
         pixels[window] = 0
-        assert not pixels.any(), "outside the border there is nothing"
-render.use_border = False
-render.resolution_x, render.resolution_y, render.resolution_percentage = *stage.SIZE, 100
-
-# View layers: each has the picture.
-scene.view_layers.new("Second")
-assert np.array_equal(stage.file_bytes(rendered("layers.png")), stage.fake_picture(scene.camera))
-scene.view_layers.remove(scene.view_layers["Second"])
-
-# An animated camera is where it is at each frame.
-scene.camera.keyframe_insert("location", frame=1)
-scene.camera.location.x += 2
-scene.camera.keyframe_insert("location", frame=3)
-scene.frame_start, scene.frame_end = 1, 3
-render.filepath = str(folder / "animation_####.png")
-bpy.ops.render.render(animation=True)
-frames = []
-for frame in (1, 2, 3):
-    scene.frame_set(frame)
-    frames.append(stage.file_bytes(folder / f"animation_{frame:04}.png"))
-    assert np.array_equal(frames[-1], stage.fake_picture(scene.camera))
-assert not np.array_equal(frames[0], frames[1])
-scene.camera.animation_data_clear()
-
-# Stereo: what lies in the plane of convergence is at the same pixel for both eyes, what lies behind is not.
-record = folder / "record.json"
-os.environ["LVSM_FAKE_RECORD"] = str(record)
-engine.shutdown()
-render.use_multiview = True
-stereo = scene.camera.data.stereo
-stereo.convergence_mode, stereo.convergence_distance, stereo.interocular_distance = "OFFAXIS", 4, 0.5
-rendered("stereo.png")
-assert {path.name for path in folder.glob("stereo*")} == {"stereo_L.png", "stereo_R.png"}
-eyes = json.loads(record.read_text().splitlines()[-1])["cameras"]
-points = np.array([scene.camera.matrix_world @ Vector(point) for point in ((0, 0, -4), (0.5, 0.3, -4), (0, 0, -40))])
+        assert not pixels.any()
 
 
-def seen(eye):
-    """(N, 2) pixels."""
-    pose = np.array(eye["camera_to_world"])
-    fx, fy, cx, cy = eye["fxfycxcy"]
+def test_each_view_layer_has_the_picture():
+    build().view_layers.new("Second")
+    assert is_the_engines_picture(rendered("layers.png"))
+
+
+def test_an_animated_camera_is_where_it_is_at_each_frame():
+    scene = build()
+    scene.camera.keyframe_insert("location", frame=1)
+    scene.camera.location.x += 2
+    scene.camera.keyframe_insert("location", frame=3)
+    scene.frame_start, scene.frame_end = 1, 3
+    scene.render.filepath = str(folder / "animation_####.png")
+    bpy.ops.render.render(animation=True)
+    files = [folder / f"animation_{frame:04}.png" for frame in (1, 2, 3)]
+    for frame, path in enumerate(files, 1):
+        scene.frame_set(frame)
+        assert is_the_engines_picture(path)
+    assert not np.array_equal(stage.file_bytes(files[0]), stage.file_bytes(files[1]))
+
+
+def pixels_seen(camera, points):
+    """World points (N, 3) -> pixels (N, 2) of a camera as it was sent to the worker."""
+    pose = np.array(camera["camera_to_world"])
+    fx, fy, cx, cy = camera["fxfycxcy"]
     x, y, depth = ((points - pose[:3, 3]) @ pose[:3, :3]).T
     return np.stack([fx * x / depth + cx, fy * y / depth + cy], axis=-1)
 
 
-left, right = map(seen, eyes)
-assert np.abs(left[:2] - right[:2]).max() < 0.01 and abs(left[2, 0] - right[2, 0]) > 5
-render.use_multiview = False
-del os.environ["LVSM_FAKE_RECORD"]
+def test_in_stereo_what_lies_in_the_plane_of_convergence_is_at_the_same_pixel_for_both_eyes():
+    scene = build()
+    scene.render.use_multiview = True
+    stereo = scene.camera.data.stereo
+    stereo.convergence_mode, stereo.convergence_distance, stereo.interocular_distance = "OFFAXIS", 4, 0.5
+    with stage.fake_worker(record=folder / "record.json"):
+        rendered("stereo.png")
+    assert {path.name for path in folder.glob("stereo*")} == {"stereo_L.png", "stereo_R.png"}
+    eyes = json.loads((folder / "record.json").read_text().splitlines()[-1])["cameras"]
+    in_the_plane, behind_it = ((0, 0, -4), (0.5, 0.3, -4)), ((0, 0, -40),)
+    points = np.array([scene.camera.matrix_world @ Vector(point) for point in (*in_the_plane, *behind_it)])
+    left, right = (pixels_seen(eye, points) for eye in eyes)
+    assert np.abs(left[:2] - right[:2]).max() < 0.01 and abs(left[2, 0] - right[2, 0]) > 5
 
 
-# Blender is told of the progress; its break ends the wait at once, and the engine's work.
 class Listener:
-    """What a render needs of Blender's engine to follow a request."""
+    """What a render needs of Blender's engine to follow a request: it hears the progress, and breaks when told to.
 
-    def __init__(self, break_after=1e9):
-        self.fractions, self.stats, self.ends = [], [], time.monotonic() + break_after
+    on_progress: called at each step of the progress. break_after: how many steps it hears before the user breaks.
+    """
+
+    def __init__(self, on_progress=lambda: None, break_after=None):
+        self.fractions, self.stats = [], []
+        self._on_progress, self._break_after = on_progress, break_after
 
     def test_break(self):
-        return time.monotonic() > self.ends
+        return len(self.stats) == self._break_after
 
     def update_progress(self, fraction):
         self.fractions.append(fraction)
 
     def update_stats(self, left, right):
         self.stats.append(right)
+        self._on_progress()
 
 
-def asked():
+def ask(scene):
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    return engine.render(scene, depsgraph, [render_engine.scene_cameras.engine_camera(scene.camera, depsgraph)])
+    return worker.render(scene, depsgraph, [scene_cameras.camera_from_blender(scene.camera, depsgraph)])
 
 
-os.environ["LVSM_FAKE_SECONDS"] = "2"
-engine.shutdown()
-listener = Listener()
-images = render_engine.follow(listener, asked())
-assert images.shape == (1, *stage.SIZE[::-1], 3)
-assert listener.fractions == sorted(listener.fractions) and listener.fractions[-1] > 0.7
-assert listener.stats[0] == "Starting the engine" and "Rendering, 0:01 left" in listener.stats
-os.environ["LVSM_FAKE_SECONDS"] = "60"
-engine.shutdown()
-listener = Listener(break_after=1)
-try:
-    render_engine.follow(listener, asked())
-    raise AssertionError("the break was not heard")
-except sys.modules[engine.LvsmError.__module__].Cancelled:
-    assert time.monotonic() - listener.ends < 0.3
-del os.environ["LVSM_FAKE_SECONDS"]
+def test_blender_is_told_of_the_progress():
+    scene, go_on = build(), folder / "go on"
 
-# An engine that is stopped under a render: no black file.
-os.environ["LVSM_FAKE_SECONDS"] = "60"
-engine.shutdown()
-threading.Timer(1.5, engine.shutdown).start()
-try:
-    rendered("stopped.png")
-    raise AssertionError("it was taken for a picture")
-except RuntimeError as error:
-    assert "The engine was stopped while it rendered: render again." in str(error), error
-assert not (folder / "stopped.png").exists() and "was stopped" in str(engine.failure)
-del os.environ["LVSM_FAKE_SECONDS"]
+    def go_on_when_told():
+        if listener.stats[-1] == "Rendering, 0:01 left":
+            go_on.touch()
 
-# Failures: a sentence, no file; then it works again.
-for fault, words in (("fail", "too little memory"), ("die", "ended with status 3")):
-    engine.shutdown()
-    os.environ["LVSM_FAKE_FAULT"] = fault
-    try:
-        rendered(f"{fault}.png")
-        raise AssertionError("it was not refused")
-    except RuntimeError as error:
-        assert words in str(error), error
-    assert not (folder / f"{fault}.png").exists() and words in str(engine.failure)
-    del os.environ["LVSM_FAKE_FAULT"]
-    engine.shutdown()
-    assert np.array_equal(stage.file_bytes(rendered("again.png")), stage.fake_picture(scene.camera))
+    listener = Listener(go_on_when_told)
+    with stage.fake_worker(hold=go_on):
+        images = render_engine.follow(listener, ask(scene))
+    assert images.shape == (1, *stage.SIZE[::-1], 3)
+    assert listener.fractions == sorted(listener.fractions) and listener.fractions[-1] == 0.75
+    assert listener.stats[0] == "Starting the engine"
 
-# Blender's own panels for any engine are there for this one.
-assert "LVSM" in bpy.types.RENDER_PT_output.COMPAT_ENGINES and "LVSM" in bpy.types.DATA_PT_lens.COMPAT_ENGINES
-assert "LVSM" not in bpy.types.RENDER_PT_freestyle.COMPAT_ENGINES
-engine.shutdown()
-print("render engine: passed")
+
+def test_a_break_ends_the_wait_and_the_request():
+    scene = build()
+    with stage.fake_worker(hold=folder / "never"):
+        listener, request = Listener(break_after=20), ask(scene)
+        try:
+            render_engine.follow(listener, request)
+            raise AssertionError("the break was not heard")
+        except Cancelled:
+            assert len(listener.stats) == 20 and request.done
+        stage.wait_until(lambda: worker.state == "ready")
+
+
+def test_an_engine_that_is_stopped_under_a_render_leaves_no_black_file():
+    build()
+
+    def stop_when_busy():
+        stage.wait_until(lambda: worker.state == "busy")
+        worker.shutdown()
+
+    with stage.fake_worker(hold=folder / "never"):
+        stopper = threading.Thread(target=stop_when_busy)
+        stopper.start()
+        assert "The engine was stopped while it rendered: render again." in refusal("stopped.png")
+        stopper.join()
+    assert "was stopped" in str(last_failure.error)
+
+
+def fails_with(words, fault):
+    """Whether a render with a fault says so, without a file, and the next one works."""
+    build()
+    with stage.fake_worker(fault=fault):
+        assert words in refusal(f"{fault}.png") and words in str(last_failure.error)
+    return is_the_engines_picture(rendered("again.png"))
+
+
+def test_an_engine_that_fails_is_said_so_and_the_next_render_works():
+    assert fails_with("too little memory", "fail")
+
+
+def test_an_engine_that_dies_is_said_so_and_the_next_render_works():
+    assert fails_with("ended with status 3", "die")
+
+
+def test_blenders_own_panels_for_any_engine_are_there_for_this_one():
+    panels = bpy.types
+    assert "LVSM" in panels.RENDER_PT_output.COMPAT_ENGINES and "LVSM" in panels.DATA_PT_lens.COMPAT_ENGINES
+    assert "LVSM" not in panels.RENDER_PT_freestyle.COMPAT_ENGINES

@@ -7,25 +7,42 @@ import tempfile
 
 import bpy
 import numpy as np
-from bl_ext.user_default.lvsm import scene_cameras
-from bl_ext.user_default.lvsm.bundled.lvsm_engine.errors import CameraError
-from bl_ext.user_default.lvsm.bundled.lvsm_engine.scene.camera import Camera, project
-from mathutils import Euler, Matrix
+import stage
+from mathutils import Euler
+
+scene_cameras, errors = stage.addon("scene_cameras"), stage.addon("bundled.lvsm_engine.errors")
+engine_camera = stage.addon("bundled.lvsm_engine.scene.camera")
 
 TOLERANCE = 1e-3  # pixels
+HIDDEN_FILE = os.path.join(tempfile.mkdtemp(), "hidden.blend")
 
-random.seed(0)
-numbers = np.random.default_rng(0)
-scene = bpy.context.scene
-render = scene.render
-lens = bpy.data.cameras.new("Camera A")
-camera_object = bpy.data.objects.new("Camera A", lens)
-parent = bpy.data.objects.new("Parent", None)
-scene.collection.objects.link(camera_object)
-scene.collection.objects.link(parent)
+
+class Rig:
+    """The scene's "Camera A" and an object that may be its parent, as they are now: a file may be loaded in between."""
+
+    camera_object = property(lambda _: bpy.data.objects["Camera A"])
+    lens = property(lambda _: bpy.data.objects["Camera A"].data)
+    parent = property(lambda _: bpy.data.objects["Parent"])
+    scene = property(lambda _: bpy.context.scene)
+    render = property(lambda _: bpy.context.scene.render)
+
+
+rig = Rig()
+
+
+def build(has_parent=False):
+    """A new scene with the rig, all at the origin."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    for item in (
+        bpy.data.objects.new("Camera A", bpy.data.cameras.new("Camera A")),
+        bpy.data.objects.new("Parent", None),
+    ):
+        rig.scene.collection.objects.link(item)
+    rig.camera_object.parent = rig.parent if has_parent else None
 
 
 def randomize_lens():
+    lens, render = rig.lens, rig.render
     lens.sensor_fit = random.choice(("AUTO", "HORIZONTAL", "VERTICAL"))
     lens.sensor_width, lens.sensor_height = random.uniform(8, 60), random.uniform(8, 60)
     lens.lens = random.uniform(8, 150)
@@ -42,6 +59,7 @@ def random_rotation():
 
 def randomize_pose():
     """With a parent or without; scales even or uneven where they do not shear; mirrored an even number of times."""
+    camera_object, parent = rig.camera_object, rig.parent
     camera_object.parent = random.choice((None, parent))
     camera_object.matrix_parent_inverse.identity()
     signs = random.choice(((1, 1, 1), (-1, -1, 1), (1, -1, -1)))
@@ -62,7 +80,7 @@ def evaluated():
     return bpy.context.evaluated_depsgraph_get()
 
 
-def points_before(camera, count=20):
+def points_before(camera, numbers, count=20):
     """World points (N, 3) that fall within the camera's image, 1 to 10 units away."""
     pixels = numbers.uniform((0, 0), (camera.width, camera.height), (count, 2))
     depth = numbers.uniform(1, 10, (count, 1))
@@ -72,8 +90,9 @@ def points_before(camera, count=20):
 
 def blender_pixels(points, depsgraph, width, height, aspect_x, aspect_y):
     """Where Blender's own matrices put world points: pixels (N, 2) from the top left corner."""
-    projection = camera_object.calc_matrix_camera(depsgraph, x=width, y=height, scale_x=aspect_x, scale_y=aspect_y)
-    view = np.linalg.inv(np.array(camera_object.evaluated_get(depsgraph).matrix_world.normalized(), dtype=np.float64))
+    projection = rig.camera_object.calc_matrix_camera(depsgraph, x=width, y=height, scale_x=aspect_x, scale_y=aspect_y)
+    matrix_world = rig.camera_object.evaluated_get(depsgraph).matrix_world.normalized()
+    view = np.linalg.inv(np.array(matrix_world, dtype=np.float64))
     clip = np.hstack([points, np.ones((len(points), 1))]) @ view.T @ np.array(projection, dtype=np.float64).T
     device = clip[:, :2] / clip[:, 3:]
     return np.stack([(device[:, 0] + 1) / 2 * width, (1 - device[:, 1]) / 2 * height], axis=-1)
@@ -83,34 +102,47 @@ def distance(pixels, others):
     return np.linalg.norm(pixels - others, axis=1).max()
 
 
-def compare(size=None):
-    """The largest distance in pixels between our projection and Blender's."""
-    depsgraph = evaluated()
-    camera = scene_cameras.engine_camera(camera_object, depsgraph, size)
-    points = points_before(camera)
+def compare(numbers, size=None):
+    """The Camera, and the largest distance in pixels between its projection and Blender's."""
+    depsgraph, render = evaluated(), rig.render
+    camera = scene_cameras.camera_from_blender(rig.camera_object, depsgraph, size)
+    points = points_before(camera, numbers)
     aspect = (1.0, 1.0) if size else (render.pixel_aspect_x, render.pixel_aspect_y)
     shown = (camera.width, camera.height, *aspect)
-    return camera, distance(project(camera, points)[0], blender_pixels(points, depsgraph, *shown))
+    return camera, distance(engine_camera.project(camera, points)[0], blender_pixels(points, depsgraph, *shown))
 
 
-worst = worst_with_size = 0.0
-for _ in range(500):
-    randomize_lens()
-    randomize_pose()
-    camera, error = compare()
-    assert camera.width == int(render.resolution_x * render.resolution_percentage / 100)
-    worst = max(worst, error)
-    size = (random.randint(200, 2048), random.randint(200, 2048))
-    camera, error = compare(size)
-    assert (camera.width, camera.height) == size and camera.fx == camera.fy
-    worst_with_size = max(worst_with_size, error)
+def test_500_random_cameras_project_as_blender_does():
+    build()
+    random.seed(0)
+    numbers, worst = np.random.default_rng(0), 0.0
+    for _ in range(500):
+        randomize_lens()
+        randomize_pose()
+        camera, error = compare(numbers)
+        assert camera.width == int(rig.render.resolution_x * rig.render.resolution_percentage / 100)
+        worst = max(worst, error)
+    print(f"largest distance from Blender's pixels: {worst:.2e}")
+    assert worst < TOLERANCE
 
-# The inverse: any lens and pose, whatever the object's parents do.
-worst_inverse = 0.0
-for _ in range(200):
-    randomize_lens()
-    randomize_pose()
-    parent.scale = [random.choice((-1, 1)) * random.uniform(0.5, 2) for _ in range(3)]
+
+def test_500_random_cameras_of_photos_with_a_size_of_their_own_project_as_blender_does():
+    build()
+    random.seed(1)
+    numbers, worst = np.random.default_rng(1), 0.0
+    for _ in range(500):
+        randomize_lens()
+        randomize_pose()
+        size = (random.randint(200, 2048), random.randint(200, 2048))
+        camera, error = compare(numbers, size)
+        assert (camera.width, camera.height) == size and camera.fx == camera.fy
+        worst = max(worst, error)
+    print(f"largest distance from Blender's pixels: {worst:.2e}")
+    assert worst < TOLERANCE
+
+
+def random_camera(numbers):
+    """Any Camera that Blender can show."""
     width, height = random.randint(200, 2048), random.randint(200, 2048)
     focal = random.uniform(0.1, 3) * max(width, height)
     pose = np.eye(4)
@@ -118,104 +150,148 @@ for _ in range(200):
     left, _, right = np.linalg.svd(pose[:3, :3])
     pose[:3, :3] = left @ right
     centre = (random.uniform(0.2, 0.8) * width, random.uniform(0.2, 0.8) * height)
-    wanted = Camera(pose, focal, focal * random.choice((1, random.uniform(0.6, 1.6))), *centre, width, height)
-    evaluated()
-    scene_cameras.apply_camera(camera_object, scene, wanted)
-    got = scene_cameras.engine_camera(camera_object, evaluated())
-    assert (got.width, got.height) == (wanted.width, wanted.height)
-    points = points_before(wanted)
-    error = distance(project(got, points)[0], project(wanted, points)[0])
-    worst_inverse = max(worst_inverse, error)
+    fy = focal * random.choice((1, random.uniform(0.6, 1.6)))
+    return engine_camera.Camera(pose, focal, fy, *centre, width, height)
 
-print(f"camera error: {worst:.2e} px, with a size {worst_with_size:.2e} px, inverse {worst_inverse:.2e} px")
-assert worst < TOLERANCE and worst_with_size < TOLERANCE and worst_inverse < 10 * TOLERANCE
+
+def test_any_lens_and_pose_comes_back_from_blender_whatever_the_parents_do():
+    build()
+    random.seed(2)
+    numbers, worst = np.random.default_rng(2), 0.0
+    for _ in range(200):
+        randomize_lens()
+        randomize_pose()
+        rig.parent.scale = [random.choice((-1, 1)) * random.uniform(0.5, 2) for _ in range(3)]
+        wanted = random_camera(numbers)
+        evaluated()
+        scene_cameras.camera_to_blender(rig.camera_object, rig.scene, wanted)
+        got = scene_cameras.camera_from_blender(rig.camera_object, evaluated())
+        assert (got.width, got.height) == (wanted.width, wanted.height)
+        points = points_before(wanted, numbers)
+        error = distance(engine_camera.project(got, points)[0], engine_camera.project(wanted, points)[0])
+        worst = max(worst, error)
+    print(f"largest distance of pixels there and back: {worst:.2e}")
+    assert worst < 10 * TOLERANCE
 
 
 def refusal():
     try:
-        scene_cameras.engine_camera(camera_object, evaluated())
-    except CameraError as error:
+        scene_cameras.camera_from_blender(rig.camera_object, evaluated())
+    except errors.CameraError as error:
         return str(error)
     raise AssertionError("the camera was not refused")
 
 
-camera_object.parent = parent
-camera_object.matrix_parent_inverse.identity()
-camera_object.matrix_basis = Matrix()
-camera_object.rotation_mode = "XYZ"
-for scale, rotation, words in (
-    ((-1, 1, 1), 0, "Camera A or one of its parents is mirrored"),
-    ((0, 1, 1), 0, "Camera A or one of its parents is scaled to 0"),
-    ((1, 3, 1), 0.6, "Camera A is sheared"),
-):
-    parent.scale, camera_object.rotation_euler = scale, (0, 0, rotation)
-    said = refusal()
-    assert words in said, said
-parent.scale, camera_object.rotation_euler = (1, 1, 1), (0, 0, 0)
-camera_object.location.x = math.nan
-assert "Camera A has a transform that is not finite" in refusal()
-camera_object.location.x = 0
-for kind, words in (("ORTHO", "Camera A is orthographic"), ("PANO", "Camera A is panoramic")):
-    lens.type = kind
-    said = refusal()
-    assert words in said, said
-lens.type = "PERSP"
-
-# An animated camera counts as it stands at the frame.
-camera_object.parent = None
-for frame, place in ((1, 0), (11, 10)):
-    camera_object.location = (place, 0, 0)
-    camera_object.keyframe_insert("location", frame=frame)
-scene.frame_set(11)
-position = scene_cameras.engine_camera(camera_object, bpy.context.evaluated_depsgraph_get()).position
-assert np.abs(position - (10, 0, 0)).max() < 1e-5, position
-
-# What the view layer leaves out is where its own transforms put it, in a file that was just opened too.
-camera_object.animation_data_clear()
-camera_object.location, camera_object.parent = (1, 2, 3), parent
-parent.location, parent.rotation_euler, parent.scale = (5, 0, 0), (0.1, 0.2, 0.3), (2, 2, 2)
-hidden = bpy.data.collections.new("Hidden")
-scene.collection.children.link(hidden)
-for item in (camera_object, parent):
-    scene.collection.objects.unlink(item)
-    hidden.objects.link(item)
-shown = scene_cameras.engine_camera(camera_object, evaluated()).camera_to_world
-path = os.path.join(tempfile.mkdtemp(), "hidden.blend")
+def refused_with_parent(scale, rotation=0.0):
+    """What is said of a camera, turned by so many radians, whose parent has a scale."""
+    build(has_parent=True)
+    rig.parent.scale, rig.camera_object.rotation_euler = scale, (0, 0, rotation)
+    return refusal()
 
 
-def opened(what, how):
-    """The scene saved with a switch set and opened again: its camera, and the switch's owner."""
-    setattr(what(), how, True)
-    bpy.ops.wm.save_as_mainfile(filepath=path)
-    bpy.ops.wm.open_mainfile(filepath=path)
-    return bpy.data.objects["Camera A"], what()
+def test_a_mirrored_camera_is_refused_by_name():
+    assert "Camera A or one of its parents is mirrored" in refused_with_parent((-1, 1, 1))
+
+
+def test_a_camera_scaled_to_0_is_refused_by_name():
+    assert "Camera A or one of its parents is scaled to 0" in refused_with_parent((0, 1, 1))
+
+
+def test_a_sheared_camera_is_refused_by_name():
+    assert "Camera A is sheared" in refused_with_parent((1, 3, 1), rotation=0.6)
+
+
+def test_a_camera_at_no_place_is_refused_by_name():
+    build(has_parent=True)
+    rig.camera_object.location.x = math.nan
+    assert "Camera A has a transform that is not finite" in refusal()
+
+
+def test_orthographic_and_panoramic_cameras_are_refused_by_name():
+    build()
+    for kind, words in (("ORTHO", "Camera A is orthographic"), ("PANO", "Camera A is panoramic")):
+        rig.lens.type = kind
+        said = refusal()
+        assert words in said, said
+
+
+def test_an_animated_camera_counts_as_it_stands_at_the_frame():
+    build()
+    for frame, place in ((1, 0), (11, 10)):
+        rig.camera_object.location = (place, 0, 0)
+        rig.camera_object.keyframe_insert("location", frame=frame)
+    rig.scene.frame_set(11)
+    position = scene_cameras.camera_from_blender(rig.camera_object, bpy.context.evaluated_depsgraph_get()).position
+    assert np.abs(position - (10, 0, 0)).max() < 1e-5, position
+
+
+def build_collection():
+    """A new scene with the rig, turned and moved, in a collection; the camera's pose there."""
+    build(has_parent=True)
+    rig.camera_object.location = (1, 2, 3)
+    rig.parent.location, rig.parent.rotation_euler, rig.parent.scale = (5, 0, 0), (0.1, 0.2, 0.3), (2, 2, 2)
+    hidden = bpy.data.collections.new("Hidden")
+    rig.scene.collection.children.link(hidden)
+    for item in (rig.camera_object, rig.parent):
+        rig.scene.collection.objects.unlink(item)
+        hidden.objects.link(item)
+    return scene_cameras.camera_from_blender(rig.camera_object, evaluated()).camera_to_world
 
 
 def layer_collection():
     return bpy.context.view_layer.layer_collection.children["Hidden"]
 
 
-for what, how in (
-    (layer_collection, "exclude"),
-    (lambda: bpy.data.collections["Hidden"], "hide_viewport"),
-    (lambda: bpy.data.objects["Camera A"], "hide_viewport"),
-    (lambda: bpy.data.objects["Parent"], "hide_viewport"),
-):
-    camera_object, owner = opened(what, how)
-    placed = scene_cameras.engine_camera(camera_object, evaluated()).camera_to_world
-    assert np.abs(placed - shown).max() < 1e-5, (how, placed, shown)
-    setattr(owner, how, False)
+def open_with(owner, switch):
+    """Save the scene with a switch set, and open it again."""
+    setattr(owner(), switch, True)
+    bpy.ops.wm.save_as_mainfile(filepath=HIDDEN_FILE)
+    bpy.ops.wm.open_mainfile(filepath=HIDDEN_FILE)
 
-# Where something else moves it, it is refused by name: an animation of its parent, a constraint, a driven lens.
-camera_object, owner = opened(layer_collection, "exclude")
-parent, lens = camera_object.parent, camera_object.data
-parent.keyframe_insert("location", frame=1)
-assert "Camera A is left out of the view layer, and what moves Parent" in refusal()
-parent.animation_data_clear()
-constraint = camera_object.constraints.new("COPY_LOCATION")
-assert "what moves Camera A is not computed" in refusal()
-camera_object.constraints.remove(constraint)
-lens.keyframe_insert("lens", frame=1)
-assert "what moves Camera A is not computed" in refusal()
-lens.animation_data_clear()
-assert scene_cameras.engine_camera(camera_object, evaluated())
+
+def stays_where_it_was(owner, switch):
+    """Whether a camera that this switch hides is where its own transforms put it, in a file that was just opened."""
+    shown = build_collection()
+    open_with(owner, switch)
+    hidden = scene_cameras.camera_from_blender(rig.camera_object, evaluated()).camera_to_world
+    return np.abs(hidden - shown).max() < 1e-5
+
+
+def test_a_camera_that_the_view_layer_excludes_is_where_its_own_transforms_put_it():
+    assert stays_where_it_was(layer_collection, "exclude")
+
+
+def test_a_camera_in_a_hidden_collection_is_where_its_own_transforms_put_it():
+    assert stays_where_it_was(lambda: bpy.data.collections["Hidden"], "hide_viewport")
+
+
+def test_a_hidden_camera_or_one_of_a_hidden_parent_is_where_its_own_transforms_put_it():
+    assert stays_where_it_was(lambda: rig.camera_object, "hide_viewport")
+    assert stays_where_it_was(lambda: rig.parent, "hide_viewport")
+
+
+def test_a_hidden_camera_whose_parent_is_animated_is_refused_by_name():
+    build_collection()
+    open_with(layer_collection, "exclude")
+    rig.parent.keyframe_insert("location", frame=1)
+    assert "Camera A is left out of the view layer, and what moves Parent" in refusal()
+    rig.parent.animation_data_clear()
+    assert scene_cameras.camera_from_blender(rig.camera_object, evaluated())
+
+
+def test_a_hidden_camera_with_a_constraint_is_refused_by_name():
+    build_collection()
+    open_with(layer_collection, "exclude")
+    constraint = rig.camera_object.constraints.new("COPY_LOCATION")
+    assert "what moves Camera A is not computed" in refusal()
+    rig.camera_object.constraints.remove(constraint)
+    assert scene_cameras.camera_from_blender(rig.camera_object, evaluated())
+
+
+def test_a_hidden_camera_with_a_driven_lens_is_refused_by_name():
+    build_collection()
+    open_with(layer_collection, "exclude")
+    rig.lens.keyframe_insert("lens", frame=1)
+    assert "what moves Camera A is not computed" in refusal()
+    rig.lens.animation_data_clear()
+    assert scene_cameras.camera_from_blender(rig.camera_object, evaluated())

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import bpy
-
-sys.path.insert(0, str(Path(__file__).parent))
 import stage
 
 folder = Path(sys.argv[1])

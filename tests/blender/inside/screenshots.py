@@ -7,15 +7,13 @@ import sys
 from pathlib import Path
 
 import bpy
-
-sys.path.insert(0, str(Path(__file__).parent))
 import stage
 import window_steps as ui
 
 SETTLED = 6  # seconds until panels have slid to their places, where the processor draws the 3D view
 
 folder, capture, fake_python = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-engine, synthesize = stage.addon("engine"), stage.addon("synthesize")
+worker, synthesize = stage.addon("worker_owner").worker, stage.addon("synthesize")
 
 
 def shoot(name):
@@ -45,14 +43,14 @@ def build():
 
 
 def start(python):
-    engine.shutdown()
+    worker.shutdown()
     os.environ["LVSM_PYTHON"] = python
     with ui.in_view(), contextlib.suppress(RuntimeError):  # what the operator reports is what the pictures show
         bpy.ops.lvsm.synthesize_view("INVOKE_DEFAULT")
 
 
 def idle():
-    return synthesize.active is None
+    return synthesize.followed.job is None
 
 
 def steps():
@@ -64,7 +62,7 @@ def steps():
     yield from build()
     shoot("2_before")
     start(real_python)
-    yield from ui.until(lambda: engine.state() == "busy", seconds=200)
+    yield from ui.until(lambda: worker.state == "busy", seconds=200)
     yield 1
     shoot("3_during")
     yield from ui.until(idle, seconds=200)

@@ -1,7 +1,10 @@
 """A small scene for tests inside a Blender: cameras in a row with a photo each, and one target without."""
 
+import contextlib
 import importlib
+import os
 import sys
+import time
 from pathlib import Path
 
 import bpy
@@ -10,6 +13,7 @@ from fake_picture import picture
 
 TESTS = Path(__file__).resolve().parents[1]
 SIZE = (64, 48)
+HANG_SECONDS = 120  # nothing that is waited for takes as long, however busy the machine is
 
 
 def addon(module):
@@ -25,7 +29,39 @@ def addon(module):
 def fake_picture(camera_object, depsgraph=None):
     """(H, W, 3) uint8: what the fake worker answers for a camera of the scene."""
     scene_cameras = addon("scene_cameras")
-    return picture(scene_cameras.engine_camera(camera_object, depsgraph or bpy.context.evaluated_depsgraph_get()))
+    return picture(scene_cameras.camera_from_blender(camera_object, depsgraph or bpy.context.evaluated_depsgraph_get()))
+
+
+@contextlib.contextmanager
+def fake_worker(**settings):
+    """Within the block the add-on's worker is a new one that is told these settings, as fake_worker.py's head lists them."""
+    worker = addon("worker_owner").worker
+    told = {f"LVSM_FAKE_{name.upper()}": str(value) for name, value in settings.items()}
+    worker.shutdown()
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name in told:
+            del os.environ[name]
+        worker.shutdown()
+
+
+def wait_until(condition):
+    """Wait for what is to happen; that it never does is an AssertionError."""
+    deadline = time.monotonic() + HANG_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def refusal(act):
+    """What Blender says when an operator refuses; that it does not is an AssertionError."""
+    try:
+        act()
+    except RuntimeError as error:
+        return str(error)
+    raise AssertionError("it was not refused")
 
 
 def build(folder, views=3):

@@ -1,109 +1,167 @@
 """Synthesize View as scripts call it: at once, exact, and with a sentence when it cannot be."""
 
 import os
-import sys
 import tempfile
-import time
+import threading
 from pathlib import Path
 
 import bpy
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
 import stage
 
 folder = Path(tempfile.mkdtemp())
+results, synthesize, input_views = (stage.addon(name) for name in ("results", "synthesize", "input_views"))
+worker, last_failure = stage.addon("worker_owner").worker, stage.addon("failures").last_failure
 
 
 def refusal():
-    """What bpy.ops says instead of synthesizing."""
+    """What Blender says instead of synthesizing."""
     before = set(bpy.data.images)
+    said = stage.refusal(bpy.ops.lvsm.synthesize_view)
+    assert set(bpy.data.images) == before, "a failure leaves no image"
+    return said
+
+
+def works():
+    """Whether the button gives the engine's picture."""
+    known = set(bpy.data.images)
+    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+    (image,) = set(bpy.data.images) - known
+    return np.array_equal(stage.image_bytes(image), stage.fake_picture(synthesize.target_camera(bpy.context.scene)))
+
+
+def used_views(scene):
+    return [item.name for item in scene.objects if input_views.is_input_view(item)]
+
+
+def test_without_photos_the_button_says_what_to_do():
+    stage.build(folder, views=0)
+    assert "Add a photo to at least one camera" in refusal()
+
+
+def test_without_a_camera_the_button_says_what_to_do():
+    stage.build(folder).camera = None
+    assert "Add a camera to the scene" in refusal()
+
+
+def test_the_image_is_the_engines_picture_to_the_last_byte():
+    scene = stage.build(folder)
+    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+    image = bpy.data.images["LVSM Target"]
+    assert results.is_result(image) and np.array_equal(stage.image_bytes(image), stage.fake_picture(scene.camera))
+    assert worker.state == "ready" and worker.device_name == "Fake CPU" and last_failure.error is None
+
+
+def test_the_image_stands_behind_its_camera():
+    scene = stage.build(folder)
+    bpy.ops.lvsm.synthesize_view()
+    images = [entry.image for entry in scene.camera.data.background_images]
+    assert images == [bpy.data.images["LVSM Target"]]
+
+
+def test_a_target_camera_of_its_own_goes_before_the_scenes():
+    scene = stage.build(folder)
+    scene.lvsm.target_camera = bpy.data.objects["View 1"]
+    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+    image = bpy.data.images["LVSM View 1"]
+    assert np.array_equal(stage.image_bytes(image), stage.fake_picture(bpy.data.objects["View 1"]))
+
+
+def test_a_result_of_a_camera_with_a_photo_feeds_no_model():
+    scene = stage.build(folder)
+    scene.lvsm.target_camera = bpy.data.objects["View 1"]
+    bpy.ops.lvsm.synthesize_view()
+    assert bpy.data.objects["View 1"].data.lvsm.photo.name.startswith("photo 1.png")
+    assert len(input_views.input_views(scene, bpy.context.evaluated_depsgraph_get())) == 3
+
+
+def test_use_fewer_views_leaves_as_many_switched_on_as_are_asked_for():
+    scene = stage.build(folder)
+    assert used_views(scene) == ["View 0", "View 1", "View 2"]
+    bpy.ops.lvsm.use_fewer_views(count=2)
+    assert len(used_views(scene)) == 2
+
+
+def test_a_camera_that_no_model_can_have_is_named():
+    scene = stage.build(folder)
+    scene.lvsm.target_camera = bpy.data.objects["View 1"]
+    scene.lvsm.target_camera.data.type = "ORTHO"
+    said = refusal()
+    assert "View 1" in said and str(last_failure.error) in said
+
+
+def fails_with(words, fault):
+    """Whether a worker with a fault makes the button say so, and the next worker serves again."""
+    stage.build(folder)
+    with stage.fake_worker(fault=fault):
+        said = refusal()
+        assert words in said, said
+        remedy = last_failure.error.remedy
+    assert worker.state == "stopped" and works() and last_failure.error is None
+    return remedy
+
+
+def test_an_engine_that_fails_is_said_so_and_the_next_attempt_works():
+    assert fails_with("too little memory", "fail") == "open_log"
+
+
+def test_an_engine_that_dies_twice_is_said_so_and_the_next_attempt_works():
+    assert fails_with("ended with status 3", "die") == "open_log"
+
+
+def test_an_engine_that_talks_nonsense_is_said_so_and_the_next_attempt_works():
+    fails_with("do not understand each other", "nonsense")
+
+
+def test_an_engine_that_ends_before_its_hello_is_said_so_and_the_next_attempt_works():
+    fails_with("no room for torch", "stillborn")
+
+
+def can_be_left(state, fault):
+    """Whether a job of a worker that gets no further than a state ends when cancelled; Restart Engine is the way on."""
+    stage.build(folder)
+    with stage.fake_worker(fault=fault):
+        job = synthesize.start(bpy.context)
+        stage.wait_until(lambda: worker.state == state)
+        assert not job.poll()
+        job.cancel()
+        is_left = job.poll()  # without a word from the worker, which has none
+        os.environ["LVSM_FAKE_FAULT"] = ""
+        assert bpy.ops.lvsm.restart_engine() == {"FINISHED"} and works()
+    return is_left
+
+
+def test_an_engine_that_never_answers_can_be_left_and_restarted():
+    assert can_be_left("busy", "silent")
+
+
+def test_an_engine_that_never_gets_ready_can_be_left_and_restarted():
+    assert can_be_left("starting", "mute")
+
+
+def test_a_job_does_not_wait_for_its_picture_to_be_encoded():
+    """A picture takes a while, and a window asks ten times a second."""
+    stage.build(folder)
+    is_free = threading.Event()
+    synthesize.encoder.submit(is_free.wait, stage.HANG_SECONDS)
     try:
-        bpy.ops.lvsm.synthesize_view()
-    except RuntimeError as error:
-        assert set(bpy.data.images) == before, "a failure leaves no image"
-        return str(error)
-    raise AssertionError("it was not refused")
+        job = synthesize.start(bpy.context)
+        stage.wait_until(lambda: job.poll() or job.request.done)
+        assert not job.poll()
+    finally:
+        is_free.set()
+    stage.wait_until(job.poll)
+    assert np.array_equal(
+        stage.image_bytes(synthesize.finish(job)), stage.fake_picture(bpy.data.objects[job.camera_name])
+    )
 
 
-# Without photos, and without a camera, the button says what to do.
-scene = stage.build(folder, views=0)
-engine, results, synthesize = stage.addon("engine"), stage.addon("results"), stage.addon("synthesize")
-assert "Add a photo to at least one camera" in refusal()
-scene.camera = None
-assert "Add a camera to the scene" in refusal()
-
-# The image is the engine's picture to the last byte, and stands behind its camera.
-scene = stage.build(folder)
-assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
-image = bpy.data.images["LVSM Target"]
-assert results.is_result(image) and np.array_equal(stage.image_bytes(image), stage.fake_picture(scene.camera))
-assert [entry.image for entry in scene.camera.data.background_images] == [image]
-assert engine.state() == "ready" and engine.device_name() == "Fake CPU" and engine.failure is None
-
-# A target camera of its own goes before the scene's; a result feeds no model.
-scene.lvsm.target_camera = bpy.data.objects["View 1"]
-assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
-image = bpy.data.images["LVSM View 1"]
-assert np.array_equal(stage.image_bytes(image), stage.fake_picture(bpy.data.objects["View 1"]))
-assert bpy.data.objects["View 1"].data.lvsm.photo.name == "photo 1.png"
-assert len(stage.addon("input_views").input_views(scene, bpy.context.evaluated_depsgraph_get())) == 3
-
-# Fewer views: those that are left are switched on, the others off.
-bpy.ops.lvsm.use_fewer_views(count=2)
-assert [item.data.lvsm.use_as_input for item in scene.objects if item.name.startswith("View")].count(True) == 2
-for item in scene.objects:
-    item.data.lvsm.use_as_input = True
-
-# A camera that no model can have.
-scene.lvsm.target_camera.data.type = "ORTHO"
-said = refusal()
-assert "View 1" in said and str(engine.failure) in said
-scene.lvsm.target_camera.data.type = "PERSP"
-scene.lvsm.target_camera = None
-
-# An engine that fails, one that dies twice: a sentence each; the next attempt works.
-for fault, words in (("fail", "too little memory"), ("die", "ended with status 3")):
-    engine.shutdown()
-    os.environ["LVSM_FAKE_FAULT"] = fault
-    said = refusal()
-    assert words in said and engine.failure.remedy == "open_log", said
-    del os.environ["LVSM_FAKE_FAULT"]
-    engine.shutdown()
-    assert engine.state() == "stopped"
-    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
-    assert engine.failure is None
-
-# One that never answers, or never gets ready: it can be left at once, and Restart Engine is the way on.
-for fault, state in (("silent", "busy"), ("mute", "starting")):
-    engine.shutdown()
-    os.environ["LVSM_FAKE_FAULT"] = fault
-    job = synthesize.start(bpy.context)
-    began = time.monotonic()
-    while time.monotonic() < began + 0.5 or engine.state() != state:
-        assert not job.poll() and time.monotonic() < began + 20, (fault, engine.state())
-        time.sleep(0.02)
-    began = time.monotonic()
-    job.cancel()
-    assert job.poll() and time.monotonic() - began < 0.3
-    del os.environ["LVSM_FAKE_FAULT"]
-    assert bpy.ops.lvsm.restart_engine() == {"FINISHED"}
-    assert time.monotonic() - began < 0.6, "the restart waited for the old process"
-    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
-
-# One that talks nonsense, or ends before it says hello.
-for fault, words in (("nonsense", "do not understand each other"), ("stillborn", "no room for torch")):
-    engine.shutdown()
-    os.environ["LVSM_FAKE_FAULT"] = fault
-    said = refusal()
-    assert words in said, said
-    del os.environ["LVSM_FAKE_FAULT"]
-    engine.shutdown()
-    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
-
-# A Python that is not there.
-os.environ["LVSM_PYTHON"] = str(folder / "no python")
-said = refusal()
-assert "no python" in said and engine.failure.remedy == "choose_python", said
-engine.shutdown()
-print("synthesize: passed")
+def test_a_python_that_is_not_there_is_named():
+    stage.build(folder)
+    worker.shutdown()
+    python, os.environ["LVSM_PYTHON"] = os.environ["LVSM_PYTHON"], str(folder / "no python")
+    try:
+        assert "no python" in refusal() and last_failure.error.remedy == "choose_python"
+    finally:
+        os.environ["LVSM_PYTHON"] = python
+        worker.shutdown()

@@ -4,9 +4,11 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 import traceback
 
 import bpy
+from stage import HANG_SECONDS
 
 
 def run(steps):
@@ -35,22 +37,36 @@ def view_area():
     return next(area for area in window().screen.areas if area.type == "VIEW_3D")
 
 
+def region_of(area, kind):
+    return next(region for region in area.regions if region.type == kind)
+
+
+def view_is_drawn(kind="WINDOW"):
+    """Wait until the 3D view, or a region of it of another kind, is drawn, in steps.
+
+    Regions of a file that was just loaded, and those just opened, are not there before: to touch them crashes 4.3 and 5.2.
+    """
+    drawn = []
+    handler = bpy.types.SpaceView3D.draw_handler_add(lambda: drawn.append(True), (), kind, "POST_PIXEL")
+    view_area().tag_redraw()
+    yield from until(lambda: drawn)
+    bpy.types.SpaceView3D.draw_handler_remove(handler, kind)
+
+
 @contextlib.contextmanager
 def in_view():
     """The context of someone whose mouse is over the 3D view."""
     area = view_area()
-    region = next(region for region in area.regions if region.type == "WINDOW")
-    with bpy.context.temp_override(window=window(), area=area, region=region):
+    with bpy.context.temp_override(window=window(), area=area, region=region_of(area, "WINDOW")):
         yield
 
 
 def show_tab():
     """Open the side bar at the tab LVSM, in steps."""
     view_area().spaces[0].show_region_ui = True
-    yield 1
+    yield from view_is_drawn("UI")
     area = view_area()
-    side = next(region for region in area.regions if region.type == "UI")
-    side.active_panel_category = "LVSM"
+    region_of(area, "UI").active_panel_category = "LVSM"
     area.tag_redraw()
     yield 1.5
 
@@ -68,10 +84,10 @@ def press(key):
     subprocess.Popen(["xdotool", "key", key])
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=HANG_SECONDS):
     """Wait for a condition, in steps."""
-    for _ in range(int(seconds / 0.02)):
-        if condition():
-            return
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("it never happened")
         yield 0.02
-    raise AssertionError("it did not happen in time")
