@@ -18,12 +18,14 @@ NEAREST = "nearest input view"
 MEAN = "mean of the inputs"
 
 
-def fitted_photos(photos: Iterable[tuple[np.ndarray, Camera]], target: Camera) -> np.ndarray:
-    """Input photos at a target's size: (N, height, width, 3). None is stretched: each is cut around its middle.
+def fitted_photo(photo: tuple[np.ndarray, Camera], target: Camera) -> np.ndarray:
+    """An input's photo (H, W, 3), undistorted, with its camera -> at a target's size: cut around its middle, not stretched."""
+    return fit_photo(*photo, target.width, target.height)[0]
 
-    photos: (H, W, 3) each, with its camera, undistorted.
-    """
-    return np.stack([fit_photo(image, camera, target.width, target.height)[0] for image, camera in photos])
+
+def fitted_photos(photos: Iterable[tuple[np.ndarray, Camera]], target: Camera) -> np.ndarray:
+    """The same of all inputs: (N, height, width, 3)."""
+    return np.stack([fitted_photo(photo, target) for photo in photos])
 
 
 def nearest_photo(images: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -34,6 +36,9 @@ def nearest_photo(images: np.ndarray, angles: np.ndarray) -> np.ndarray:
     return images[int(np.argmin(angles))]
 
 
-def mean_photo(images: np.ndarray) -> np.ndarray:
-    """The mean (H, W, 3) of the inputs' photos (N, H, W, 3), of fitted_photos."""
-    return images.mean(axis=0)
+def mean_photo(images: Iterable[np.ndarray]) -> np.ndarray:
+    """The mean (H, W, 3) of the inputs' photos, fitted to the target; one at a time is enough."""
+    total, count = np.zeros(()), 0
+    for image in images:
+        total, count = total + image, count + 1
+    return (total / count).astype(np.float32)

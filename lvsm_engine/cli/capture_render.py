@@ -1,6 +1,5 @@
 """The work of lvsm render: a capture in; pictures, a report and a contact sheet out."""
 
-import functools
 import json
 import time
 from collections.abc import Callable
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ..baselines import fitted_photo, mean_photo
 from ..errors import CaptureError, OutputError
 from ..metrics import SSIM_WINDOW, psnr, ssim
-from ..photos import WHITE, contact_sheet, fit_photo, load_photo, save_image, sheet_cell
+from ..photos import WHITE, contact_sheet, load_photo, save_image, sheet_cell
 from ..progress import OnProgress, Progress
 from ..scene.camera import Camera, square_pixels
 from ..scene.captures import Capture, load_capture
@@ -107,7 +107,7 @@ class TargetReport:
 
     def _fitted(self, position: int, target: Camera) -> np.ndarray:
         """An input's photo at the size of a target, cut rather than stretched."""
-        return fit_photo(*self._load(position), target.width, target.height)[0]
+        return fitted_photo(self._load(position), target)
 
     def _nearest_input(self, target: Camera) -> np.ndarray:
         nearest = nearest_view(target, [self._capture.views[position].camera for position in self._inputs])
@@ -117,8 +117,7 @@ class TargetReport:
         """Of one size the mean is made once: that of the last is kept."""
         size = (target.width, target.height)
         if size not in self._means:
-            total = functools.reduce(np.add, (self._fitted(position, target) for position in self._inputs))
-            self._means = {size: total / len(self._inputs)}
+            self._means = {size: mean_photo(self._fitted(position, target) for position in self._inputs)}
         return self._means[size]
 
 

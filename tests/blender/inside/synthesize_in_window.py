@@ -287,7 +287,7 @@ def test_the_window_lives_from_the_button_to_a_full_hd_picture_of_large_photos()
 
 
 def test_an_answer_without_a_picture_frees_the_button():
-    """What no one foresaw: Blender prints the traceback, and the next attempt works."""
+    """An engine that answers nonsense: the panel says so, and the next attempt works."""
     yield from build()
     with stage.fake_worker(fault="empty"):
         yield from synthesized()
