@@ -20,5 +20,6 @@ def test_every_phony_target_has_a_rule_with_a_recipe_or_what_it_needs() -> None:
 
 
 def test_the_sample_capture_is_made_by_a_python_with_bpy() -> None:
-    told = subprocess.run(["make", "-n", "sample-capture"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "-n", "--no-print-directory", "sample-capture"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert told.splitlines()[-1].strip() == ".venv-bpy/5.0/bin/python -m training.sample_capture"

@@ -19,31 +19,34 @@ from ..scene.captures import Capture, load_capture
 from ..scene.selection import nearest_view
 from ..synthesizer import Scene, Synthesizer
 from ..whole_files import write_bytes
-from .render import Render
 from .signals import ending_by_exception
 from .terminal import complain, say
 
 
-def render_capture(order: Render) -> None:
-    """Do what the arguments say. Raises CaptureError, CameraError, CheckpointError, DeviceError, OutputError."""
-    capture = load_capture(order.capture)
+def render_capture(path: Path, inputs: str, targets: str, out: Path, load: Callable[[], Synthesizer]) -> None:
+    """Render targets of the capture at `path` from inputs, both told by positions ("0,4,9"), into a folder.
+
+    load: brings the model, once the capture is known to be right. Raises CaptureError, CameraError, CheckpointError,
+    DeviceError, OutputError.
+    """
+    capture = load_capture(path)
     with ending_by_exception():  # once more: pycolmap, if it was loaded just now, has taken SIGTERM for itself
-        inputs = positions(order.inputs, len(capture.views), "--inputs")
-        targets = positions(order.targets, len(capture.views), "--targets")
+        chosen = positions(inputs, len(capture.views), "--inputs")
+        asked = positions(targets, len(capture.views), "--targets")
         for warning in capture.warnings:
             complain(f"warning: {warning}")
-        synthesizer = Synthesizer.load(order.model, order.device, order.precision)
+        synthesizer = load()
         form = "{desc} {percentage:3.0f}% [{remaining} left]"
         with tqdm(total=100, leave=False, disable=None, bar_format=form) as bar:
             follow = _on_bar(bar)
-            scene = synthesizer.encode([capture.views[position] for position in inputs], follow)
-            make_folder(order.out)
-            report = TargetReport(capture, inputs, synthesizer, scene, order.out)
-            for position in targets:
+            scene = synthesizer.encode([capture.views[position] for position in chosen], follow)
+            make_folder(out)
+            report = TargetReport(capture, chosen, synthesizer, scene, out)
+            for position in asked:
                 report.render(position, follow)
         for warning in report.warnings:
             complain(f"warning: {warning}")
-        write_json(order.out / "report.json", {"capture": str(order.capture), **report.entries()})
+        write_json(out / "report.json", {"capture": str(path), **report.entries()})
         report.write_sheet()
         say(table(report.targets))
 

@@ -25,7 +25,11 @@ class Render:
 
     def run(self) -> int:
         """Raises CaptureError, CameraError, CheckpointError, DeviceError, OutputError."""
+        from ..synthesizer import Synthesizer
         from .capture_render import render_capture
 
-        render_capture(self)
+        def load() -> Synthesizer:
+            return Synthesizer.load(self.model, self.device, self.precision)
+
+        render_capture(self.capture, self.inputs, self.targets, self.out, load)
         return 0
