@@ -24,11 +24,18 @@ import numpy as np
 import torch
 import tyro
 
+from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.model.costs import TRAINING_FACTOR, forward_flops
 from training.batches.sampler import SceneSampler
 from training.views.shards.folder import Shards, shard_files
 from training.views.stored import resample
 
-WIDTH, BLOCKS, TOKENS, LATENTS = 768, 24, 1024, 3072  # the published models at 256 px, patch 8
+TOKENS = 1024  # of a view of 256 px in patches of 8
+MODELS = {
+    "decoder-only": ModelConfig(),
+    "decoder-only, inputs first": ModelConfig(inputs_first=True),
+    "encoder-decoder": ModelConfig(architecture="encoder_decoder", blocks=12, encoder_blocks=12, latents=3072),
+}
 INPUTS, TARGETS, VIEWS_AN_OBJECT = 4, 8, 32
 CARD_FLOPS = 400e12
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -126,30 +133,15 @@ def record_bytes(folder: Path) -> float:
     return VIEWS_AN_OBJECT * sum(path.stat().st_size for path in shard_files(folder)) / Shards(folder).views.sum()
 
 
-def forward_flops(architecture: str) -> float:
-    """One scene, all targets: 24 d^2 N L + 4 N^2 d L for a sequence of N tokens through L blocks of width d."""
-    d, n, v = WIDTH, TOKENS, INPUTS
-
-    def blocks(tokens: int, seen: int, count: int) -> float:
-        return 24 * d**2 * tokens * count + 4 * tokens * seen * d * count
-
-    if architecture == "decoder-only":
-        return TARGETS * blocks((v + 1) * n, (v + 1) * n, BLOCKS)
-    if architecture == "decoder-only, inputs first":
-        return blocks(v * n, v * n, BLOCKS) + TARGETS * blocks(n, (v + 1) * n, BLOCKS)
-    together = LATENTS + v * n
-    return blocks(together, together, BLOCKS // 2) + TARGETS * blocks(LATENTS + n, LATENTS + n, BLOCKS // 2)
-
-
 def print_needs(images_a_core_second: float, bytes_an_object: float) -> None:
     print(
         f"One card at {CARD_FLOPS / 1e12:.0f} TFLOP/s, {INPUTS} inputs and {TARGETS} targets a scene at 256 px, records of"
         f" {VIEWS_AN_OBJECT} views:\n"
     )
     print("| model | TFLOP a scene | scenes a second | images a second | cores | MB a second |\n" + "| --- " * 6 + "|")
-    for architecture in ("decoder-only", "decoder-only, inputs first", "encoder-decoder"):
-        for factor, how in ((3, ""), (4, ", checkpointing")):
-            flops = factor * forward_flops(architecture)
+    for architecture, config in MODELS.items():
+        for factor, how in ((TRAINING_FACTOR, ""), (TRAINING_FACTOR + 1, ", checkpointing")):
+            flops = factor * forward_flops(config, INPUTS, TARGETS, TOKENS)
             scenes = CARD_FLOPS / flops
             images = scenes * (INPUTS + TARGETS)
             print(

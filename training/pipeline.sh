@@ -3,7 +3,7 @@
 #
 #     training/pipeline.sh                                          # Objaverse, one card
 #     PRESET=decoder_only_256 CAP_GB=2000 PROCESSES=8 training/pipeline.sh           # the published model; eight cards
-#     SOURCE=../shared/objects OBJECTS=12 VALIDATION=2 VIEWS=12 SIZE=64 SAMPLES=4 PRESET=cpu training/pipeline.sh
+#     SOURCE=my/objects OBJECTS=12 VALIDATION=2 VIEWS=12 SIZE=64 SAMPLES=4 PRESET=cpu training/pipeline.sh
 #                                                                   # a dozen GLB files, a CPU
 #     SOURCE=my/glbs LICENCES=any VALIDATION_SHARE=0.2 training/pipeline.sh          # files without a manifest
 #

@@ -81,7 +81,7 @@ def mean_pose_frame(camera_to_world: np.ndarray, scale_factor: float = 1.35) -> 
 
 
 def mean_pose_similarity(camera_to_world: np.ndarray, scale_factor: float = 1.35) -> np.ndarray:
-    """The similarity (4, 4) of the published normalisation (reference conventions, 11).
+    """The similarity (4, 4) of the published normalisation: positions divided by scale_factor times the farthest.
 
     Raises CameraError for cameras without a mean pose: at one place, or looking inward from all sides.
     """
