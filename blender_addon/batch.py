@@ -1,7 +1,7 @@
 """Synthesize what cameras see into PNG files, without a window.
 
     blender -b scene.blend --python blender_addon/batch.py -- --cameras A,B --out DIR [--model FILE] [--size WxH]
-                                                              [--frames 1-10] [--report FILE]
+                                                              [--frames 1-10] [--report FILE] [--no-detail]
 
 Writes DIR/A.png, or DIR/A_0001.png and so on with --frames. The add-on need not be enabled: if it is not, the one that
 this file belongs to is used. The engine's Python is the one of the preferences, or of the environment's LVSM_PYTHON.
@@ -47,6 +47,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", metavar="FILE", help='or "default", the one of LVSM; without it, the scene\'s')
     parser.add_argument("--size", type=_size, metavar="WxH", help="pixels; default: the scene's render size")
     parser.add_argument("--frames", type=_frames, metavar="1-10", help="default: the current frame")
+    parser.add_argument(
+        "--no-detail", action="store_true", help="the model's own pictures; default: the scene's choice"
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as JSON")
     return parser.parse_args(arguments)
 
@@ -112,6 +115,8 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
     scene = bpy.context.scene
     if options.model is not None:
         scene.lvsm.model = "" if options.model == DEFAULT_MODEL else str(Path(options.model).resolve())
+    if options.no_detail:
+        scene.lvsm.use_detail = False
     names = options.cameras or [_default_camera(scene)]
     if len({file_name(name, None).casefold() for name in names}) < len(names):  # one file, to Windows and macOS
         raise CameraError(f"Two of the cameras {', '.join(names)} would write the same file: rename one of them.")

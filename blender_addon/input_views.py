@@ -70,6 +70,11 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
     model: StringProperty(
         name="Model", subtype="FILE_PATH", description="A model's file, the one that comes with LVSM if empty"
     )
+    use_detail: BoolProperty(
+        name="Detail from Photos",
+        default=True,
+        description="Sharpen the model's picture by the photos nearest to the camera. Without, the model's own is shown",
+    )
     active_object_index: IntProperty(name="Selected Camera", options={"HIDDEN", "SKIP_SAVE"})
 
 

@@ -38,6 +38,7 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         column = layout.column()
         column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
         column.prop(settings, "model", placeholder="Default")
+        column.prop(settings, "use_detail")
         row = layout.row(align=True)
         row.scale_y = 1.5
         job = synthesize.followed.job

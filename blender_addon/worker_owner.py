@@ -42,7 +42,8 @@ class WorkerOwner:
     def render(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, cameras: Sequence[Camera]) -> Request:
         """Ask for what the cameras see, from the scene's input views. Returns at once. Raises LvsmError."""
         last_failure.forget()
-        return self.client().render(model_file(scene), input_views.input_views(scene, depsgraph), cameras)
+        views = input_views.input_views(scene, depsgraph)
+        return self.client().render(model_file(scene), views, cameras, detail=scene.lvsm.use_detail)
 
     @property
     def state(self) -> str:

@@ -3,9 +3,11 @@
 synthesizer = Synthesizer.load("default")
 scene = synthesizer.encode(views)               # once
 images = scene.render(cameras)                  # (T, H, W, 3) float32 in [0, 1], any number of times
+passes = scene.render_detail(cameras)           # the same sharpened by the photos, with depth and confidence
 """
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .detail import Passes, PhotoDetail, joined
 from .devices import choose_device, choose_precision, free_bytes
 from .errors import ADD_PHOTOS, CHOOSE_MODEL, USE_FEWER_VIEWS, CameraError, CaptureError, CheckpointError, DeviceError
 from .kept_tokens import draw_kept_tokens, kept_count, subject_mask
@@ -100,7 +103,7 @@ class Synthesizer:
         warnings = [warning] if warning else []
         if not fewest <= len(views) <= most:
             warnings.append(f"{self.card.name} was trained with {fewest} to {most} input views, and gets {len(views)}.")
-        return Scene(self, encoding, similarity, len(views), context_tokens(self.config, tokens), tuple(warnings))
+        return Scene(self, encoding, similarity, views, context_tokens(self.config, tokens), tuple(warnings))
 
     def _size_of_inputs(self, views: Sequence[View]) -> tuple[int, int]:
         """The one size (width, height) at which the model takes these photos, whose shapes their cameras tell."""
@@ -115,7 +118,7 @@ class Synthesizer:
         tracker = Tracker("Loading photos", len(views), on_progress, cancel)
         images, cameras = [], []
         for view in views:
-            image, camera = fit_photo(*load_photo(view, self._background), width, height)
+            image, camera = fit_photo(*load_photo(view, self.background), width, height)
             images.append(torch.from_numpy(image))
             cameras.append(camera)
             tracker.step()
@@ -126,13 +129,14 @@ class Synthesizer:
         """The numbers (1, V, k) of the tokens of images (1, V, 3, H, W) that the model gets, always the same; None: all."""
         if self.card.input_keep_ratio == 1:
             return None
-        subject = subject_mask(images[0].permute(0, 2, 3, 1).cpu().numpy(), self._background)
+        subject = subject_mask(images[0].permute(0, 2, 3, 1).cpu().numpy(), self.background)
         generator = np.random.default_rng(0)
         kept = draw_kept_tokens(generator, subject, self.config.input_stride, self.card.input_keep_ratio)
         return torch.from_numpy(kept)[None].to(self.device)
 
     @property
-    def _background(self) -> tuple[float, float, float]:
+    def background(self) -> tuple[float, float, float]:
+        """What transparent photos are laid over."""
         return self.card.background or WHITE
 
     def rays(self, cameras: Sequence[Camera], similarity: np.ndarray) -> Tensor:
@@ -144,12 +148,12 @@ class Synthesizer:
         return rays.float().to(self.device)
 
     @contextlib.contextmanager
-    def computing(self) -> Iterator[None]:
-        """Within it all is computed: no gradients, the chosen precision; torch.OutOfMemoryError on the CPU too.
+    def computing(self, exactly: bool = False) -> Iterator[None]:
+        """Within it all is computed: no gradients, the chosen precision, or float32; torch.OutOfMemoryError on the CPU too.
 
         Raises CameraError for cameras whose rays do not tell where they stand.
         """
-        is_fast = self.precision != torch.float32
+        is_fast = self.precision != torch.float32 and not exactly
         try:
             with torch.inference_mode(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_fast):
                 yield
@@ -174,13 +178,18 @@ class Scene:
         synthesizer: Synthesizer,
         encoding,
         similarity: np.ndarray,
-        views: int,
+        views: Sequence[View],
         context: int,
         warnings: tuple[str, ...],
     ) -> None:
         self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
-        self._views, self._context, self._warnings_of_inputs = views, context, warnings
+        self._views, self._context, self._warnings_of_inputs = tuple(views), context, warnings
         self.warnings = warnings
+
+    @functools.cached_property
+    def _detail(self) -> PhotoDetail:
+        synthesizer = self._synthesizer
+        return PhotoDetail(self._views, synthesizer.background, synthesizer.device)
 
     def render(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None = None, cancel: Cancel | None = None
@@ -191,6 +200,42 @@ class Scene:
         Raises CameraError for cameras of several sizes or of more pixels than a picture may have, CheckpointError for a
         picture that is not finite, DeviceError, Cancelled.
         """
+        images = self._render_near_size(cameras, on_progress, cancel)
+        (height, width), asked = images.shape[1:3], cameras[0]
+        if (width, height) == (asked.width, asked.height):
+            return images
+        resizing = f"renders {width}x{height} pixels; the picture is resized to {asked.width}x{asked.height}."
+        self.warnings = (*self.warnings, f"{self._synthesizer.card.name} {resizing}")
+        return np.stack([resize_image(image, asked.width, asked.height) for image in images])
+
+    def render_detail(
+        self, cameras: Sequence[Camera], on_progress: OnProgress | None = None, cancel: Cancel | None = None
+    ) -> Passes:
+        """The same sharpened by the photos nearest to each camera, at the cameras' own size; with depth and confidence.
+
+        Where photos do not agree, or none sees, the model's picture is shown. Raises what `render` raises, and CaptureError
+        for a photo that cannot be read again.
+        """
+        synthesizer = self._synthesizer
+        guides = self._render_near_size(cameras, on_progress, cancel)
+        steps = len(cameras) * self._detail.checks_of(cameras[0])
+        tracker = Tracker("Adding detail from the photos", steps, on_progress, cancel)
+        found = []
+        try:
+            with synthesizer.computing(exactly=True):
+                for guide, camera in zip(guides, cameras, strict=True):
+                    found.append(self._detail.passes_of(guide, camera, tracker.step))
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"The detail from the photos does not fit into the memory of {synthesizer.device}: render without it, or"
+                " smaller pictures."
+            ) from error
+        return joined(found)
+
+    def _render_near_size(
+        self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None
+    ) -> np.ndarray:
+        """The model's pictures (T, h, w, 3) at the size of its own that is nearest to the cameras' in shape."""
         if not cameras:
             raise CameraError("There is no camera to render: choose at least one.")
         sizes = {(camera.width, camera.height) for camera in cameras}
@@ -198,16 +243,11 @@ class Scene:
             raise CameraError(f"The cameras have {len(sizes)} sizes: render those of one size at a time.")
         (width, height), first = sizes.pop(), cameras[0]
         self._check_output(len(cameras), width, height)
+        self.warnings = self._warnings_of_inputs
         card, config = self._synthesizer.card, self._synthesizer.config
         aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
         own = model_size(card.resolution, config.size_multiple, aspect)
-        images = self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
-        self.warnings = self._warnings_of_inputs
-        if own != (width, height):
-            resizing = f"{card.name} renders {own[0]}x{own[1]} pixels; the picture is resized to {width}x{height}."
-            self.warnings = (*self.warnings, resizing)
-            images = np.stack([resize_image(image, width, height) for image in images])
-        return images
+        return self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
 
     def _check_output(self, count: int, width: int, height: int) -> None:
         """Before anything is computed for them. Raises CameraError, DeviceError."""
@@ -230,7 +270,9 @@ class Scene:
         tokens = cameras[0].width * cameras[0].height // config.target_stride**2
         need = bytes_a_target(config, tokens, self._context)
         free = self._synthesizer.free_bytes(device)
-        picture = f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {self._views} input views needs"
+        picture = (
+            f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {len(self._views)} input views needs"
+        )
         shortage = _shortage(picture, need, free, device)
         if free is not None and need > free:
             raise shortage

@@ -23,11 +23,13 @@ from .signals import ending_by_exception
 from .terminal import complain, say
 
 
-def render_capture(path: Path, inputs: str, targets: str, out: Path, load: Callable[[], Synthesizer]) -> None:
+def render_capture(
+    path: Path, inputs: str, targets: str, out: Path, load: Callable[[], Synthesizer], detail: bool
+) -> None:
     """Render targets of the capture at `path` from inputs, both told by positions ("0,4,9"), into a folder.
 
-    load: brings the model, once the capture is known to be right. Raises CaptureError, CameraError, CheckpointError,
-    DeviceError, OutputError.
+    load: brings the model, once the capture is known to be right. detail: whether photos sharpen its pictures. Raises
+    CaptureError, CameraError, CheckpointError, DeviceError, OutputError.
     """
     capture = load_capture(path)
     with ending_by_exception():  # once more: pycolmap, if it was loaded just now, has taken SIGTERM for itself
@@ -41,7 +43,7 @@ def render_capture(path: Path, inputs: str, targets: str, out: Path, load: Calla
             follow = _on_bar(bar)
             scene = synthesizer.encode([capture.views[position] for position in chosen], follow)
             make_folder(out)
-            report = TargetReport(capture, chosen, synthesizer, scene, out)
+            report = TargetReport(capture, chosen, synthesizer, scene, out, detail)
             for position in asked:
                 report.render(position, follow)
         for warning in report.warnings:
@@ -57,14 +59,11 @@ class TargetReport:
     targets: an entry each, in their order. warnings: sentences about the inputs and the targets.
     """
 
-    def __init__(self, capture: Capture, inputs: list[int], synthesizer: Synthesizer, scene: Scene, out: Path) -> None:
-        self._capture, self._inputs, self._synthesizer, self._scene, self._out = (
-            capture,
-            inputs,
-            synthesizer,
-            scene,
-            out,
-        )
+    def __init__(
+        self, capture: Capture, inputs: list[int], synthesizer: Synthesizer, scene: Scene, out: Path, detail: bool
+    ) -> None:
+        self._capture, self._inputs, self._out = capture, inputs, out
+        self._synthesizer, self._scene, self._detail = synthesizer, scene, detail
         self._background = synthesizer.card.background or WHITE
         self._means: dict[tuple[int, int], np.ndarray] = {}
         self._rows: list[list[np.ndarray]] = []
@@ -77,7 +76,7 @@ class TargetReport:
         view = self._capture.views[position]
         truth, camera = self._load(position) if view.photo is not None else (None, square_pixels(view.camera))
         began = time.monotonic()
-        result = self._scene.render([camera], follow)[0]
+        result = self._picture(camera, follow)
         entry = {"position": position, "name": view.name, "seconds": round(time.monotonic() - began, 3)}
         self.warnings = tuple(dict.fromkeys((*self.warnings, *self._scene.warnings)))
         save_image(self._out / f"{position:04}.png", result)
@@ -87,6 +86,11 @@ class TargetReport:
         self._rows.append([sheet_cell(image) for image in (truth, result) if image is not None])
         self._labels.append(f"{position}: {'truth, ' if truth is not None else ''}result")
 
+    def _picture(self, camera: Camera, follow: OnProgress) -> np.ndarray:
+        if self._detail:
+            return self._scene.render_detail([camera], follow).images[0]
+        return self._scene.render([camera], follow)[0]
+
     def entries(self) -> dict[str, Any]:
         """The report as JSON."""
         views, synthesizer = self._capture.views, self._synthesizer
@@ -94,6 +98,7 @@ class TargetReport:
             "model": synthesizer.card.name,
             "device": str(synthesizer.device),
             "precision": str(synthesizer.precision).removeprefix("torch."),
+            "detail": self._detail,
             "inputs": [{"position": position, "name": views[position].name} for position in self._inputs],
             "warnings": [*self._capture.warnings, *self.warnings],
             "targets": self.targets,

@@ -18,6 +18,8 @@ class Render:
     """Folder for 0002.png (named by position), report.json and sheet.png."""
     model: str = "default"
     """A model's file, ours or published; or the bundled one."""
+    detail: bool = True
+    """Sharpen the model's pictures by the photos nearest to each target."""
     device: str = "auto"
     """auto, cuda or cpu."""
     precision: str = "auto"
@@ -31,5 +33,5 @@ class Render:
         def load() -> Synthesizer:
             return Synthesizer.load(self.model, self.device, self.precision)
 
-        render_capture(self.capture, self.inputs, self.targets, self.out, load)
+        render_capture(self.capture, self.inputs, self.targets, self.out, load, self.detail)
         return 0

@@ -22,6 +22,20 @@ def nearest_views(target: Camera, cameras: Sequence[Camera], count: int) -> list
     return [int(position) for position in np.lexsort((apart, -likeness.round(6)))[:count]]
 
 
+def photos_for(target: Camera, cameras: Sequence[Camera], count: int) -> list[int]:
+    """At most `count` positions in `cameras`, the best first: those whose photos can be copied from for a target.
+
+    They stand near it and look as it does: distance in units of the cameras' median spread, plus one minus the cosine
+    between the optical axes.
+    """
+    poses = np.stack([camera.camera_to_world for camera in cameras])
+    spread = np.median(np.linalg.norm(poses[:, :3, 3] - np.median(poses[:, :3, 3], axis=0), axis=1))
+    away = np.linalg.norm(poses[:, :3, 3] - target.camera_to_world[:3, 3], axis=1)
+    turned = 1 - poses[:, :3, 2] @ target.camera_to_world[:3, 2]
+    unlikeness = away / spread + turned if spread > 0 else turned
+    return [int(position) for position in np.argsort(unlikeness, kind="stable")[:count]]
+
+
 def angles_to(target: Camera, cameras: Sequence[Camera]) -> np.ndarray:
     """(N,) degrees between the directions from which each camera and the target see the cameras' subject."""
     likeness, _ = _likeness_and_distance(target, cameras)

@@ -284,16 +284,18 @@ class Client:
         fields = {"protocol": messages.PROTOCOL_VERSION, "engine": __version__, "device": self._device}
         self._process.send(Message("hello", 0, fields))
 
-    def render(self, model: str, views: Sequence[View], cameras: Sequence[Camera]) -> Request:
+    def render(self, model: str, views: Sequence[View], cameras: Sequence[Camera], *, detail: bool = False) -> Request:
         """Ask for what the cameras (all of one size) see. Returns at once. Raises WorkerError where none can be started.
 
-        The result has images (T, H, W, 3) float32 sRGB in [0, 1], warnings, seconds, model and device.
+        detail: whether the model's pictures are sharpened by the photos. The result has images (T, H, W, 3) float32 sRGB in
+        [0, 1], warnings, seconds, model and device; with detail also depths and confidences (T, H, W) float32.
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {
             "model": _absolute(model),
             "views": listed,
             "cameras": [messages.camera_to_fields(camera) for camera in cameras],
+            "detail": detail,
         }
         sizes = {(len(cameras), camera.height, camera.width, 3) for camera in cameras}
         return self._ask("render", fields, arrays, functools.partial(_check_pictures, sizes=sizes))

@@ -24,7 +24,7 @@ from ..devices import choose_device, choose_precision
 from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
 from ..model.checkpoint import find_model_file, read_card
 from ..progress import Cancel, OnProgress, Progress
-from ..scene.camera import View
+from ..scene.camera import Camera, View
 from ..synthesizer import Scene, Synthesizer
 from . import messages
 from .messages import Message
@@ -82,14 +82,15 @@ class Engine:
         cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
         key = content_key(views)
         scene = self._with_room(key, lambda: self._encode(key, synthesizer, views, on_progress, cancel))
-        images = self._with_room(key, lambda: scene.render(cameras, on_progress, cancel))
+        detail = request.fields.get("detail", False) is True
+        arrays = self._with_room(key, lambda: _rendered(scene, cameras, detail, on_progress, cancel))
         fields = {
             "warnings": list(scene.warnings),
             "seconds": time.monotonic() - began,
             "model": synthesizer.card.name,
             "device": str(synthesizer.device),
         }
-        return Message("result", request.id, fields, {"images": images})
+        return Message("result", request.id, fields, arrays)
 
     def _load(self, model: str, on_progress: OnProgress) -> Synthesizer:
         path = find_model_file(model)
@@ -123,6 +124,16 @@ class Engine:
         for other in others:
             del self._scenes[other]
         return work()
+
+
+def _rendered(
+    scene: Scene, cameras: Sequence[Camera], detail: bool, on_progress: OnProgress, cancel: Cancel
+) -> dict[str, np.ndarray]:
+    """A result's arrays by name."""
+    if not detail:
+        return {"images": scene.render(cameras, on_progress, cancel)}
+    passes = scene.render_detail(cameras, on_progress, cancel)
+    return {name: value for name, value in dataclasses.asdict(passes).items() if value is not None}
 
 
 def content_key(views: Sequence[View]) -> str:
