@@ -66,6 +66,8 @@ class Options:
     """Captures: a target's inputs are the others nearest to it, or others spread around the subject."""
     given_inputs: tuple[int, ...] = ()
     """Captures: positions of the inputs of all targets, instead."""
+    detail: bool = True
+    """Score the models' pictures sharpened by the photos too."""
     lpips: Literal["alex", "squeeze", "vgg", "none"] = "alex"
     """The network of LPIPS."""
     lpips_backbone: Path | None = None
@@ -90,7 +92,7 @@ def evaluate(options: Options) -> None:
     lpips, without_lpips = choose_lpips(options.lpips, options.lpips_backbone, subjects.smallest_side())
     if without_lpips:
         print(f"LPIPS is left out. {without_lpips}", file=sys.stderr)
-    scores = [score for count in counts for score in score_all(subjects, count, models, lpips)]
+    scores = [score for count in counts for score in score_all(subjects, count, models, options.detail, lpips)]
     evaluation = Evaluation(
         data=data_in_words(options),
         size=size,
@@ -102,7 +104,7 @@ def evaluate(options: Options) -> None:
         scores=tuple(scores),
     )
     options.out.mkdir(parents=True, exist_ok=True)
-    write_sheet(worst_median_best(subjects, counts[-1], models, scores), options.out / "sheet.png")
+    write_sheet(worst_median_best(subjects, counts[-1], models, options.detail, scores), options.out / "sheet.png")
     table = markdown(evaluation)
     write_bytes(options.out / "table.md", table.encode())
     write_json(evaluation, options.out / "scores.json")

@@ -1,6 +1,7 @@
 """Ways to answer a question: a model through the engine's own Synthesizer, timed, and what needs no model at all."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from lvsm_engine.baselines import MEAN, NEAREST, mean_photo, nearest_photo
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.scene.camera import Camera
 from lvsm_engine.synthesizer import Synthesizer
 
 from .questions import Question
@@ -16,6 +18,8 @@ FOREGROUND = 0.5
 """A pixel with more of the subject than this is foreground."""
 
 SILHOUETTE = "true silhouette in its mean colour"
+WITH_DETAIL = ", with detail"
+"""What follows a model's name where its pictures are sharpened by the photos."""
 
 
 class AnswerError(LvsmError):
@@ -35,25 +39,39 @@ class Answer:
     view_seconds: tuple[float, ...] = ()
 
 
-def synthesized(name: str, synthesizer: Synthesizer, question: Question) -> Answer:
-    """A model's answer, each target rendered by itself, as Blender asks for it.
+def synthesized(name: str, synthesizer: Synthesizer, question: Question, detail: bool) -> list[Answer]:
+    """A model's answer, each target rendered by itself, as Blender asks for it; and the same sharpened by the photos.
 
     Raises AnswerError for pictures that are not finite: damaged weights would pass for perfect ones.
     """
     began = time.perf_counter()
     scene = synthesizer.encode(question.inputs)
     _wait_for(synthesizer.device)
-    encoded = time.perf_counter()
-    images, ends = [], [encoded]
-    for target, camera in zip(question.targets, question.cameras, strict=True):
-        images.append(scene.render([camera])[0])
-        ends.append(time.perf_counter())
-        if not np.isfinite(images[-1]).all():
-            raise AnswerError(
-                f"{name}: its picture of {question.name}, {target}, is not finite: its weights are damaged, or overflow"
-                " in this precision. Try --precision float32, or leave the model out."
-            )
-    return Answer(name, np.stack(images), encoded - began, tuple(np.diff(ends)))
+    encode_seconds = time.perf_counter() - began
+    ways: dict[str, Callable[[Camera], np.ndarray]] = {name: lambda camera: scene.render([camera])[0]}
+    if detail:
+        ways[name + WITH_DETAIL] = lambda camera: scene.render_detail([camera]).images[0]
+    answers = []
+    for way, render in ways.items():
+        images, seconds = zip(*(_timed(render, camera) for camera in question.cameras), strict=True)
+        for image, target in zip(images, question.targets, strict=True):
+            _check_finite(image, f"{way}: its picture of {question.name}, {target},")
+        answers.append(Answer(way, np.stack(images), encode_seconds, seconds))
+    return answers
+
+
+def _timed(render: Callable[[Camera], np.ndarray], camera: Camera) -> tuple[np.ndarray, float]:
+    began = time.perf_counter()
+    image = render(camera)
+    return image, time.perf_counter() - began
+
+
+def _check_finite(image: np.ndarray, what: str) -> None:
+    if not np.isfinite(image).all():
+        raise AnswerError(
+            f"{what} is not finite: its weights are damaged, or overflow in this precision. Try --precision float32, or leave"
+            " the model out."
+        )
 
 
 def trivial_answers(question: Question) -> list[Answer]:

@@ -13,7 +13,7 @@ from .scores import LpipsSettings, Score, score_answer
 
 
 def score_all(
-    subjects: Subjects, inputs: int, models: dict[str, Synthesizer], lpips: LpipsSettings | None
+    subjects: Subjects, inputs: int, models: dict[str, Synthesizer], detail: bool, lpips: LpipsSettings | None
 ) -> Iterator[Score]:
     """Each answer to each question; the models are warmed up by the first question, whose answers are thrown away.
 
@@ -23,19 +23,20 @@ def score_all(
     with tqdm(total=subjects.count(), desc=f"{inputs} inputs", unit="question", disable=None) as bar:
         for question in subjects.questions(inputs):
             if not warm:
-                model_answers(question, models)
+                model_answers(question, models, detail)
                 warm = True
-            for answer in (*model_answers(question, models), *trivial_answers(question)):
+            for answer in (*model_answers(question, models, detail), *trivial_answers(question)):
                 yield from score_answer(question, inputs, answer, lpips)
             bar.update()
 
 
-def model_answers(question: Question, models: dict[str, Synthesizer]) -> list[Answer]:
-    return [synthesized(name, model, question) for name, model in models.items()]
+def model_answers(question: Question, models: dict[str, Synthesizer], detail: bool) -> list[Answer]:
+    """Each model's, and with detail also those sharpened by the photos."""
+    return [answer for name, model in models.items() for answer in synthesized(name, model, question, detail)]
 
 
 def worst_median_best(
-    subjects: Subjects, inputs: int, models: dict[str, Synthesizer], scores: Sequence[Score]
+    subjects: Subjects, inputs: int, models: dict[str, Synthesizer], detail: bool, scores: Sequence[Score]
 ) -> list[ShownQuestion]:
     """The questions in which the first model did worst, middling and best, in this order, and answers to them.
 
@@ -46,6 +47,6 @@ def worst_median_best(
     shown = {}
     for question in subjects.questions(inputs, only=places):
         trivial = trivial_answers(question) if len(question.targets) == 1 else []
-        answers = (*model_answers(question, models), *trivial)
+        answers = (*model_answers(question, models, detail), *trivial)
         shown[question.name] = ShownQuestion(places[question.name], question, answers)
     return [shown[name] for name in places]

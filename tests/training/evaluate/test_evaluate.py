@@ -108,7 +108,9 @@ def test_trivial_answers_are_perfect_where_all_views_are_alike(views, model_file
         assert "view_seconds" not in means(report, answer, 4)
     model = means(report, "model", 4)
     assert model["psnr"] < 20 and model["view_seconds"] > 0 and model["encode_seconds"] > 0
-    assert len(report["targets"]) == 2 * 10 * 4
+    sharpened = means(report, "model, with detail", 4)
+    assert sharpened["psnr"] > model["psnr"] and sharpened["view_seconds"] > model["view_seconds"]
+    assert len(report["targets"]) == 2 * 10 * 5
     printed = capsys.readouterr()
     table = (out / "table.md").read_text()
     assert f"| 4 | model | {model['psnr']:.2f} |" in table
@@ -129,7 +131,9 @@ def test_models_are_compared_side_by_side_over_a_sweep_of_inputs(views, tmp_path
         write_model(tmp_path / "first" / "model.safetensors", MODELS["inputs_first"]),
         write_model(tmp_path / "second" / "model.safetensors", MODELS["encoder_decoder"]),
     ]
-    report = run(tmp_path / "out", views=views, model=tuple(map(str, files)), size=SIZE, inputs=(16, 1, 2), limit=1)
+    report = run(
+        tmp_path / "out", views=views, model=tuple(map(str, files)), size=SIZE, inputs=(16, 1, 2), limit=1, detail=False
+    )
     assert [(model["name"], model["architecture"]) for model in report["models"]] == [
         ("first/model", "decoder_only"),
         ("second/model", "encoder_decoder"),
@@ -172,7 +176,7 @@ def test_an_object_s_inputs_and_targets_are_the_protocol_s_views(tmp_path):
 def test_each_kth_photo_is_left_out_and_answered_from_the_others_nearest_to_it(capture, model_file, tmp_path):
     report = run(tmp_path / "out", capture=(capture,), model=(str(model_file),), inputs=(2,), every=3, size=32)
     assert sorted({row["target"] for row in report["targets"]}) == ["0.png", "3.png", "6.png"]
-    assert {row["answer"] for row in report["targets"]} == {"model", NEAREST, MEAN}
+    assert {row["answer"] for row in report["targets"]} == {"model", "model, with detail", NEAREST, MEAN}
     assert all(row["angle"] == pytest.approx(45, abs=5) for row in report["targets"])
     assert not any("foreground_psnr" in row["metrics"] for row in report["targets"])
     assert set(report["files"]) == {"transforms.json", *(f"images/{number}.png" for number in range(8))}

@@ -24,6 +24,15 @@ def listen() -> None:
     os._exit(0)
 
 
+def wait_for_workers(count: int) -> None:
+    """Until the studios of so many workers have begun an object; no longer than a job may take."""
+    deadline = time.monotonic() + 50
+    while time.monotonic() < deadline:
+        if len({line.split()[2] for line in (diary / "starts.txt").read_text().splitlines()}) >= count:
+            return
+        time.sleep(0.05)
+
+
 def say(**reply: str | None) -> None:
     print(json.dumps(reply), flush=True)
 
@@ -45,6 +54,8 @@ while True:
     say(stage="render")
     if name.startswith("slow"):
         time.sleep(2 if name.startswith("slower") else 0.4)
+    if name.startswith("meets"):  # meets3_a: three workers
+        wait_for_workers(int(name[5]))
     if name.startswith("dies") and (is_first or "always" in name):
         sys.exit("out of memory")
     if name.startswith("kills_its_worker"):

@@ -91,7 +91,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_all_objects_arrive_once_from_several_processes(bench: Bench) -> None:
-    jobs = bench.jobs(*(f"slow{number}" for number in range(6)))
+    jobs = bench.jobs("meets2_a", "meets2_b", *(f"slow{number}" for number in range(4)))
     ticks: list[int] = []
     folder = bench.run(jobs, bench.crew(2), lambda: ticks.append(1))
     assert folder.left_out == [] and len(ticks) == 6
