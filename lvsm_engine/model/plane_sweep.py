@@ -28,6 +28,9 @@ GUIDE_WEIGHT = 0.5
 TRUSTED_DIFFERENCE, DECISION = 0.05, 2.0
 # A photo's weight falls by e where its ray stands at this cosine below 1 from the target's.
 ANGLE_SHARPNESS = 50.0
+# Cosines of the second nearest photo's angle at which photos that agree are trusted wholly, and not at all: from far
+# apart, plain surfaces agree by chance.
+TRUSTED_COSINE, MISTRUSTED_COSINE = 0.95, 0.75
 # Sides of the squares over which photos are compared with each other, and with the guide (pixels, odd).
 MATCH_SIDE, GUIDE_SIDE = 7, 7
 # Depth in front of a camera below which nothing is seen.
@@ -123,7 +126,8 @@ def sweep(
         level_guide = None if guide is None else _resized(guide, height, width)
         found = _match_in_bands(photos, target.of_size(height, width), inverse_depth, level_guide, check, band_pixels)
     assert found is not None
-    confidence = (-found.difference / TRUSTED_DIFFERENCE).exp() * (found.photos > 0.5)
+    nearness = (found.second_cosine - MISTRUSTED_COSINE) / (TRUSTED_COSINE - MISTRUSTED_COSINE)
+    confidence = (-found.difference / TRUSTED_DIFFERENCE).exp() * (found.photos > 0.5) * nearness.clamp(0, 1)
     picture = found.picture if guide is None else _decided(found.picture, guide, confidence)
     return Sweep(picture.clamp(0, 1), found.inverse_depth, confidence)
 
@@ -141,14 +145,15 @@ def _decided(picture: Tensor, guide: Tensor, confidence: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """log_odds (B, D, H, W) of the planes; and by these odds picture (B, 3, H, W), inverse_depth, the photos' difference and the
-    number of photos that see the place, (B, H, W)."""
+    """log_odds (B, D, H, W) of the planes; and by these odds picture (B, 3, H, W), inverse_depth, the photos' difference, the
+    number of photos that see the place, and the cosine of the second nearest one's angle there, (B, H, W)."""
 
     log_odds: Tensor
     picture: Tensor
     inverse_depth: Tensor
     difference: Tensor
     photos: Tensor
+    second_cosine: Tensor
 
 
 def _match_in_bands(
@@ -179,7 +184,8 @@ def _match_in_bands(
 def _match(photos: Photos, target: Target, inverse_depth: Tensor, guide: Tensor | None) -> _Match:
     sights = sights_of(target, photos)
     colours, seen = look_up(photos.images, sights, inverse_depth, photos.sizes)
-    weights = (ANGLE_SHARPNESS * (cosines(sights, inverse_depth) - 1)).exp() * seen + 1e-9  # (B, V, D, H, W)
+    cosine = cosines(sights, inverse_depth)
+    weights = (ANGLE_SHARPNESS * (cosine - 1)).exp() * seen + 1e-9  # (B, V, D, H, W)
     blended = (weights[:, :, None] * colours).sum(1) / weights.sum(1)[:, None]  # (B, 3, D, H, W)
     difference = disagreement(colours, seen)
     cost = difference
@@ -194,7 +200,10 @@ def _match(photos: Photos, target: Target, inverse_depth: Tensor, guide: Tensor 
 
     picture = (odds[:, None] * blended).sum(2)
     photos_there = seen.sum(1).to(odds.dtype)
-    return _Match(log_odds, picture, expected(inverse_depth), expected(difference), expected(photos_there))
+    second = cosine.topk(min(2, cosine.shape[1]), dim=1).values[:, -1]
+    return _Match(
+        log_odds, picture, expected(inverse_depth), expected(difference), expected(photos_there), expected(second)
+    )
 
 
 @dataclass(frozen=True, slots=True)
