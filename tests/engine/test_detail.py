@@ -15,7 +15,7 @@ from lvsm_engine.scene.camera import resized
 from lvsm_engine.scene.captures import load_capture
 from lvsm_engine.scene.selection import photos_for
 from lvsm_engine.synthesizer import Synthesizer
-from tests.shared_data import ROOT
+from tests.shared_data import ROOT, shared
 from tests.synthetic import CARD, lively_model, ring_cameras, ring_views
 
 LOCOMOTIVE = ROOT / "training" / "sample_capture"
@@ -42,7 +42,7 @@ def test_the_photos_of_a_thing_sharpen_its_picture_and_tell_its_depth(locomotive
     sharpened = psnr(passes.images[0], truth)
     assert sharpened > psnr(alone, truth) - 0.5 and sharpened > psnr(copied, truth) + 4
     edges, soft, true = (np.abs(np.diff(picture, axis=1)).mean() for picture in (passes.images[0], alone, truth))
-    assert edges > 1.2 * soft and edges < 1.3 * true
+    assert edges > 1.1 * soft and edges < 1.3 * true
     assert passes.depths is not None and passes.confidences is not None
     middle = passes.depths[0, SIZE // 2 - 20 : SIZE // 2 + 20, SIZE // 2 - 20 : SIZE // 2 + 20]
     assert 1.0 < np.median(middle) < 1.7  # cameras stand 1.6 from the middle of a thing of length 1
@@ -130,3 +130,16 @@ def test_photos_near_the_target_that_look_as_it_does_are_chosen_first():
     cameras = ring_cameras(12)
     assert photos_for(cameras[0], cameras, 3) == [0, 1, 11]
     assert photos_for(cameras[0], cameras[:1], 5) == [0]
+
+
+def test_a_real_capture_is_drawn_sharper_and_truer_than_by_the_model_alone():
+    views = load_capture(shared("captures", "miku_plush_colmap")).views
+    truth, camera = load_photo(views[20], WHITE)
+    target = resized(camera, 320, 240)
+    nearest = [views[number] for number in (16, 17, 18, 19, 21, 22, 23, 24)]
+    scene = Synthesizer.load("default", "cpu", "float32").encode(nearest)
+    alone, sharpened = scene.render([target])[0], scene.render_detail([target]).images[0]
+    seen = resize_image(truth, 320, 240)
+    assert psnr(sharpened, seen) > psnr(alone, seen) + 1
+    edges, soft, true = (np.abs(np.diff(picture, axis=1)).mean() for picture in (sharpened, alone, seen))
+    assert soft < 0.6 * true < 0.8 * edges
