@@ -70,6 +70,15 @@ def test_the_default_model_can_be_asked_for_by_its_name(blender, folder):
 
 
 @in_programs
+def test_detail_from_the_photos_is_asked_for_unless_it_is_switched_off(blender, folder):
+    env = fake_environment(folder, record=folder / "record")
+    for options in ([], ["--no-detail"]):
+        assert batch(blender, folder, "--out", folder, *options, env=env).returncode == 0
+    asked = [json.loads(line)["detail"] for line in (folder / "record").read_text().splitlines()]
+    assert asked == [True, False]
+
+
+@in_programs
 @pytest.mark.parametrize(
     ("options", "settings", "words"),
     [
