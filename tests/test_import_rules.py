@@ -42,7 +42,9 @@ ALLOWED = {
     "lvsm_engine.metrics": ("lvsm_engine.errors",),
     "lvsm_engine.kept_tokens": (),
     "lvsm_engine.model": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.whole_files"),
+    "lvsm_engine.detail": ("lvsm_engine.model", "lvsm_engine.photos", "lvsm_engine.scene"),
     "lvsm_engine.synthesizer": (
+        "lvsm_engine.detail",
         "lvsm_engine.devices",
         "lvsm_engine.errors",
         "lvsm_engine.kept_tokens",
