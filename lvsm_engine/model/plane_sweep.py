@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor, nn
 
+from .rays import rays_in_camera
 from .transformer import never_stop
 
 # Planes in the first, smallest picture, whose longer side has from half of so many pixels to so many.
@@ -223,7 +224,7 @@ class Sights:
 
 def sights_of(target: Target, photos: Photos) -> Sights:
     """Exact in float32 for scenes of a size near 1, as scene frames make them."""
-    rays = _rays(target)
+    rays = rays_in_camera(target.fxfycxcy, target.height, target.width)
     rotation = (
         photos.camera_to_world[..., :3, :3].mT @ target.camera_to_world[:, None, :3, :3]
     )  # target's axes -> photo's
@@ -291,16 +292,6 @@ def box_filtered(x: Tensor, side: int) -> Tensor:
     H, W = x.shape[-2:]
     means = nn.functional.avg_pool2d(x.reshape(-1, 1, H, W), side, 1, side // 2, count_include_pad=False)
     return means.reshape(x.shape)
-
-
-def _rays(target: Target) -> Tensor:
-    """(B, 3, H, W): through the middles of pixels, of depth 1, in the target's axes."""
-    device = target.fxfycxcy.device
-    y, x = torch.meshgrid(
-        torch.arange(target.height, device=device) + 0.5, torch.arange(target.width, device=device) + 0.5, indexing="ij"
-    )
-    fx, fy, cx, cy = target.fxfycxcy[..., None, None].unbind(1)
-    return torch.stack([(x - cx) / fx, (y - cy) / fy, torch.ones_like(x).expand(len(fx), -1, -1)], dim=1)
 
 
 def _matrices(fxfycxcy: Tensor) -> Tensor:

@@ -14,18 +14,25 @@ def plucker_rays(camera_to_world: Tensor, fxfycxcy: Tensor, height: int, width: 
     Returns (B, V, 6, H, W) float32 or wider, in world coordinates.
     """
     rotation, origin = camera_to_world[..., :3, :3], camera_to_world[..., :3, 3]
-    fx, fy, cx, cy = (value[..., None, None] for value in fxfycxcy.unbind(-1))  # (B, V, 1, 1)
-    device, dtype = camera_to_world.device, camera_to_world.dtype
+    direction = torch.einsum("bvij,bvjhw->bvihw", rotation, rays_in_camera(fxfycxcy, height, width))  # (B, V, 3, H, W)
+    direction = direction / direction.square().sum(dim=2, keepdim=True).sqrt()
+    moment = torch.einsum("bvij,bvjhw->bvihw", _cross_matrix(origin), direction)
+    return torch.cat([moment, direction], dim=2)
+
+
+def rays_in_camera(fxfycxcy: Tensor, height: int, width: int) -> Tensor:
+    """Rays through the pixels' centres in the camera's own axes (OpenCV), of depth 1.
+
+    fxfycxcy: (..., 4) in pixels of an image of this height and width. Returns (..., 3, H, W) in its dtype.
+    """
+    fx, fy, cx, cy = (value[..., None, None] for value in fxfycxcy.unbind(-1))  # (..., 1, 1)
+    device, dtype = fxfycxcy.device, fxfycxcy.dtype
     y, x = torch.meshgrid(
         torch.arange(height, device=device, dtype=dtype) + 0.5,
         torch.arange(width, device=device, dtype=dtype) + 0.5,
         indexing="ij",
     )
-    in_camera = torch.stack(torch.broadcast_tensors((x - cx) / fx, (y - cy) / fy, torch.ones_like(x)), dim=2)
-    direction = torch.einsum("bvij,bvjhw->bvihw", rotation, in_camera)  # (B, V, 3, H, W)
-    direction = direction / direction.square().sum(dim=2, keepdim=True).sqrt()
-    moment = torch.einsum("bvij,bvjhw->bvihw", _cross_matrix(origin), direction)
-    return torch.cat([moment, direction], dim=2)
+    return torch.stack(torch.broadcast_tensors((x - cx) / fx, (y - cy) / fy, torch.ones_like(x)), dim=-3)
 
 
 def token_rays(rays: Tensor, stride: int) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from lvsm_engine.errors import Cancelled
 from lvsm_engine.model import plane_sweep
 from lvsm_engine.model.plane_sweep import Photos, Target, bands_of, cosines, disagreement, look_up, sights_of, sweep
+from lvsm_engine.model.rays import rays_in_camera
 
 FOCAL, SIZE = 90.0, 96
 FRONT, BACK = 2.0, 4.0
@@ -28,7 +29,7 @@ def walls(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a camera sees of two walls, z = BACK and, where x < 0, z = FRONT: image (3, H, W) and depth (H, W)."""
     intrinsics = torch.tensor([[focal, focal, width / 2, height / 2]])
-    rays = plane_sweep._rays(Target(pose[None], intrinsics, height, width))[0]  # (3, H, W), of depth 1
+    rays = rays_in_camera(intrinsics, height, width)[0]  # (3, H, W), of depth 1
     world = torch.einsum("ij,jhw->ihw", pose[:3, :3], rays)
     origin = pose[:3, 3, None, None]
     images, depth = [], []
@@ -83,7 +84,9 @@ def test_cosines_are_those_of_the_angles_between_rays():
     pose, photos = camera(0.1, -0.1, 0.2, 5), posed(*AROUND)
     to = target(pose)
     inverse_depth = torch.rand(1, 3, SIZE, SIZE) + 0.1
-    points = plane_sweep._rays(to)[:, :, None] / inverse_depth[:, None]  # (1, 3, D, H, W), target's axes
+    points = (
+        rays_in_camera(to.fxfycxcy, to.height, to.width)[:, :, None] / inverse_depth[:, None]
+    )  # (1, 3, D, H, W), target's axes
     world = torch.einsum("ij,bjdhw->bidhw", pose[:3, :3], points) + pose[:3, 3, None, None, None]
     own = torch.nn.functional.normalize(world - pose[:3, 3, None, None, None], dim=1)
     for view, other in enumerate(AROUND):
