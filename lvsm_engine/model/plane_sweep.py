@@ -29,8 +29,8 @@ GUIDE_WEIGHT = 0.5
 TRUSTED_DIFFERENCE, DECISION = 0.05, 2.0
 # A photo's weight falls by e where its ray stands at this cosine below 1 from the target's.
 ANGLE_SHARPNESS = 50.0
-# Cosines of the second nearest photo's angle at which photos that agree are trusted wholly, and not at all: from far
-# apart, plain surfaces agree by chance.
+# Cosines of the angle of the second nearest photo that sees a place, at which photos that agree are trusted wholly, and not
+# at all: from far apart, plain surfaces agree by chance.
 TRUSTED_COSINE, MISTRUSTED_COSINE = 0.95, 0.75
 # Sides of the squares over which photos are compared with each other, and with the guide (pixels, odd).
 MATCH_SIDE, GUIDE_SIDE = 7, 7
@@ -128,7 +128,7 @@ def sweep(
         found = _match_in_bands(photos, target.of_size(height, width), inverse_depth, level_guide, check, band_pixels)
     assert found is not None
     nearness = (found.second_cosine - MISTRUSTED_COSINE) / (TRUSTED_COSINE - MISTRUSTED_COSINE)
-    confidence = (-found.difference / TRUSTED_DIFFERENCE).exp() * (found.photos > 0.5) * nearness.clamp(0, 1)
+    confidence = (-found.difference / TRUSTED_DIFFERENCE).exp() * nearness.clamp(0, 1)
     picture = found.picture if guide is None else _decided(found.picture, guide, confidence)
     return Sweep(picture.clamp(0, 1), found.inverse_depth, confidence)
 
@@ -146,14 +146,13 @@ def _decided(picture: Tensor, guide: Tensor, confidence: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """log_odds (B, D, H, W) of the planes; and by these odds picture (B, 3, H, W), inverse_depth, the photos' difference, the
-    number of photos that see the place, and the cosine of the second nearest one's angle there, (B, H, W)."""
+    """log_odds (B, D, H, W) of the planes; and by these odds picture (B, 3, H, W), inverse_depth, the photos' difference, and
+    the cosine of the angle of the second nearest of those that see the place, -1 where there is none, (B, H, W)."""
 
     log_odds: Tensor
     picture: Tensor
     inverse_depth: Tensor
     difference: Tensor
-    photos: Tensor
     second_cosine: Tensor
 
 
@@ -200,11 +199,8 @@ def _match(photos: Photos, target: Target, inverse_depth: Tensor, guide: Tensor 
         return (odds * x).sum(1)
 
     picture = (odds[:, None] * blended).sum(2)
-    photos_there = seen.sum(1).to(odds.dtype)
-    second = cosine.topk(min(2, cosine.shape[1]), dim=1).values[:, -1]
-    return _Match(
-        log_odds, picture, expected(inverse_depth), expected(difference), expected(photos_there), expected(second)
-    )
+    second = cosine.where(seen, -1.0).topk(min(2, cosine.shape[1]), dim=1).values[:, -1]
+    return _Match(log_odds, picture, expected(inverse_depth), expected(difference), expected(second))
 
 
 @dataclass(frozen=True, slots=True)

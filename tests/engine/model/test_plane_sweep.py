@@ -129,6 +129,15 @@ def test_where_no_photo_sees_the_guide_is_shown():
     assert found.confidence.max() == 0
 
 
+def test_what_one_of_several_photos_sees_is_not_trusted():
+    """However near the others stand: one photo agrees with itself at every depth."""
+    looks_away = camera(0.05, turn=180)
+    guide = torch.rand(1, 3, SIZE, SIZE)
+    found = sweep(posed(camera(-0.05), looks_away), target(camera(0.0)), NEAR, FAR, guide)
+    torch.testing.assert_close(found.picture, guide)
+    assert found.confidence.max() == 0
+
+
 def test_a_guide_decides_between_depths_at_which_photos_agree_alike():
     """Grey walls agree at all depths; where the guide is grey too, and coloured elsewhere, nothing is torn."""
     photos = posed(*AROUND)
