@@ -1,7 +1,7 @@
 """Detail: pictures of a model, sharpened by the photos nearest to each target; with depth and confidence.
 
-Which photos serve a target, how large they are read, and between which depths surfaces are looked for. How colours and depth
-are found in them is model/plane_sweep.py's.
+Which photos serve a target, beside which others their depth is found, and how large they are read. How colours and depth are
+found in them is model/plane_sweep's.
 """
 
 from collections import OrderedDict
@@ -10,20 +10,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .model.plane_sweep import Photos, Target, bands_of, sweep
+from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map
+from .model.plane_sweep.reprojection import Photos, Target
+from .model.plane_sweep.sweep import bands_of, sweep
 from .photos import load_photo, resize_image, to_bytes
 from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import poses_in_frame, subject_similarity
-from .scene.selection import photos_for
+from .scene.selection import photos_beside, presences
 
 # Photos that serve a target: more of them stand further away, and blur it.
-PHOTOS_A_TARGET = 5
+PHOTOS_A_TARGET = 6
+# Photos beside which a photo's depth is found; those that stand nearer to it or to each other than this share of the distance
+# to their subject tell less of depth, and come last.
+NEIGHBOURS, NARROW_BASELINE = 3, 0.03
 # In the frame of the sweep the cameras stand so far from their subject on average.
 MEAN_DISTANCE = 2.0
-# Surfaces are looked for between these multiples of a target's own distance to the subject.
-NEAREST_SHARE, FARTHEST_SHARE = 0.3, 6.0
 # Bytes of decoded photos that are kept between targets.
 MAX_KEPT_BYTES = 2**30
 
@@ -57,28 +60,42 @@ class PhotoDetail:
         self._similarity = subject_similarity(poses, MEAN_DISTANCE)
         self._scale = float(np.cbrt(np.linalg.det(self._similarity[:3, :3])))
         self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._depth_maps: dict[int, DepthMaps] = {}
 
-    @staticmethod
-    def checks_of(camera: Camera) -> int:
-        """How often `passes_of` calls its check for this target."""
-        return bands_of(camera.height, camera.width)
+    def checks_of(self, cameras: Sequence[Camera]) -> int:
+        """How often `passes_of` calls its check for these targets, all together."""
+        chosen = {number for camera in cameras for number in presences(camera, self._cameras, PHOTOS_A_TARGET)}
+        return len(chosen - self._depth_maps.keys()) + sum(bands_of(camera.height, camera.width) for camera in cameras)
 
     def passes_of(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Passes:
         """A target's picture, depth and confidence. guide: a model's picture of it, (h, w, 3) of any size."""
-        chosen = photos_for(camera, self._cameras, PHOTOS_A_TARGET)
+        chosen = presences(camera, self._cameras, PHOTOS_A_TARGET)
+        maps = _stacked([self._depth_map(number, check) for number in chosen])
         pose = self._poses([camera])[0]
-        distance = float(np.linalg.norm(pose[:3, 3]))
-        near, far = (self._tensor([share * max(distance, 1e-3)]) for share in (NEAREST_SHARE, FARTHEST_SHARE))
+        distance = self._tensor([max(float(np.linalg.norm(pose[:3, 3])), 1e-3)])
         target = Target(self._tensor(pose[None]), self._tensor(camera.fxfycxcy[None]), camera.height, camera.width)
         shown = self._tensor(resize_image(guide, camera.width, camera.height)).permute(2, 0, 1)[None]
-        found = sweep(self._photos(chosen, camera), target, near, far, shown, check)
+        photos = self._photos(list(chosen), max(camera.fx, camera.fy))
+        found = sweep(photos, maps, self._tensor([list(chosen.values())]), target, distance, shown, check)
         depth = (1 / (found.inverse_depth[0] * self._scale)).cpu().numpy()
         picture = found.picture[0].permute(1, 2, 0).cpu().numpy()
         return Passes(picture[None], depth[None], found.confidence[0].cpu().numpy()[None])
 
-    def _photos(self, chosen: Sequence[int], target: Camera) -> Photos:
-        """These photos, as large as a target needs them, edge pixels repeated where they differ in size."""
-        images, cameras = zip(*(self._photo(position, target) for position in chosen), strict=True)
+    def _depth_map(self, number: int, check: Callable[[], None]) -> DepthMaps:
+        """Of this photo, found once: a function of the views alone, whatever targets were asked for before."""
+        if number not in self._depth_maps:
+            check()
+            camera = self._cameras[number]
+            focal = camera.fx * max(SIDES) / max(camera.width, camera.height)
+            neighbours = photos_beside(number, self._cameras, NEIGHBOURS, NARROW_BASELINE)
+            photo, others = (self._photos(numbers, focal) for numbers in ([number], neighbours or [number]))
+            distance = self._tensor([max(float(np.linalg.norm(self._poses([camera])[0, :3, 3])), 1e-3)])
+            self._depth_maps[number] = depth_map(photo, others, distance)
+        return self._depth_maps[number]
+
+    def _photos(self, numbers: Sequence[int], focal: float) -> Photos:
+        """These photos, at least as fine as with a focal length in pixels, edge pixels repeated where they differ in size."""
+        images, cameras = zip(*(self._photo(number, focal) for number in numbers), strict=True)
         height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
         same_size = [
             np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)), mode="edge")
@@ -89,14 +106,14 @@ class PhotoDetail:
         sizes = self._tensor([[[image.shape[1], image.shape[0]] for image in images]])
         return Photos(stacked, self._tensor(self._poses(cameras)[None]), intrinsics, sizes)
 
-    def _photo(self, position: int, target: Camera) -> tuple[np.ndarray, Camera]:
-        """A photo (h, w, 3) uint8 and its camera: halved as often as its pixels stay at least as fine as the target's."""
-        camera = self._cameras[position]
-        halvings = max(0, int(np.floor(np.log2(camera.fx / max(target.fx, target.fy)))))
+    def _photo(self, number: int, focal: float) -> tuple[np.ndarray, Camera]:
+        """A photo (h, w, 3) uint8 and its camera, halved as often as its focal length in pixels stays above this one."""
+        camera = self._cameras[number]
+        halvings = max(0, int(np.floor(np.log2(camera.fx / focal))))
         width, height = (max(1, round(side / 2**halvings)) for side in (camera.width, camera.height))
-        key = (position, halvings)
+        key = (number, halvings)
         if key not in self._kept:
-            image, _ = load_photo(self._views[position], self._background)
+            image, _ = load_photo(self._views[number], self._background)
             self._kept[key] = to_bytes(resize_image(image, width, height))
             while sum(image.nbytes for image in self._kept.values()) > MAX_KEPT_BYTES and len(self._kept) > 1:
                 self._kept.popitem(last=False)
@@ -109,3 +126,18 @@ class PhotoDetail:
 
     def _tensor(self, values: object) -> Tensor:
         return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self._device)
+
+
+def _stacked(maps: Sequence[DepthMaps]) -> DepthMaps:
+    """Those of several photos as one, edge values repeated where they differ in size."""
+    height, width = (max(one.inverse_depth.shape[axis] for one in maps) for axis in (-2, -1))
+
+    def grown(x: Tensor) -> Tensor:
+        return nn.functional.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]), mode="replicate")
+
+    return DepthMaps(
+        torch.cat([grown(one.inverse_depth) for one in maps], dim=1),
+        torch.cat([grown(one.likelihood) for one in maps], dim=1),
+        torch.cat([one.sizes for one in maps], dim=1),
+        torch.cat([one.step for one in maps], dim=1),
+    )

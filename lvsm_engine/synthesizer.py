@@ -218,7 +218,7 @@ class Scene:
         """
         synthesizer = self._synthesizer
         guides = self._render_near_size(cameras, on_progress, cancel)
-        steps = len(cameras) * self._detail.checks_of(cameras[0])
+        steps = self._detail.checks_of(cameras)
         tracker = Tracker("Adding detail from the photos", steps, on_progress, cancel)
         found = []
         try:

@@ -22,18 +22,54 @@ def nearest_views(target: Camera, cameras: Sequence[Camera], count: int) -> list
     return [int(position) for position in np.lexsort((apart, -likeness.round(6)))[:count]]
 
 
-def photos_for(target: Camera, cameras: Sequence[Camera], count: int) -> list[int]:
-    """At most `count` positions in `cameras`, the best first: those whose photos can be copied from for a target.
+# A photo fades out over the last share of the way to where it is no longer chosen.
+FADING = 0.25
 
-    They stand near it and look as it does: distance in units of the cameras' median spread, plus one minus the cosine
-    between the optical axes.
+
+def photos_for(target: Camera, cameras: Sequence[Camera], count: int) -> list[int]:
+    """At most `count` positions in `cameras`, the best first: those whose photos can be copied from for a target."""
+    return [int(position) for position in np.argsort(_unlikeness(target, cameras), kind="stable")[:count]]
+
+
+def presences(target: Camera, cameras: Sequence[Camera], count: int) -> dict[int, float]:
+    """How far each of the photos_for a target counts, in (0, 1], best first: 1 near it, 0 where the next one would be chosen.
+
+    A function of the target alone that has no jumps: as it moves, photos fade in and out.
     """
+    unlike = _unlikeness(target, cameras)
+    chosen = photos_for(target, cameras, count)
+    if len(cameras) <= count:
+        return dict.fromkeys(chosen, 1.0)
+    gone = np.sort(unlike)[count]
+    present = np.clip((gone - unlike[chosen]) / max(FADING * gone, 1e-9), 0, 1)
+    return {position: float(share) for position, share in zip(chosen, present, strict=True) if share > 0 or gone == 0}
+
+
+def photos_beside(position: int, cameras: Sequence[Camera], count: int, narrow: float) -> list[int]:
+    """At most `count` other positions in `cameras`, the best first: those beside whose photos one's depth can be told.
+
+    They are like it; but those that stand nearer to it, or to one already taken, than `narrow` times the distance to their
+    subject come last: without a baseline nothing tells depth.
+    """
+    places = np.stack([camera.camera_to_world for camera in cameras])
+    places = poses_in_frame(subject_similarity(places, 1.0), places)[:, :3, 3]
+    taken, late = [], []
+    for other in photos_for(cameras[position], cameras, len(cameras)):
+        if other == position:
+            continue
+        apart = np.linalg.norm(places[[position, *taken]] - places[other], axis=1).min()
+        (late if apart < narrow else taken).append(other)
+    return [*taken, *late][:count]
+
+
+def _unlikeness(target: Camera, cameras: Sequence[Camera]) -> np.ndarray:
+    """(N,), of the photos of cameras to a target's: distance in units of the cameras' median spread, plus one minus the
+    cosine between the optical axes."""
     poses = np.stack([camera.camera_to_world for camera in cameras])
     spread = np.median(np.linalg.norm(poses[:, :3, 3] - np.median(poses[:, :3, 3], axis=0), axis=1))
     away = np.linalg.norm(poses[:, :3, 3] - target.camera_to_world[:3, 3], axis=1)
     turned = 1 - poses[:, :3, 2] @ target.camera_to_world[:3, 2]
-    unlikeness = away / spread + turned if spread > 0 else turned
-    return [int(position) for position in np.argsort(unlikeness, kind="stable")[:count]]
+    return away / spread + turned if spread > 0 else turned
 
 
 def angles_to(target: Camera, cameras: Sequence[Camera]) -> np.ndarray:

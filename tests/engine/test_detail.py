@@ -88,12 +88,12 @@ def test_photos_of_several_sizes_and_lenses_serve_together():
     assert np.isfinite(make().encode(views).render_detail(ring_cameras(1, 80, 80)).images).all()
 
 
-def test_larger_photos_are_kept_no_larger_than_a_target_needs():
-    views = ring_views(3, 512, 512)
+def test_larger_photos_are_kept_no_larger_than_a_target_and_depth_need():
+    views = ring_views(3, 1024, 1024)
     detail = PhotoDetail(views, WHITE, torch.device("cpu"))
     target = ring_cameras(1, 64, 64)[0]
     detail.passes_of(np.zeros((8, 8, 3), np.float32), target, lambda: None)
-    assert {image.shape for image in detail._kept.values()} == {(64, 64, 3)}
+    assert {image.shape for image in detail._kept.values()} == {(64, 64, 3), (256, 256, 3)}
 
 
 def test_a_photo_that_has_gone_since_is_named(tmp_path):

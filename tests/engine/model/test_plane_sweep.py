@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from lvsm_engine.errors import Cancelled
-from lvsm_engine.model import plane_sweep
-from lvsm_engine.model.plane_sweep import Photos, Target, bands_of, cosines, disagreement, look_up, sights_of, sweep
+from lvsm_engine.model.plane_sweep.depth_maps import DepthMaps, confirmed, depth_map, differences, weighted_quantiles
+from lvsm_engine.model.plane_sweep.filters import box_filtered, guided_filtered
+from lvsm_engine.model.plane_sweep.reprojection import Photos, Target, cosines, look_up, seen_at, sights_of
+from lvsm_engine.model.plane_sweep.sweep import BAND_PIXELS, Sweep, band_rows, bands_of, sweep
 from lvsm_engine.model.rays import rays_in_camera
 
 FOCAL, SIZE = 90.0, 96
 FRONT, BACK = 2.0, 4.0
-NEAR, FAR = torch.tensor([1.0]), torch.tensor([10.0])
+DISTANCE = torch.tensor([3.0])
+GREY = torch.full((1, 3, SIZE, SIZE), 0.5)
 
 
 def camera(x: float, y: float = 0.0, z: float = 0.0, turn: float = 0.0) -> torch.Tensor:
@@ -48,7 +51,7 @@ def posed(*poses: torch.Tensor, **options: float) -> Photos:
     height, width = images.shape[-2:]
     focal = options.get("focal", FOCAL)
     intrinsics = torch.tensor([focal, focal, width / 2, height / 2]).expand(1, len(poses), 4)
-    return Photos(images[None], torch.stack(poses)[None], intrinsics)
+    return Photos.whole(images[None], torch.stack(poses)[None], intrinsics)
 
 
 def target(pose: torch.Tensor, height: int = SIZE, width: int = SIZE, focal: float = FOCAL) -> Target:
@@ -64,6 +67,18 @@ AROUND = (
 )
 
 
+def maps_of(photos: Photos) -> DepthMaps:
+    """Each photo's, beside all others."""
+    count = photos.images.shape[1]
+    others = [[other for other in range(count) if other != number] or [number] for number in range(count)]
+    found = [depth_map(photos.of([number]), photos.of(others[number]), DISTANCE) for number in range(count)]
+    return DepthMaps(*(torch.cat([getattr(one, name) for one in found], 1) for name in DepthMaps.__slots__))
+
+
+def swept(photos: Photos, to: Target, guide: torch.Tensor, **options: object) -> Sweep:
+    return sweep(photos, maps_of(photos), torch.ones(photos.images.shape[:2]), to, DISTANCE, guide, **options)
+
+
 def psnr(picture: torch.Tensor, truth: torch.Tensor) -> float:
     return float(-10 * (picture - truth).square().mean().log10())
 
@@ -72,12 +87,22 @@ def test_a_point_is_looked_up_where_the_photo_shows_it():
     pose = camera(0.1, -0.1, 0.2, 5)
     truth, depth = walls(pose)
     photos = posed(*AROUND)
-    seen_colours, seen = look_up(photos.images, sights_of(target(pose), photos), (1 / depth)[None, None])
-    assert seen.float().mean() > 0.8
+    seen = seen_at(sights_of(target(pose), photos), (1 / depth)[None, None])
+    colours = look_up(photos.images, photos.sizes, seen)
+    assert seen.is_seen.float().mean() > 0.8
     for view in range(len(AROUND)):
-        there = seen[0, view, 0]
-        off = (seen_colours[0, view, :, 0] - truth).abs().amax(0)[there]
+        there = seen.is_seen[0, view, 0]
+        off = (colours[0, view, :, 0] - truth).abs().amax(0)[there]
         assert off.quantile(0.8) < 0.05, view  # the others lie behind the front wall's edge
+
+
+def test_a_points_depth_in_a_photo_is_that_along_the_photos_axis():
+    pose, other = camera(0.1, -0.1, 0.2, 5), AROUND[3]
+    to, inverse_depth = target(pose), torch.rand(1, 1, SIZE, SIZE) + 0.2
+    seen = seen_at(sights_of(to, posed(other)), inverse_depth)
+    points = to.points(inverse_depth[:, 0])[0]
+    along = torch.einsum("i,ihw->hw", other[:3, 2], points - other[:3, 3, None, None])
+    torch.testing.assert_close(1 / seen.inverse_depth[0, 0, 0], along, rtol=1e-4, atol=1e-4)
 
 
 def test_cosines_are_those_of_the_angles_between_rays():
@@ -95,14 +120,57 @@ def test_cosines_are_those_of_the_angles_between_rays():
         torch.testing.assert_close(found, (own * theirs).sum(1), rtol=0, atol=1e-5)
 
 
-def test_photos_agree_at_the_true_depth_and_nowhere_else():
-    pose, photos = camera(0.0), posed(*AROUND)
-    _, depth = walls(pose)
+def test_boxes_are_means_of_what_is_there():
+    x = torch.rand(2, 3, 11, 13)
+    plain = torch.nn.functional.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
+    torch.testing.assert_close(box_filtered(x, 5), plain)
+
+
+def test_a_guide_keeps_its_edges_and_smooths_the_rest():
+    guide = (torch.arange(20) >= 10).float().expand(1, 12, 20).contiguous()
+    noisy = guide[:, None] + 0.1 * torch.randn(1, 1, 12, 20, generator=torch.Generator().manual_seed(0))
+    smoothed = guided_filtered(noisy, guide, 5, 1e-3)
+    assert (smoothed - guide[:, None]).abs().mean() < 0.3 * (noisy - guide[:, None]).abs().mean()
+    assert smoothed[..., 10].mean() - smoothed[..., 9].mean() > 0.9
+
+
+def test_quantiles_count_by_weight():
+    values, weights = torch.tensor([[5.0, 1.0, 3.0, 2.0]]), torch.tensor([[0.0, 1.0, 1.0, 8.0]])
+    low, middle, high = weighted_quantiles(values, weights, (0.05, 0.5, 0.95))
+    assert (float(low), float(middle), float(high)) == (1.0, 2.0, 3.0)
+
+
+def test_a_photo_is_like_its_neighbours_at_the_true_depth_and_nowhere_else():
+    photos = posed(camera(0.0), *AROUND)
+    _, depth = walls(camera(0.0))
     planes = torch.stack([1 / depth, 1 / depth + 0.08, 1 / depth - 0.08])[None]
-    differences = disagreement(*look_up(photos.images, sights_of(target(pose), photos), planes))[0]
+    found = differences(photos.of([0]), photos.of([1, 2, 3, 4, 5]), planes)[0]
     inside = (slice(16, -16), slice(16, -16))
-    assert (differences[0] < differences[1])[inside].float().mean() > 0.9
-    assert (differences[0] < differences[2])[inside].float().mean() > 0.9
+    assert (found[0] < found[1])[inside].float().mean() > 0.9
+    assert (found[0] < found[2])[inside].float().mean() > 0.9
+
+
+def test_the_depth_of_a_photo_is_found_whatever_its_range():
+    """Beside neighbours, from a distance to the subject that is far from right."""
+    photos = posed(camera(0.0), *AROUND)
+    _, depth = walls(camera(0.0))
+    inside = (slice(12, -12), slice(12, -12))
+    for distance in (1.0, 3.0, 20.0):
+        found = depth_map(photos.of([0]), photos.of([1, 2, 3]), torch.tensor([distance]))
+        error = (found.inverse_depth[0, 0] - 1 / depth).abs()[inside]
+        assert error.median() < 0.01 and (error < 0.03).float().mean() > 0.85, distance
+        assert found.likelihood.min() >= 0 and found.likelihood.max() <= 1
+
+
+def test_what_others_do_not_find_becomes_unlikely():
+    photos = posed(*AROUND)
+    maps, presence = maps_of(photos), torch.ones(1, len(AROUND))
+    kept = confirmed(maps, photos, presence).likelihood[0, 0]
+    wrong = maps.inverse_depth.clone()
+    wrong[:, 0] += 0.3
+    doubted = confirmed(DepthMaps(wrong, maps.likelihood, maps.sizes, maps.step), photos, presence).likelihood[0, 0]
+    alone = confirmed(maps, photos, torch.tensor([[1.0, 0, 0, 0, 0]])).likelihood[0, 0]
+    assert kept.mean() > 0.5 and doubted.mean() < 0.25 * kept.mean() and alone.mean() < 0.1 * kept.mean()
 
 
 @pytest.mark.parametrize("size", [(SIZE, SIZE), (2 * SIZE, 2 * SIZE), (150, 210)])
@@ -111,20 +179,53 @@ def test_colours_and_depth_of_a_new_view_are_found_at_any_size(size):
     pose, focal = camera(0.03, 0.02, 0.1, 1), FOCAL * max(size) / SIZE
     photos = posed(*AROUND, height=height, width=width, focal=focal)
     truth, depth = walls(pose, height, width, focal)
-    found = sweep(photos, target(pose, height, width, focal), NEAR, FAR)
+    found = swept(photos, target(pose, height, width, focal), torch.full((1, 3, height, width), 0.5))
     assert found.picture.shape == (1, 3, height, width)
     inside = (slice(None), slice(height // 8, -height // 8), slice(width // 8, -width // 8))  # what several photos see
     reached = psnr(found.picture[0][inside], truth[inside])
-    assert reached > 23 and reached > psnr(photos.images[0, 0][inside], truth[inside]) + 8
+    assert reached > 24 and reached > psnr(photos.images[0, 0][inside], truth[inside]) + 8
     error = (found.inverse_depth[0] - 1 / depth).abs()
     assert error.median() < 0.02 and (error < 0.04).float().mean() > 0.75
     assert found.confidence.mean() > 0.6
 
 
+def test_what_hides_behind_a_nearer_wall_is_not_copied_onto_it():
+    """Wide to the side, where photos see parts of the back wall that the front one hides from the target."""
+    pose = camera(-0.6)
+    photos = posed(camera(-0.9), camera(-0.4, 0.1), camera(0.2), camera(0.5, -0.1))
+    truth, depth = walls(pose)
+    found = swept(photos, target(pose), GREY)
+    front = depth < (FRONT + BACK) / 2
+    front[:, -8:] = False
+    right = (found.inverse_depth[0] - 1 / depth).abs() < 0.08
+    assert right[front].float().mean() > 0.85
+    assert (found.picture[0] - truth).abs().mean(0)[front & right].median() < 0.06
+
+
+def test_a_photo_fades_in_without_a_jump():
+    photos, to = posed(*AROUND), target(camera(0.03, 0.02))
+    maps = maps_of(photos)
+
+    def picture(last: float) -> torch.Tensor:
+        return sweep(photos, maps, torch.tensor([[1.0, 1.0, 1.0, 1.0, last]]), to, DISTANCE, GREY).picture
+
+    without = sweep(
+        photos.of([0, 1, 2, 3]),
+        DepthMaps(*(getattr(maps, name)[:, :4] for name in DepthMaps.__slots__)),
+        torch.ones(1, 4),
+        to,
+        DISTANCE,
+        GREY,
+    ).picture
+    torch.testing.assert_close(picture(0.0), without, rtol=0, atol=2e-3)
+    steps = [(picture(share / 8) - picture((share + 1) / 8)).abs().mean() for share in range(8)]
+    assert max(steps) < 0.6 * (picture(0.0) - picture(1.0)).abs().mean()
+
+
 def test_where_no_photo_sees_the_guide_is_shown():
     pose = camera(0.0, turn=180)  # looks away from all that the photos show
     guide = torch.rand(1, 3, SIZE, SIZE)
-    found = sweep(posed(*AROUND), target(pose), NEAR, FAR, guide)
+    found = swept(posed(*AROUND), target(pose), guide)
     torch.testing.assert_close(found.picture, guide)
     assert found.confidence.max() == 0
 
@@ -133,7 +234,7 @@ def test_what_one_of_several_photos_sees_is_not_trusted():
     """However near the others stand: one photo agrees with itself at every depth."""
     looks_away = camera(0.05, turn=180)
     guide = torch.rand(1, 3, SIZE, SIZE)
-    found = sweep(posed(camera(-0.05), looks_away), target(camera(0.0)), NEAR, FAR, guide)
+    found = swept(posed(camera(-0.05), looks_away), target(camera(0.0)), guide)
     torch.testing.assert_close(found.picture, guide)
     assert found.confidence.max() == 0
 
@@ -141,15 +242,15 @@ def test_what_one_of_several_photos_sees_is_not_trusted():
 def test_a_guide_decides_between_depths_at_which_photos_agree_alike():
     """Grey walls agree at all depths; where the guide is grey too, and coloured elsewhere, nothing is torn."""
     photos = posed(*AROUND)
-    grey = Photos(torch.full_like(photos.images, 0.5), photos.camera_to_world, photos.fxfycxcy)
-    found = sweep(grey, target(camera(0.0)), NEAR, FAR, torch.full((1, 3, SIZE, SIZE), 0.5))
+    grey = Photos.whole(torch.full_like(photos.images, 0.5), photos.camera_to_world, photos.fxfycxcy)
+    found = swept(grey, target(camera(0.0)), GREY)
     torch.testing.assert_close(found.picture, torch.full_like(found.picture, 0.5), rtol=0, atol=1e-4)
 
 
 BAD = {
     "one photo only": posed(AROUND[0]),
     "all photos from one place": posed(*[camera(0.1, turn=turn) for turn in (-4, 0, 4)]),
-    "photos of different exposure": Photos(
+    "photos of different exposure": Photos.whole(
         posed(*AROUND).images * torch.tensor([0.5, 0.8, 1.0, 0.6, 0.9]).view(1, 5, 1, 1, 1),
         posed(*AROUND).camera_to_world,
         posed(*AROUND).fxfycxcy,
@@ -162,33 +263,30 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_photos_give_a_finite_picture(name):
-    guide = torch.full((1, 3, SIZE, SIZE), 0.4)
-    for shown in (guide, None):
-        found = sweep(BAD[name], target(camera(0.0)), NEAR, FAR, shown)
-        for part in (found.picture, found.inverse_depth, found.confidence):
-            assert part.isfinite().all() and part.min() >= 0
-        assert found.picture.max() <= 1 and found.confidence.max() <= 1
+    found = swept(BAD[name], target(camera(0.0)), torch.full((1, 3, SIZE, SIZE), 0.4))
+    for part in (found.picture, found.inverse_depth, found.confidence):
+        assert part.isfinite().all() and part.min() >= 0
+    assert found.picture.max() <= 1 and found.confidence.max() <= 1
 
 
-def test_depths_that_make_no_sense_give_a_finite_picture():
-    for near, far in ((1e-6, 1e9), (5.0, 5.0), (10.0, 1.0)):
-        found = sweep(posed(*AROUND), target(camera(0.0)), torch.tensor([near]), torch.tensor([far]))
-        assert found.picture.isfinite().all() and found.inverse_depth.isfinite().all()
+@pytest.mark.parametrize("distance", [1e-6, 1e6])
+def test_distances_that_make_no_sense_give_a_finite_picture(distance):
+    photos, away = posed(*AROUND), torch.tensor([distance])
+    count = len(AROUND)
+    found = [
+        depth_map(photos.of([n]), photos.of([other for other in range(count) if other != n]), away)
+        for n in range(count)
+    ]
+    maps = DepthMaps(*(torch.cat([getattr(one, name) for one in found], 1) for name in DepthMaps.__slots__))
+    result = sweep(photos, maps, torch.ones(1, count), target(camera(0.0)), away, GREY)
+    assert result.picture.isfinite().all() and result.inverse_depth.isfinite().all()
 
 
 def test_bands_make_the_same_picture():
     photos, to = posed(*AROUND), target(camera(0.03))
-    whole = sweep(photos, to, NEAR, FAR, torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)))
-    rows = plane_sweep.band_rows(SIZE)
-    assert rows >= SIZE
-    banded = sweep(
-        photos,
-        to,
-        NEAR,
-        FAR,
-        torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)),
-        band_pixels=20 * SIZE,
-    )
+    guide = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    assert band_rows(SIZE, BAND_PIXELS) >= SIZE
+    whole, banded = swept(photos, to, guide), swept(photos, to, guide, band_pixels=20 * SIZE)
     torch.testing.assert_close(banded.picture, whole.picture, rtol=0, atol=1e-4)
     torch.testing.assert_close(banded.inverse_depth, whole.inverse_depth, rtol=0, atol=1e-4)
 
@@ -200,13 +298,16 @@ def test_photos_of_several_sizes_stand_in_one_array():
     padded = torch.stack([torch.nn.functional.pad(image, (0, 16, 0, 26), value=9.0) for image in cut])
     sizes = torch.tensor([80.0, 70.0]).expand(1, len(AROUND), 2)
     photos = Photos(padded[None], whole.camera_to_world, whole.fxfycxcy, sizes)
-    found = sweep(photos, target(camera(0.0)), NEAR, FAR, torch.full((1, 3, SIZE, SIZE), 0.5))
-    assert found.picture[..., :60, :70].max() < 1
+    found = sweep(photos, maps_of(whole), torch.ones(1, len(AROUND)), target(camera(0.0)), DISTANCE, GREY)
+    truth, _ = walls(camera(0.0))
+    assert (found.picture[0] - truth)[:, 10:50, 10:60].abs().mean() < 0.06
     assert (found.picture[..., -8:, -8:] - 0.5).abs().max() < 0.51
 
 
 def test_it_can_be_stopped_between_its_bands():
     calls = []
+    to = target(camera(0.0), 2 * SIZE, 2 * SIZE, 2 * FOCAL)
+    guide = torch.full((1, 3, 2 * SIZE, 2 * SIZE), 0.5)
 
     def check() -> None:
         calls.append(1)
@@ -214,7 +315,7 @@ def test_it_can_be_stopped_between_its_bands():
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        sweep(posed(*AROUND), target(camera(0.0), 2 * SIZE, 2 * SIZE, 2 * FOCAL), NEAR, FAR, check=check)
+        swept(posed(*AROUND), to, guide, check=check)
     calls = []
-    sweep(posed(*AROUND), target(camera(0.0), 2 * SIZE, 2 * SIZE, 2 * FOCAL), NEAR, FAR, check=lambda: calls.append(1))
+    swept(posed(*AROUND), to, guide, check=lambda: calls.append(1))
     assert len(calls) == bands_of(2 * SIZE, 2 * SIZE)

@@ -1,0 +1,140 @@
+"""The depth of a photo, from few others beside it: multi-view stereo by a plane sweep (Collins 1996), without weights.
+
+Each of its pixels is looked up in its neighbours at every depth; where they show its colour and its edges, there is its
+surface. First over a wide range in a very small picture, which tells between which depths there is anything at all, then
+over this range alone, coarse to fine.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .filters import box_filtered, guided_filtered
+from .planes import Planes
+from .reprojection import Photos, Seen, Target, look_up, seen_at, sights_of
+
+# The range is looked for between these multiples of the distance to the subject, with so many planes, in so small a picture.
+NEAREST_SHARE, FARTHEST_SHARE, RANGE_PLANES, RANGE_SIDE = 0.05, 20.0, 128, 48
+# The range: between these shares of all pixels, told by how decided they are to this power, and some way beyond.
+RANGE_QUANTILES, RANGE_DECISION, RANGE_MARGINS = (0.1, 0.95), 4, (0.7, 1.4)
+# Planes of the first picture of the range, and the longer sides of the pictures in which depth is found.
+PLANES, SIDES = 96, (96, 192)
+# Colours, and their steps from pixel to pixel, differ by no more than this: beyond, all differ alike.
+MOST_DIFFERENT = 0.3
+# The difference that a neighbour counts with where it does not see the point.
+UNSEEN = 0.25
+# Differences are averaged over squares of so many pixels, within edges of grey whose variance is above this.
+MATCH_SIDE, SMOOTHNESS = 5, 1e-3
+# How sharply a depth is chosen: the logarithm of its odds for each unit of difference.
+DEPTH_SHARPNESS = 60.0
+# A depth is e times less likely to be right for each such difference from its neighbours.
+LIKELY_DIFFERENCE = 0.15
+# Depths agree when they are this many steps apart; so many other photos that agree make one wholly trusted, and one that
+# none confirms counts like this many.
+AGREEING_STEPS, WHOLLY_CONFIRMED, UNCONFIRMED = 1.5, 3.0, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DepthMaps:
+    """inverse_depth and likelihood in [0, 1]: (B, V, h, w). sizes (B, V, 2): width and height of what is a photo within each
+    map, from the top left. step (B, V): how far apart the planes were that found them."""
+
+    inverse_depth: Tensor
+    likelihood: Tensor
+    sizes: Tensor
+    step: Tensor
+
+    def looked_up(self, seen: Seen, step: Tensor) -> tuple[Tensor, Tensor]:
+        """How far points lie before the photos' surfaces, in planes' distances (those behind below 0), and how likely these
+        surfaces are to be right: (B, V, D, H, W) each. step (B,): the distance of the planes that the points stand on."""
+        maps = torch.stack([self.inverse_depth, self.likelihood], dim=2)
+        inverse_depth, likelihood = look_up(maps, self.sizes, seen, "nearest").unbind(2)
+        apart = torch.maximum(self.step, step[:, None])[..., None, None, None]
+        return (seen.inverse_depth - inverse_depth) / apart, likelihood
+
+
+def depth_map(photo: Photos, neighbours: Photos, distance: Tensor) -> DepthMaps:
+    """Of one photo (V = 1), which fills its image, from its neighbours. distance: (B,), from its camera to the subject."""
+    near, far = _range(photo, neighbours, distance)
+    planes = log_odds = difference = None
+    for side in SIDES:
+        small, others = _of_side(photo, side), _of_side(neighbours, side)
+        height, width = small.images.shape[-2:]
+        if planes is None or log_odds is None:
+            planes = Planes.between(near, far, PLANES, height, width)
+        else:
+            planes = planes.around_likeliest(log_odds, height, width)
+        difference = differences(small, others, planes.inverse_depth)
+        log_odds = -DEPTH_SHARPNESS * difference
+    assert planes is not None and log_odds is not None and difference is not None
+    step = (1 / near - 1 / far) / (PLANES - 1)
+    likelihood = (-difference.amin(1) / LIKELY_DIFFERENCE).exp()
+    sizes = step.new_tensor([likelihood.shape[-1], likelihood.shape[-2]]).expand(len(step), 1, 2)
+    return DepthMaps(planes.likeliest(log_odds)[:, None], likelihood[:, None], sizes, step[:, None])
+
+
+def confirmed(maps: DepthMaps, photos: Photos, presence: Tensor) -> DepthMaps:
+    """The same maps, less likely where others do not find the same surface. presence: (B, V) in [0, 1], how far each counts."""
+    height, width = maps.inverse_depth.shape[-2:]
+    likelihoods = []
+    for number in range(maps.step.shape[1]):
+        scale = maps.sizes[:, number] / photos.sizes[:, number]
+        camera = Target(
+            photos.camera_to_world[:, number], photos.fxfycxcy[:, number] * scale.repeat(1, 2), height, width
+        )
+        seen = seen_at(sights_of(camera, photos), maps.inverse_depth[:, number, None])
+        before, _ = maps.looked_up(seen, maps.step[:, number])
+        agrees = ((before.abs() < AGREEING_STEPS) & seen.is_seen)[:, :, 0] * presence[..., None, None]
+        others = agrees.sum(1) - agrees[:, number]
+        likelihoods.append(maps.likelihood[:, number] * ((others + UNCONFIRMED) / WHOLLY_CONFIRMED).clamp(max=1.0))
+    return DepthMaps(maps.inverse_depth, torch.stack(likelihoods, 1), maps.sizes, maps.step)
+
+
+def differences(photo: Photos, neighbours: Photos, inverse_depth: Tensor) -> Tensor:
+    """How far a photo (V = 1) differs from its neighbours at inverse depths (B, D, h, w) of its own: the same shape.
+
+    The mean of the better half of them, over squares along the photo's edges: one whose view is blocked, or that shines,
+    spoils nothing.
+    """
+    seen = seen_at(sights_of(photo.as_target(0), neighbours), inverse_depth)
+    theirs = look_up(_with_steps(neighbours.images), neighbours.sizes, seen)
+    apart = (theirs - _with_steps(photo.images)[:, :, :, None]).abs()
+    colours, steps = (part.mean(2).clamp_max(MOST_DIFFERENT) for part in (apart[:, :, :3], apart[:, :, 3:]))
+    smoothed = box_filtered(torch.where(seen.is_seen, colours + steps, UNSEEN), 3)
+    better = smoothed.topk(max(1, smoothed.shape[1] // 2), dim=1, largest=False, sorted=False).values.mean(1)
+    return guided_filtered(better, photo.images[:, 0].mean(1), MATCH_SIDE, SMOOTHNESS)
+
+
+def _range(photo: Photos, neighbours: Photos, distance: Tensor) -> tuple[Tensor, Tensor]:
+    """Between which depths (B,) the photo shows anything."""
+    small, others = _of_side(photo, RANGE_SIDE), _of_side(neighbours, RANGE_SIDE)
+    nearest, farthest = NEAREST_SHARE * distance, FARTHEST_SHARE * distance
+    planes = Planes.between(nearest, farthest, RANGE_PLANES, *small.images.shape[-2:])
+    difference = differences(small, others, planes.inverse_depth)
+    depth = 1 / planes.inverse_depth.gather(1, difference.argmin(1, keepdim=True)).flatten(1)
+    decided = ((difference.mean(1) - difference.amin(1)).clamp_min(0) ** RANGE_DECISION).flatten(1) + 1e-12
+    low, high = weighted_quantiles(depth, decided, RANGE_QUANTILES)
+    return torch.maximum(low * RANGE_MARGINS[0], nearest), torch.minimum(high * RANGE_MARGINS[1], farthest)
+
+
+def weighted_quantiles(values: Tensor, weights: Tensor, shares: tuple[float, ...]) -> tuple[Tensor, ...]:
+    """The values (B,) below which these shares of all weight lie. values, weights: (B, N)."""
+    ordered, order = values.sort(dim=1)
+    reached = weights.gather(1, order).cumsum(1)
+    positions = [(reached < share * reached[:, -1:]).sum(1, keepdim=True) for share in shares]
+    return tuple(ordered.gather(1, position.clamp_max(values.shape[1] - 1))[:, 0] for position in positions)
+
+
+def _with_steps(images: Tensor) -> Tensor:
+    """(B, V, 3, h, w) -> (B, V, 5, h, w): with half the steps of grey from the pixels before to those behind, in x and y."""
+    grey = images.mean(2)
+    x, y = torch.zeros_like(grey), torch.zeros_like(grey)
+    x[..., 1:-1] = (grey[..., 2:] - grey[..., :-2]) / 2
+    y[..., 1:-1, :] = (grey[..., 2:, :] - grey[..., :-2, :]) / 2
+    return torch.cat([images, torch.stack([x, y], dim=2)], dim=2)
+
+
+def _of_side(photos: Photos, side: int) -> Photos:
+    """With images whose longer side is at most about this."""
+    return photos.shrunk_by(side / max(photos.images.shape[-2:]))
