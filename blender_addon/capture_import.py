@@ -15,14 +15,11 @@ from bpy_extras.io_utils import ImportHelper
 from lvsm_engine.errors import ADD_PHOTOS, CameraError, CaptureError, LvsmError
 from lvsm_engine.scene.camera import Camera, View, square_pixels
 from lvsm_engine.scene.captures import Capture, load_capture
-from lvsm_engine.scene.selection import spread_views
 
 from . import input_views, scene_cameras
 from .failures import last_failure
 from .photo_size import header_size
 
-# More photos cost memory and time sooner than they improve the picture.
-DEFAULT_INPUT_VIEWS = 8
 # A camera's size on the screen, in units of the cameras' spread.
 DISPLAY_SIZE = 0.1
 # Looking through more files than this blocks a window for longer than anyone waits: a second or two.
@@ -41,16 +38,12 @@ def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Co
     capture = load_capture(path, photo_size=_photo_size)
     lenses = [_shown_lens(view) for view in capture.views]
     photos = _open_all([view.photo if isinstance(view.photo, Path) else None for view in capture.views])
-    with_photo = [position for position, view in enumerate(capture.views) if view.photo is not None]
-    spread = spread_views([capture.views[position].camera for position in with_photo], DEFAULT_INPUT_VIEWS)
-    used = {with_photo[index] for index in spread}
     display_size = DISPLAY_SIZE * _spread(capture.views)
     collection = bpy.data.collections.new(capture.name)
     context.scene.collection.children.link(collection)
     for position, (view, lens, photo) in enumerate(zip(capture.views, lenses, photos, strict=True)):
         camera_object = _camera_object(view, lens, photo)
         camera_object.data.display_size = display_size
-        camera_object.data.lvsm.use_as_input = position in used
         collection.objects.link(camera_object)
         context.window_manager.progress_update(position)
     if context.scene.camera is None:

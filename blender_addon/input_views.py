@@ -1,4 +1,4 @@
-"""Which photos feed the model: the properties of cameras and scene, and the views that they amount to.
+"""Which photos pictures are made from: the properties of cameras and scene, and the views that they amount to.
 
 A camera is an input view when it has a photo and is switched on. A background image only displays, and a
 synthesized picture never becomes an input.
@@ -53,7 +53,9 @@ class LVSM_CameraSettings(bpy.types.PropertyGroup):
         poll=lambda _, image: not results.is_result(image),
         update=_keep_calibration_for_its_photo,
     )
-    use_as_input: BoolProperty(name="Use as Input", default=True, description="Let this camera's photo feed the model")
+    use_as_input: BoolProperty(
+        name="Use as Input", default=True, description="Make pictures from this camera's photo too"
+    )
     # JSON, since Blender's own float properties keep 7 digits. Of the photo, whatever becomes of Blender's lens.
     calibration: StringProperty(name="Calibration", options={"HIDDEN"})
 
@@ -79,17 +81,17 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
 
 
 def is_input_view(item: bpy.types.Object) -> bool:
-    return item.type == "CAMERA" and _feeds_the_model(item.original.data)
+    return item.type == "CAMERA" and _is_used(item.original.data)
 
 
-def _feeds_the_model(camera: bpy.types.Camera) -> bool:
+def _is_used(camera: bpy.types.Camera) -> bool:
     settings = camera.lvsm
     return settings.use_as_input and settings.photo is not None and not results.is_result(settings.photo)
 
 
 def has_photos() -> bool:
     """Whether any camera of the file has a photo that is switched on; at a glance, for a button, in a scene of any size."""
-    return any(camera.users and _feeds_the_model(camera) for camera in bpy.data.cameras)
+    return any(camera.users and _is_used(camera) for camera in bpy.data.cameras)
 
 
 def selected_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:

@@ -103,7 +103,7 @@ def _lines(sentence: str, width: float, font_size: float) -> tuple[str, ...]:
 
 
 class LVSM_UL_input_views(bpy.types.UIList):
-    """The scene's cameras: which of them have a photo, and which photos feed the model."""
+    """The scene's cameras: which of them have a photo, and which photos are used."""
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property):
         camera = item.data.lvsm
@@ -137,7 +137,7 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
         layout, scene = self.layout, context.scene
         cameras = camera_list.of(scene).objects
         used = sum(input_views.is_input_view(item) for item in cameras)
-        layout.label(text=f"Cameras that feed the model: {used} of {len(cameras)}")
+        layout.label(text=f"Photos in use: {used} of {len(cameras)} cameras")
         layout.template_list("LVSM_UL_input_views", "", scene, "objects", scene.lvsm, "active_object_index", rows=4)
         selected = input_views.selected_camera(scene)
         if selected is not None:

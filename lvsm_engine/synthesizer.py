@@ -28,7 +28,10 @@ from .photos import WHITE, fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
 from .scene.frame import poses_in_frame, world_to_model
+from .scene.selection import spread_views
 
+# More photos cost the model memory and time sooner than they improve its picture; detail is what the others are for.
+MAX_MODEL_VIEWS = 8
 # Where the system does not tell how much memory is free.
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.
@@ -78,11 +81,20 @@ class Synthesizer:
         return self.model.config
 
     def encode(
-        self, views: Sequence[View], on_progress: OnProgress | None = None, cancel: Cancel | None = None
+        self,
+        photos: Sequence[View],
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+        max_model_views: int = MAX_MODEL_VIEWS,
     ) -> "Scene":
-        """Take in the input views once. Raises CaptureError, CameraError, DeviceError, Cancelled."""
-        if not views:
+        """Take in the photos once: at most `max_model_views` of them, spread around the subject, feed the model; detail
+        comes from all.
+
+        Raises CaptureError, CameraError, DeviceError, Cancelled.
+        """
+        if not photos:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
+        views = [photos[position] for position in spread_views([view.camera for view in photos], max_model_views)]
         width, height = self._size_of_inputs(views)
         tokens = len(views) * kept_count(width * height // self.config.input_stride**2, self.card.input_keep_ratio)
         need = bytes_of_inputs(self.config, tokens, len(views) * width * height)
@@ -103,7 +115,8 @@ class Synthesizer:
         warnings = [warning] if warning else []
         if not fewest <= len(views) <= most:
             warnings.append(f"{self.card.name} was trained with {fewest} to {most} input views, and gets {len(views)}.")
-        return Scene(self, encoding, similarity, views, context_tokens(self.config, tokens), tuple(warnings))
+        context = context_tokens(self.config, tokens)
+        return Scene(self, encoding, similarity, len(views), photos, context, tuple(warnings))
 
     def _size_of_inputs(self, views: Sequence[View]) -> tuple[int, int]:
         """The one size (width, height) at which the model takes these photos, whose shapes their cameras tell."""
@@ -178,18 +191,20 @@ class Scene:
         synthesizer: Synthesizer,
         encoding,
         similarity: np.ndarray,
-        views: Sequence[View],
+        model_views: int,
+        photos: Sequence[View],
         context: int,
         warnings: tuple[str, ...],
     ) -> None:
         self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
-        self._views, self._context, self._warnings_of_inputs = tuple(views), context, warnings
+        self._model_views, self._photos = model_views, tuple(photos)
+        self._context, self._warnings_of_inputs = context, warnings
         self.warnings = warnings
 
     @functools.cached_property
     def _detail(self) -> PhotoDetail:
         synthesizer = self._synthesizer
-        return PhotoDetail(self._views, synthesizer.background, synthesizer.device)
+        return PhotoDetail(self._photos, synthesizer.background, synthesizer.device)
 
     def render(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None = None, cancel: Cancel | None = None
@@ -271,7 +286,7 @@ class Scene:
         need = bytes_a_target(config, tokens, self._context)
         free = self._synthesizer.free_bytes(device)
         picture = (
-            f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {len(self._views)} input views needs"
+            f"A picture of {cameras[0].width}x{cameras[0].height} pixels from {self._model_views} input views needs"
         )
         shortage = _shortage(picture, need, free, device)
         if free is not None and need > free:

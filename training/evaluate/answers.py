@@ -45,7 +45,7 @@ def synthesized(name: str, synthesizer: Synthesizer, question: Question, detail:
     Raises AnswerError for pictures that are not finite: damaged weights would pass for perfect ones.
     """
     began = time.perf_counter()
-    scene = synthesizer.encode(question.inputs)
+    scene = synthesizer.encode(question.inputs, max_model_views=len(question.inputs))
     _wait_for(synthesizer.device)
     encode_seconds = time.perf_counter() - began
     ways: dict[str, Callable[[Camera], np.ndarray]] = {name: lambda camera: scene.render([camera])[0]}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .filters import box_filtered, guided_filtered
 from .planes import Planes
-from .reprojection import Photos, Seen, Target, look_up, seen_at, sights_of
+from .reprojection import Photos, Seen, Target, cosines, look_up, seen_at, sights_of
 
 # The range is looked for between these multiples of the distance to the subject, with so many planes, in so small a picture.
 NEAREST_SHARE, FARTHEST_SHARE, RANGE_PLANES, RANGE_SIDE = 0.05, 20.0, 128, 48
@@ -30,6 +30,8 @@ MATCH_SIDE, SMOOTHNESS = 5, 1e-3
 DEPTH_SHARPNESS = 60.0
 # A depth is e times less likely to be right for each such difference from its neighbours.
 LIKELY_DIFFERENCE = 0.15
+# Cosines of the angle from which the nearest neighbour sees a surface, at which its likeness is trusted wholly, and not at all.
+TRUSTED_COSINE, MISTRUSTED_COSINE = 0.7, 0.4
 # Depths agree when they are this many steps apart; so many other photos that agree make one wholly trusted, and one that
 # none confirms counts like this many.
 AGREEING_STEPS, WHOLLY_CONFIRMED, UNCONFIRMED = 1.5, 3.0, 0.05
@@ -57,6 +59,7 @@ class DepthMaps:
 def depth_map(photo: Photos, neighbours: Photos, distance: Tensor) -> DepthMaps:
     """Of one photo (V = 1), which fills its image, from its neighbours. distance: (B,), from its camera to the subject."""
     near, far = _range(photo, neighbours, distance)
+    small, others = photo, neighbours
     planes = log_odds = difference = None
     for side in SIDES:
         small, others = _of_side(photo, side), _of_side(neighbours, side)
@@ -69,9 +72,10 @@ def depth_map(photo: Photos, neighbours: Photos, distance: Tensor) -> DepthMaps:
         log_odds = -DEPTH_SHARPNESS * difference
     assert planes is not None and log_odds is not None and difference is not None
     step = (1 / near - 1 / far) / (PLANES - 1)
-    likelihood = (-difference.amin(1) / LIKELY_DIFFERENCE).exp()
+    inverse_depth = planes.likeliest(log_odds)
+    likelihood = (-difference.amin(1) / LIKELY_DIFFERENCE).exp() * _nearness(small, others, inverse_depth)
     sizes = step.new_tensor([likelihood.shape[-1], likelihood.shape[-2]]).expand(len(step), 1, 2)
-    return DepthMaps(planes.likeliest(log_odds)[:, None], likelihood[:, None], sizes, step[:, None])
+    return DepthMaps(inverse_depth[:, None], likelihood[:, None], sizes, step[:, None])
 
 
 def confirmed(maps: DepthMaps, photos: Photos, presence: Tensor) -> DepthMaps:
@@ -104,6 +108,14 @@ def differences(photo: Photos, neighbours: Photos, inverse_depth: Tensor) -> Ten
     smoothed = box_filtered(torch.where(seen.is_seen, colours + steps, UNSEEN), 3)
     better = smoothed.topk(max(1, smoothed.shape[1] // 2), dim=1, largest=False, sorted=False).values.mean(1)
     return guided_filtered(better, photo.images[:, 0].mean(1), MATCH_SIDE, SMOOTHNESS)
+
+
+def _nearness(photo: Photos, neighbours: Photos, inverse_depth: Tensor) -> Tensor:
+    """How near in direction the nearest neighbour stands that sees a point, in [0, 1]: (B, h, w)."""
+    sights = sights_of(photo.as_target(0), neighbours)
+    points = inverse_depth[:, None]
+    cosine = cosines(sights, points).where(seen_at(sights, points).is_seen, -1.0).amax(1)[:, 0]
+    return ((cosine - MISTRUSTED_COSINE) / (TRUSTED_COSINE - MISTRUSTED_COSINE)).clamp(0, 1)
 
 
 def _range(photo: Photos, neighbours: Photos, distance: Tensor) -> tuple[Tensor, Tensor]:

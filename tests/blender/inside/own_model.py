@@ -10,7 +10,7 @@ stage.addon("results")
 scene = bpy.context.scene
 bpy.ops.lvsm.import_capture(filepath=capture)
 scene.render.resolution_x = scene.render.resolution_y = 32
-cameras = (item for item in scene.objects if item.type == "CAMERA" and not item.data.lvsm.use_as_input)
+cameras = (item for item in scene.objects if item.type == "CAMERA")
 for scene.camera, scene.lvsm.model in zip(cameras, models, strict=False):
     assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
     picture = stage.image_bytes(bpy.data.images[f"LVSM {scene.camera.name}"])

@@ -21,7 +21,10 @@ def build():
     scene = bpy.context.scene
     bpy.ops.lvsm.import_capture(filepath=capture)
     scene.render.resolution_x = scene.render.resolution_y = 64
-    held_out = [item for item in scene.objects if item.type == "CAMERA" and not item.data.lvsm.use_as_input]
+    cameras = [item for item in scene.objects if item.type == "CAMERA"]
+    held_out = cameras[1::3]
+    for camera in held_out:
+        camera.data.lvsm.use_as_input = False
     pictures, photos = [], []
     for scene.camera in held_out[:4]:
         bpy.ops.lvsm.synthesize_view()

@@ -29,8 +29,8 @@ from lvsm_engine.scene.selection import angles_to
 
 ROOT = Path(__file__).resolve().parents[3]
 CAPTURE = ROOT / "training" / "sample_capture"
-# Of the capture's two rings of 8 photos: every second one of each, so that all sides are seen.
-INPUTS = (0, 2, 4, 6, 9, 11, 13, 15)
+# The capture's two rings of 8 photos.
+INPUTS = tuple(range(16))
 HELD_OUT = 16
 FRAMES_A_SECOND = 16
 
@@ -106,7 +106,7 @@ def write_sheet(out: Path, frames: list[np.ndarray]) -> None:
     views = load_capture(CAPTURE).views
     inputs = [load_photo(views[position], WHITE)[0] for position in INPUTS]
     truth = load_photo(views[HELD_OUT], WHITE)[0]
-    small = [resize_image(image, 256, 256) for image in inputs]
+    small = [resize_image(image, 128, 128) for image in inputs]
     strip = frames[:: max(1, len(frames) // 8)][:8]
     rows = [small, [truth, read(out / "held_out.png"), read(out / "free.png")], strip]
     labels = [f"{len(INPUTS)} input photos", "a photo that was left out; synthesized; from where no photo is", "orbit"]

@@ -38,12 +38,12 @@ def empty_scene(extension_zip: str) -> bpy.types.Scene:
 
 
 def import_capture(capture: str, inputs: set[int]) -> list[bpy.types.Object]:
-    """The capture's cameras in its own order; the photos at the positions `inputs` feed the model, the others do not."""
+    """The capture's cameras in its own order; the photos at the positions `inputs` are used, the others are not."""
     bpy.ops.lvsm.import_capture(filepath=capture)
     cameras = sorted((item for item in bpy.context.scene.objects if item.type == "CAMERA"), key=lambda item: item.name)
     for position, camera in enumerate(cameras):
         camera.data.lvsm.use_as_input = position in inputs
-    print(f"imported {len(cameras)} cameras, {len(inputs)} of them feed the model", flush=True)
+    print(f"imported {len(cameras)} cameras, {len(inputs)} of their photos used", flush=True)
     return cameras
 
 
