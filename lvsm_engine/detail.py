@@ -76,7 +76,9 @@ class PhotoDetail:
         target = Target(self._tensor(pose[None]), self._tensor(camera.fxfycxcy[None]), camera.height, camera.width)
         shown = self._tensor(resize_image(guide, camera.width, camera.height)).permute(2, 0, 1)[None]
         photos = self._photos(list(chosen), max(camera.fx, camera.fy))
-        found = sweep(photos, maps, self._tensor([list(chosen.values())]), target, distance, shown, check)
+        found = sweep(
+            photos, maps, self._tensor([list(chosen.values())]), target, distance, shown, self._background, check
+        )
         depth = (1 / (found.inverse_depth[0] * self._scale)).cpu().numpy()
         picture = found.picture[0].permute(1, 2, 0).cpu().numpy()
         return Passes(picture[None], depth[None], found.confidence[0].cpu().numpy()[None])
@@ -90,7 +92,7 @@ class PhotoDetail:
             neighbours = photos_beside(number, self._cameras, NEIGHBOURS, NARROW_BASELINE)
             photo, others = (self._photos(numbers, focal) for numbers in ([number], neighbours or [number]))
             distance = self._tensor([max(float(np.linalg.norm(self._poses([camera])[0, :3, 3])), 1e-3)])
-            self._depth_maps[number] = depth_map(photo, others, distance)
+            self._depth_maps[number] = depth_map(photo, others, distance, self._background)
         return self._depth_maps[number]
 
     def _photos(self, numbers: Sequence[int], focal: float) -> Photos:

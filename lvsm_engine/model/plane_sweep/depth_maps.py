@@ -8,7 +8,7 @@ over this range alone, coarse to fine.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .filters import box_filtered, guided_filtered
 from .planes import Planes
@@ -37,27 +37,43 @@ TRUSTED_COSINE, MISTRUSTED_COSINE = 0.7, 0.4
 AGREEING_STEPS, WHOLLY_CONFIRMED, UNCONFIRMED = 1.5, 3.0, 0.05
 
 
+# A photo is a cut-out when so much of its border is of the background's colour, within so much of each channel.
+CUT_OUT_BORDER, BACKGROUND_TOLERANCE = 0.9, 0.02
+
+
 @dataclass(frozen=True, slots=True)
 class DepthMaps:
     """inverse_depth and likelihood in [0, 1]: (B, V, h, w). sizes (B, V, 2): width and height of what is a photo within each
-    map, from the top left. step (B, V): how far apart the planes were that found them."""
+    map, from the top left. step (B, V): how far apart the planes were that found them.
+
+    Where a photo shows that nothing is there, inverse_depth and likelihood are 0.
+    """
 
     inverse_depth: Tensor
     likelihood: Tensor
     sizes: Tensor
     step: Tensor
 
-    def looked_up(self, seen: Seen, step: Tensor) -> tuple[Tensor, Tensor]:
-        """How far points lie before the photos' surfaces, in planes' distances (those behind below 0), and how likely these
-        surfaces are to be right: (B, V, D, H, W) each. step (B,): the distance of the planes that the points stand on."""
+    def looked_up(self, seen: Seen, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """How far points lie before the photos' surfaces, in planes' distances (those behind below 0); how likely these
+        surfaces are to be right; and whether a photo shows that nothing is there: (B, V, D, H, W) each.
+
+        step (B,): the distance of the planes that the points stand on.
+        """
         maps = torch.stack([self.inverse_depth, self.likelihood], dim=2)
         inverse_depth, likelihood = look_up(maps, self.sizes, seen, "nearest").unbind(2)
         apart = torch.maximum(self.step, step[:, None])[..., None, None, None]
-        return (seen.inverse_depth - inverse_depth) / apart, likelihood
+        is_empty = (inverse_depth == 0) & seen.is_in_front  # beyond a border without anything there is nothing either
+        return (seen.inverse_depth - inverse_depth) / apart, torch.where(is_empty, 1.0, likelihood), is_empty
 
 
-def depth_map(photo: Photos, neighbours: Photos, distance: Tensor) -> DepthMaps:
-    """Of one photo (V = 1), which fills its image, from its neighbours. distance: (B,), from its camera to the subject."""
+def depth_map(
+    photo: Photos, neighbours: Photos, distance: Tensor, background: tuple[float, float, float] | None = None
+) -> DepthMaps:
+    """Of one photo (V = 1), which fills its image, from its neighbours. distance: (B,), from its camera to the subject.
+
+    background: the colour of what is not there, in photos of cut-out subjects.
+    """
     near, far = _range(photo, neighbours, distance)
     small, others = photo, neighbours
     planes = log_odds = difference = None
@@ -74,8 +90,26 @@ def depth_map(photo: Photos, neighbours: Photos, distance: Tensor) -> DepthMaps:
     step = (1 / near - 1 / far) / (PLANES - 1)
     inverse_depth = planes.likeliest(log_odds)
     likelihood = (-difference.amin(1) / LIKELY_DIFFERENCE).exp() * _nearness(small, others, inverse_depth)
+    if background is not None:
+        empty = emptiness(small.images[:, 0], background)
+        inverse_depth, likelihood = (values.masked_fill(empty, 0.0) for values in (inverse_depth, likelihood))
     sizes = step.new_tensor([likelihood.shape[-1], likelihood.shape[-2]]).expand(len(step), 1, 2)
     return DepthMaps(inverse_depth[:, None], likelihood[:, None], sizes, step[:, None])
+
+
+def emptiness(images: Tensor, background: tuple[float, float, float]) -> Tensor:
+    """Where images (B, 3, h, w) of cut-out subjects show the background alone, from a border on: (B, h, w) bool.
+
+    Nowhere in an image whose border is of other colours: there, the colour may be a wall's.
+    """
+    colour = images.new_tensor(background)[:, None, None]
+    plain = ((images - colour).abs() < BACKGROUND_TOLERANCE).all(1).float()
+    border = torch.cat([plain[:, 0], plain[:, -1], plain[:, :, 0], plain[:, :, -1]], dim=1)
+    is_cut_out = border.mean(1) >= CUT_OUT_BORDER
+    plain = 1 - nn.functional.max_pool2d(1 - plain, 3, 1, 1)  # not where the subject is a pixel away
+    from_borders = [plain.cumprod(axis) for axis in (1, 2)]
+    from_borders += [plain.flip(axis).cumprod(axis).flip(axis) for axis in (1, 2)]
+    return (torch.stack(from_borders).amax(0) > 0) & is_cut_out[:, None, None]
 
 
 def confirmed(maps: DepthMaps, photos: Photos, presence: Tensor) -> DepthMaps:
@@ -88,7 +122,7 @@ def confirmed(maps: DepthMaps, photos: Photos, presence: Tensor) -> DepthMaps:
             photos.camera_to_world[:, number], photos.fxfycxcy[:, number] * scale.repeat(1, 2), height, width
         )
         seen = seen_at(sights_of(camera, photos), maps.inverse_depth[:, number, None])
-        before, _ = maps.looked_up(seen, maps.step[:, number])
+        before, _, _ = maps.looked_up(seen, maps.step[:, number])
         agrees = ((before.abs() < AGREEING_STEPS) & seen.is_seen)[:, :, 0] * presence[..., None, None]
         others = agrees.sum(1) - agrees[:, number]
         likelihoods.append(maps.likelihood[:, number] * ((others + UNCONFIRMED) / WHOLLY_CONFIRMED).clamp(max=1.0))

@@ -32,7 +32,7 @@ class Target:
 
     def points(self, inverse_depth: Tensor) -> Tensor:
         """The points (B, 3, H, W) of the world at inverse depths (B, H, W)."""
-        local = rays_in_camera(self.fxfycxcy, self.height, self.width) / inverse_depth[:, None]
+        local = rays_in_camera(self.fxfycxcy, self.height, self.width) / inverse_depth[:, None].clamp_min(NEAREST)
         rotation, position = self.camera_to_world[:, :3, :3], self.camera_to_world[:, :3, 3]
         return torch.einsum("bij,bjhw->bihw", rotation, local) + position[..., None, None]
 
@@ -112,11 +112,12 @@ class Seen:
     """Points at D inverse depths on each ray, as photos have them.
 
     places (B, V, 2, D, H, W): in shares of a photo's width and height; inverse_depth (B, V, D, H, W): along the photo's own
-    axis; is_seen (B, V, D, H, W) bool: in its frame and before it.
+    axis; is_in_front, and is_seen, in its frame too: (B, V, D, H, W) bool.
     """
 
     places: Tensor
     inverse_depth: Tensor
+    is_in_front: Tensor
     is_seen: Tensor
 
 
@@ -138,8 +139,9 @@ def seen_at(sights: Sights, inverse_depth: Tensor) -> Seen:
     points = sights.far[:, :, :, None] + sights.epipole[..., None, None, None] * inverse_depth[:, None, None]
     depth = points[:, :, 2] / inverse_depth[:, None]
     places = points[:, :, :2] / points[:, :, 2:].clamp_min(NEAREST)
-    is_seen = (depth > NEAREST) & ((places > 0) & (places < 1)).all(dim=2)
-    return Seen(places, 1 / depth.clamp_min(NEAREST), is_seen)
+    is_in_front = depth > NEAREST
+    is_seen = is_in_front & ((places > 0) & (places < 1)).all(dim=2)
+    return Seen(places, 1 / depth.clamp_min(NEAREST), is_in_front, is_seen)
 
 
 def look_up(maps: Tensor, sizes: Tensor, seen: Seen, mode: str = "bilinear") -> Tensor:

@@ -47,20 +47,24 @@ RANGE_QUANTILES, RANGE_MARGINS = (0.01, 0.95), (0.9, 1.5)
 FEWEST_POINTS, NEAREST_SHARE, FARTHEST_SHARE = 100, 0.3, 6.0
 # A surface is seen there from this likelihood on.
 LIKELY = 0.3
+# The logarithm of the odds of a depth at which a cut-out's background shows that nothing is there.
+CARVED = -20.0
 # Rows are computed in bands of about so many pixels, with as many rows around as squares reach.
 BAND_PIXELS, BAND_MARGIN = 2**16, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep found: picture (B, 3, H, W) in [0, 1]; inverse_depth and confidence in [0, 1], (B, H, W).
+    """What a sweep found: picture (B, 3, H, W) in [0, 1]; inverse_depth, confidence and alpha in [0, 1], (B, H, W).
 
-    confidence: how far the picture is copied from photos that agree; where it is low, the guide is shown.
+    confidence: how far the picture is known, since photos agree; where it is low, the guide is shown. alpha: 0 where photos of
+    cut-out subjects show that nothing is there, at any depth.
     """
 
     picture: Tensor
     inverse_depth: Tensor
     confidence: Tensor
+    alpha: Tensor
 
 
 def sweep(
@@ -70,14 +74,16 @@ def sweep(
     target: Target,
     distance: Tensor,
     guide: Tensor,
+    background: tuple[float, float, float],
     check: Callable[[], None] = never_stop,
     band_pixels: int = BAND_PIXELS,
 ) -> Sweep:
     """Colours and depth of targets from their photos.
 
     maps: of these photos. presence: (B, V) in [0, 1], how far each counts. distance: (B,), from the targets to the subject.
-    guide: (B, 3, H, W) in [0, 1], a picture of the targets of any quality. check: called
-    bands_of(target.height, target.width) times; may raise to stop. band_pixels: about so many are computed at a time.
+    guide: (B, 3, H, W) in [0, 1], a picture of the targets of any quality. background: what is shown where nothing is.
+    check: called bands_of(target.height, target.width) times; may raise to stop. band_pixels: about so many are computed at
+    a time.
     """
     surfaces = confirmed(maps, photos, presence)
     near, far = _range(photos, surfaces, presence, target, distance)
@@ -95,8 +101,11 @@ def sweep(
     nearness = (found.second_cosine - MISTRUSTED_COSINE) / (TRUSTED_COSINE - MISTRUSTED_COSINE)
     agreed = (-found.difference / TRUSTED_DIFFERENCE).exp() * nearness.clamp(0, 1)
     confidence = torch.maximum(agreed, found.surface)
-    picture = _decided(found.picture, guide, confidence)
-    return Sweep(picture.clamp(0, 1), found.inverse_depth, confidence)
+    carved = found.carved.clamp(0, 1)
+    alpha = 1 - carved
+    colour = guide.new_tensor(background)[:, None, None]
+    picture = torch.lerp(colour, _decided(found.picture, guide, confidence), alpha[:, None])
+    return Sweep(picture.clamp(0, 1), found.inverse_depth, torch.maximum(confidence, carved).clamp(0, 1), alpha)
 
 
 def bands_of(height: int, width: int) -> int:
@@ -142,8 +151,8 @@ def _range(
 @dataclass(frozen=True, slots=True)
 class _Match:
     """log_odds (B, D, H, W) of the planes; and by these odds picture (B, 3, H, W), inverse_depth, the photos' difference, how
-    far their surfaces lie there, and the cosine of the angle of the second nearest of those that see the place, -1 where
-    there is none, (B, H, W)."""
+    far their surfaces lie there, the cosine of the angle of the second nearest of those that see the place, -1 where there
+    is none, and how far a photo shows that nothing is there, (B, H, W)."""
 
     log_odds: Tensor
     picture: Tensor
@@ -151,6 +160,7 @@ class _Match:
     difference: Tensor
     surface: Tensor
     second_cosine: Tensor
+    carved: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +196,7 @@ class _Matching:
         sights = sights_of(self.target, self.photos)
         seen = seen_at(sights, inverse_depth)
         colours = look_up(self.photos.images, self.photos.sizes, seen)  # (B, V, 3, D, H, W)
-        before, likelihood = self.surfaces.looked_up(seen, self.planes.step)
+        before, likelihood, is_empty = self.surfaces.looked_up(seen, self.planes.step)
         cosine = cosines(sights, inverse_depth)
         present = seen.is_seen * self.presence[..., None, None, None]
         weights = (ANGLE_SHARPNESS * (cosine - 1)).exp() * present  # (B, V, D, H, W)
@@ -200,6 +210,8 @@ class _Matching:
         log_odds = (
             -COLOUR_SHARPNESS * cost + SURFACE_WEIGHT * surface + (_before_surfaces(surface) + BEHIND_SURFACES).log()
         )
+        carved = (is_empty * self.presence[..., None, None, None]).amax(1)
+        log_odds = log_odds + CARVED * carved
         odds = log_odds.softmax(dim=1)
 
         def expected(x: Tensor) -> Tensor:
@@ -213,6 +225,7 @@ class _Matching:
             expected(difference),
             expected(surface),
             expected(second),
+            expected(carved),
         )
 
 

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from lvsm_engine.errors import Cancelled
-from lvsm_engine.model.plane_sweep.depth_maps import DepthMaps, confirmed, depth_map, differences, weighted_quantiles
+from lvsm_engine.model.plane_sweep.depth_maps import (
+    DepthMaps,
+    confirmed,
+    depth_map,
+    differences,
+    emptiness,
+    weighted_quantiles,
+)
 from lvsm_engine.model.plane_sweep.filters import box_filtered, guided_filtered
 from lvsm_engine.model.plane_sweep.reprojection import Photos, Target, cosines, look_up, seen_at, sights_of
 from lvsm_engine.model.plane_sweep.sweep import BAND_PIXELS, Sweep, band_rows, bands_of, sweep
@@ -15,6 +22,7 @@ from lvsm_engine.model.rays import rays_in_camera
 FOCAL, SIZE = 90.0, 96
 FRONT, BACK = 2.0, 4.0
 DISTANCE = torch.tensor([3.0])
+WHITE = (1.0, 1.0, 1.0)
 GREY = torch.full((1, 3, SIZE, SIZE), 0.5)
 
 
@@ -76,7 +84,7 @@ def maps_of(photos: Photos) -> DepthMaps:
 
 
 def swept(photos: Photos, to: Target, guide: torch.Tensor, **options: object) -> Sweep:
-    return sweep(photos, maps_of(photos), torch.ones(photos.images.shape[:2]), to, DISTANCE, guide, **options)
+    return sweep(photos, maps_of(photos), torch.ones(photos.images.shape[:2]), to, DISTANCE, guide, WHITE, **options)
 
 
 def psnr(picture: torch.Tensor, truth: torch.Tensor) -> float:
@@ -202,12 +210,52 @@ def test_what_hides_behind_a_nearer_wall_is_not_copied_onto_it():
     assert (found.picture[0] - truth).abs().mean(0)[front & right].median() < 0.06
 
 
+def ball(pose: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A striped ball around (0, 0, 3), cut out on white: image (3, H, W), and where it is (H, W)."""
+    rays = rays_in_camera(torch.tensor([[FOCAL, FOCAL, SIZE / 2, SIZE / 2]]), SIZE, SIZE)[0]
+    world = torch.nn.functional.normalize(torch.einsum("ij,jhw->ihw", pose[:3, :3], rays), dim=0)
+    from_middle = pose[:3, 3] - torch.tensor([0.0, 0.0, 3.0])
+    along = torch.einsum("i,ihw->hw", from_middle, world)
+    under_root = along.square() - from_middle.square().sum() + 0.6**2
+    point = from_middle[:, None, None] + (-along - under_root.clamp_min(0).sqrt()) * world
+    colours = 0.4 + 0.3 * torch.sin(9 * point)
+    return torch.where(under_root > 0, colours, 1.0), under_root > 0
+
+
+def test_around_a_cut_out_subject_nothing_is_drawn():
+    poses = (camera(-0.8, turn=15), camera(0.8, 0.2, turn=-15), camera(0.0, -0.4), camera(0.3, 0.5, turn=-6))
+    images = torch.stack([ball(pose)[0] for pose in poses])
+    intrinsics = torch.tensor([FOCAL, FOCAL, SIZE / 2, SIZE / 2]).expand(1, len(poses), 4)
+    photos = Photos.whole(images[None], torch.stack(poses)[None], intrinsics)
+    others = [[other for other in range(4) if other != number] for number in range(4)]
+    found = [depth_map(photos.of([n]), photos.of(others[n]), DISTANCE, WHITE) for n in range(4)]
+    maps = DepthMaps(*(torch.cat([getattr(one, name) for one in found], 1) for name in DepthMaps.__slots__))
+    _, is_ball = ball(camera(0.1, 0.1))
+    drawn = sweep(photos, maps, torch.ones(1, 4), target(camera(0.1, 0.1)), DISTANCE, GREY, WHITE)
+    assert (drawn.alpha[0][is_ball] > 0.5).float().mean() > 0.97
+    assert (drawn.alpha[0][~is_ball] < 0.5).float().mean() > 0.95
+    outside = drawn.alpha[0] < 0.01
+    assert (drawn.picture[0] - 1).abs()[:, outside].max() < 0.02 and drawn.confidence[0][outside].min() > 0.98
+
+
+def test_a_wall_of_the_backgrounds_colour_is_no_cut_out():
+    image = torch.ones(1, 3, 20, 30)
+    image[:, :, 6:14, 10:20] = 0.5
+    assert emptiness(image, WHITE)[0, :4].all() and not emptiness(image, WHITE)[0, 5:15, 9:21].any()
+    image[:, :, -1] = 0.3  # it stands on a floor
+    assert not emptiness(image, WHITE).any()
+    inner = torch.full((1, 3, 20, 30), 0.5)
+    inner[:, :, [0, -1]] = inner[:, :, :, [0, -1]] = 1.0
+    inner[:, :, 8:12, 12:18] = 1.0  # white within the subject
+    assert not emptiness(inner, WHITE)[0, 4:16, 4:26].any()
+
+
 def test_a_photo_fades_in_without_a_jump():
     photos, to = posed(*AROUND), target(camera(0.03, 0.02))
     maps = maps_of(photos)
 
     def picture(last: float) -> torch.Tensor:
-        return sweep(photos, maps, torch.tensor([[1.0, 1.0, 1.0, 1.0, last]]), to, DISTANCE, GREY).picture
+        return sweep(photos, maps, torch.tensor([[1.0, 1.0, 1.0, 1.0, last]]), to, DISTANCE, GREY, WHITE).picture
 
     without = sweep(
         photos.of([0, 1, 2, 3]),
@@ -216,6 +264,7 @@ def test_a_photo_fades_in_without_a_jump():
         to,
         DISTANCE,
         GREY,
+        WHITE,
     ).picture
     torch.testing.assert_close(picture(0.0), without, rtol=0, atol=2e-3)
     steps = [(picture(share / 8) - picture((share + 1) / 8)).abs().mean() for share in range(8)]
@@ -278,7 +327,7 @@ def test_distances_that_make_no_sense_give_a_finite_picture(distance):
         for n in range(count)
     ]
     maps = DepthMaps(*(torch.cat([getattr(one, name) for one in found], 1) for name in DepthMaps.__slots__))
-    result = sweep(photos, maps, torch.ones(1, count), target(camera(0.0)), away, GREY)
+    result = sweep(photos, maps, torch.ones(1, count), target(camera(0.0)), away, GREY, WHITE)
     assert result.picture.isfinite().all() and result.inverse_depth.isfinite().all()
 
 
@@ -298,7 +347,7 @@ def test_photos_of_several_sizes_stand_in_one_array():
     padded = torch.stack([torch.nn.functional.pad(image, (0, 16, 0, 26), value=9.0) for image in cut])
     sizes = torch.tensor([80.0, 70.0]).expand(1, len(AROUND), 2)
     photos = Photos(padded[None], whole.camera_to_world, whole.fxfycxcy, sizes)
-    found = sweep(photos, maps_of(whole), torch.ones(1, len(AROUND)), target(camera(0.0)), DISTANCE, GREY)
+    found = sweep(photos, maps_of(whole), torch.ones(1, len(AROUND)), target(camera(0.0)), DISTANCE, GREY, WHITE)
     truth, _ = walls(camera(0.0))
     assert (found.picture[0] - truth)[:, 10:50, 10:60].abs().mean() < 0.06
     assert (found.picture[..., -8:, -8:] - 0.5).abs().max() < 0.51
