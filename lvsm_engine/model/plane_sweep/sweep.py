@@ -50,7 +50,7 @@ LIKELY = 0.3
 # The logarithm of the odds of a depth at which a cut-out's background shows that nothing is there.
 CARVED = -20.0
 # Rows are computed in bands of about so many pixels, with as many rows around as squares reach.
-BAND_PIXELS, BAND_MARGIN = 2**16, 5
+BAND_PIXELS, BAND_MARGIN = 2**14, 5
 
 
 @dataclass(frozen=True, slots=True)
