@@ -6,7 +6,7 @@ found in them is model/plane_sweep's.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -36,17 +36,19 @@ class Passes:
     """Pictures of T targets and what is known of them.
 
     images: (T, H, W, 3) float32 in [0, 1], sRGB-encoded. depths: (T, H, W) float32, along the optical axis, in world units.
-    confidences: (T, H, W) float32 in [0, 1], how far a pixel is copied from photos that agree. None: not known.
+    confidences: (T, H, W) float32 in [0, 1], how far a pixel is known, since photos agree. alphas: (T, H, W) float32 in [0, 1],
+    0 where photos of cut-out subjects show that nothing is there. None: not known.
     """
 
     images: np.ndarray
     depths: np.ndarray | None = None
     confidences: np.ndarray | None = None
+    alphas: np.ndarray | None = None
 
 
 def joined(passes: Sequence[Passes]) -> Passes:
     """The passes of several targets of one size as one, in their order."""
-    columns = zip(*((one.images, one.depths, one.confidences) for one in passes), strict=True)
+    columns = zip(*([getattr(one, field.name) for field in fields(Passes)] for one in passes), strict=True)
     return Passes(*(np.concatenate(column) for column in columns))
 
 
@@ -79,9 +81,9 @@ class PhotoDetail:
         found = sweep(
             photos, maps, self._tensor([list(chosen.values())]), target, distance, shown, self._background, check
         )
-        depth = (1 / (found.inverse_depth[0] * self._scale)).cpu().numpy()
-        picture = found.picture[0].permute(1, 2, 0).cpu().numpy()
-        return Passes(picture[None], depth[None], found.confidence[0].cpu().numpy()[None])
+        depths = 1 / (found.inverse_depth * self._scale)
+        passes = (found.picture.permute(0, 2, 3, 1), depths, found.confidence, found.alpha)
+        return Passes(*(values.cpu().numpy() for values in passes))
 
     def _depth_map(self, number: int, check: Callable[[], None]) -> DepthMaps:
         """Of this photo, found once: a function of the views alone, whatever targets were asked for before."""

@@ -53,7 +53,8 @@ def photos_beside(position: int, cameras: Sequence[Camera], count: int, narrow: 
     """
     places = np.stack([camera.camera_to_world for camera in cameras])
     places = poses_in_frame(subject_similarity(places, 1.0), places)[:, :3, 3]
-    taken, late = [], []
+    taken: list[int] = []
+    late: list[int] = []
     for other in photos_for(cameras[position], cameras, len(cameras)):
         if other == position:
             continue

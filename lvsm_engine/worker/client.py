@@ -288,7 +288,7 @@ class Client:
         """Ask for what the cameras (all of one size) see. Returns at once. Raises WorkerError where none can be started.
 
         detail: whether the model's pictures are sharpened by the photos. The result has images (T, H, W, 3) float32 sRGB in
-        [0, 1], warnings, seconds, model and device; with detail also depths and confidences (T, H, W) float32.
+        [0, 1], warnings, seconds, model and device; with detail also depths, confidences and alphas (T, H, W) float32.
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {

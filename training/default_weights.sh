@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The bundled weights, from nothing: views of objects, training, evaluation, card. Stopped or killed, it goes on where it was.
+#
+#     SOURCE=my/objects training/default_weights.sh              # a folder with train/ and val/, GLB files, and manifest.json
+#     SOURCE=... CAPTURES="a/transforms.json b" LPIPS=alexnet.safetensors training/default_weights.sh  # also scored on photos
+#     SOURCE=... PRESET=smoke VIEWS=6 SIZE=32 SAMPLES=1 training/default_weights.sh                   # all of it in a minute
+#
+# The detail from the photos has no weights: what it gives is scored beside the model's own pictures.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PYTHON=${PYTHON:-.venv/bin/python}
+BPY_PYTHON=${BPY_PYTHON:-.venv-bpy/5.0/bin/python}      # a Python with bpy; make test sets it up
+
+SOURCE=${SOURCE:?is the folder of objects}
+CAPTURES=${CAPTURES:-}                                  # posed photos to score on, several with spaces between
+LPIPS=${LPIPS:-}                                        # AlexNet's features, where they cannot be downloaded
+
+PRESET=${PRESET:-default}
+PROCESSES=${PROCESSES:-2}                               # CPU cores, or cards
+VIEWS=${VIEWS:-20}                                      # of an object to train on; their size in pixels; samples a pixel
+SIZE=${SIZE:-256}
+SAMPLES=${SAMPLES:-16}
+
+DATA=${DATA:-data/$PRESET}
+RUN=${RUN:-runs/$PRESET}
+MODEL=${MODEL:-$RUN/model.safetensors}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}            # more processes instead: training/README.md
+# A quarter of a step's time on a CPU is new memory: glibc is told to keep it.
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+
+RENDER=("$PYTHON" -m training.render --python "$BPY_PYTHON" --size "$SIZE")
+"${RENDER[@]}" --source "$SOURCE/val" --out "$DATA/views/val" --sampling protocol --samples "$((4 * SAMPLES))"
+"${RENDER[@]}" --source "$SOURCE/train" --out "$DATA/views/train" --views "$VIEWS" --samples "$SAMPLES"
+
+"$(dirname "$PYTHON")/torchrun" --nproc-per-node "$PROCESSES" -m training.train --preset "$PRESET" --out "$RUN" \
+    --data "$DATA/views/train=3" procedural:mixed --validation "$DATA/views/val"
+
+EXPORT=("$PYTHON" -m training.export --run "$RUN" --out "$MODEL" --name "LVSM $PRESET" --manifest "$SOURCE/manifest.json")
+EVALUATE=("$PYTHON" -m training.evaluate --model "$MODEL" ${LPIPS:+--lpips-backbone "$LPIPS"})
+"${EXPORT[@]}"
+"${EVALUATE[@]}" --views "$DATA/views/val" --size "$SIZE" --inputs 4 16 --out "$RUN/evaluation"
+if [ -n "$CAPTURES" ]; then
+    # shellcheck disable=SC2086  # CAPTURES is several words
+    "${EVALUATE[@]}" --capture $CAPTURES --every 8 --limit 5 --size "$SIZE" --out "$RUN/evaluation_captures"
+fi
+"${EXPORT[@]}" --evaluation "$RUN/evaluation"
+
+echo "$MODEL: to bundle it, copy it to lvsm_engine/weights/default.safetensors."
