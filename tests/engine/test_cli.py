@@ -243,7 +243,14 @@ def test_a_signal_to_end_leaves_no_half_written_picture(capture, model_file, tmp
     out = tmp_path / "out"
     arguments = ["render", "--capture", capture, "--inputs", "0", "--targets", "1", "--out", out, "--model", model_file]
     command = [sys.executable, "-c", SLOW_WRITER, *map(str, arguments), "--device", "cpu"]
-    program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    program = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # tests may run under nohup
+    )
     assert program.stdout.readline() == "half way\n"
     assert [path.suffix for path in out.iterdir()] == [".part"]
     program.send_signal(number)
