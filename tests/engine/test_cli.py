@@ -18,6 +18,7 @@ from lvsm_engine.cli import main
 from lvsm_engine.cli.doctor import examine
 from lvsm_engine.cli.signals import Ended, ending_by_exception
 from lvsm_engine.model.checkpoint import load_model
+from lvsm_engine.metrics import psnr
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import save_image
 from tests.shared_data import ROOT
@@ -332,7 +333,8 @@ def test_transparent_photos_are_compared_over_the_models_background(make_capture
     assert render(capture, path, tmp_path / "out") == 0
     target = json.loads((tmp_path / "out" / "report.json").read_text())["targets"][0]
     with Image.open(tmp_path / "out" / "0001.png") as image:
-        assert target["psnr"] == pytest.approx(-10 * np.log10(((np.asarray(image) / 255) ** 2).mean()), abs=0.05)
+        drawn = np.asarray(image, np.float32) / 255
+    assert target["psnr"] == pytest.approx(psnr(drawn, np.zeros_like(drawn)), abs=0.05)
 
 
 def test_names_that_a_terminal_or_a_text_cannot_hold_are_no_obstacle(capture, model_file, tmp_path):
