@@ -17,8 +17,8 @@ from PIL import Image
 from lvsm_engine.cli import main
 from lvsm_engine.cli.doctor import examine
 from lvsm_engine.cli.signals import Ended, ending_by_exception
-from lvsm_engine.model.checkpoint import load_model
 from lvsm_engine.metrics import psnr
+from lvsm_engine.model.checkpoint import load_model
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import save_image
 from tests.shared_data import ROOT
