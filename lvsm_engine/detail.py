@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map
 from .model.plane_sweep.reprojection import Photos, Target
@@ -72,7 +72,7 @@ class PhotoDetail:
     def passes_of(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Passes:
         """A target's picture, depth and confidence. guide: a model's picture of it, (h, w, 3) of any size."""
         chosen = presences(camera, self._cameras, PHOTOS_A_TARGET)
-        maps = _stacked([self._depth_map(number, check) for number in chosen])
+        maps = DepthMaps.stacked([self._depth_map(number, check) for number in chosen])
         pose = self._poses([camera])[0]
         distance = self._tensor([max(float(np.linalg.norm(pose[:3, 3])), 1e-3)])
         target = Target(self._tensor(pose[None]), self._tensor(camera.fxfycxcy[None]), camera.height, camera.width)
@@ -130,18 +130,3 @@ class PhotoDetail:
 
     def _tensor(self, values: object) -> Tensor:
         return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self._device)
-
-
-def _stacked(maps: Sequence[DepthMaps]) -> DepthMaps:
-    """Those of several photos as one, edge values repeated where they differ in size."""
-    height, width = (max(one.inverse_depth.shape[axis] for one in maps) for axis in (-2, -1))
-
-    def grown(x: Tensor) -> Tensor:
-        return nn.functional.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]), mode="replicate")
-
-    return DepthMaps(
-        torch.cat([grown(one.inverse_depth) for one in maps], dim=1),
-        torch.cat([grown(one.likelihood) for one in maps], dim=1),
-        torch.cat([one.sizes for one in maps], dim=1),
-        torch.cat([one.step for one in maps], dim=1),
-    )

@@ -60,6 +60,8 @@ def photos_beside(position: int, cameras: Sequence[Camera], count: int, narrow: 
             continue
         apart = np.linalg.norm(places[[position, *taken]] - places[other], axis=1).min()
         (late if apart < narrow else taken).append(other)
+        if len(taken) == count:
+            break
     return [*taken, *late][:count]
 
 

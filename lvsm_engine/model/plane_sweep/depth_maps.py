@@ -5,6 +5,7 @@ surface. First over a wide range in a very small picture, which tells between wh
 over this range alone, coarse to fine.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +36,6 @@ TRUSTED_COSINE, MISTRUSTED_COSINE = 0.7, 0.4
 # Depths agree when they are this many steps apart; so many other photos that agree make one wholly trusted, and one that
 # none confirms counts like this many.
 AGREEING_STEPS, WHOLLY_CONFIRMED, UNCONFIRMED = 1.5, 3.0, 0.05
-
-
 # A photo is a cut-out when so much of its border is of the background's colour, within so much of each channel.
 CUT_OUT_BORDER, BACKGROUND_TOLERANCE = 0.9, 0.02
 
@@ -53,6 +52,27 @@ class DepthMaps:
     likelihood: Tensor
     sizes: Tensor
     step: Tensor
+
+    @classmethod
+    def stacked(cls, maps: Sequence["DepthMaps"]) -> "DepthMaps":
+        """Those of several photos as one, edge values repeated where they differ in size."""
+        height, width = (max(one.inverse_depth.shape[axis] for one in maps) for axis in (-2, -1))
+
+        def grown(x: Tensor) -> Tensor:
+            return nn.functional.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]), mode="replicate")
+
+        return cls(
+            torch.cat([grown(one.inverse_depth) for one in maps], dim=1),
+            torch.cat([grown(one.likelihood) for one in maps], dim=1),
+            torch.cat([one.sizes for one in maps], dim=1),
+            torch.cat([one.step for one in maps], dim=1),
+        )
+
+    def camera(self, number: int, photos: Photos) -> Target:
+        """The camera of one of the photos, as its map has it."""
+        scale = (self.sizes[:, number] / photos.sizes[:, number]).repeat(1, 2)
+        height, width = self.inverse_depth.shape[-2:]
+        return Target(photos.camera_to_world[:, number], photos.fxfycxcy[:, number] * scale, height, width)
 
     def looked_up(self, seen: Seen, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """How far points lie before the photos' surfaces, in planes' distances (those behind below 0); how likely these
@@ -114,14 +134,9 @@ def emptiness(images: Tensor, background: tuple[float, float, float]) -> Tensor:
 
 def confirmed(maps: DepthMaps, photos: Photos, presence: Tensor) -> DepthMaps:
     """The same maps, less likely where others do not find the same surface. presence: (B, V) in [0, 1], how far each counts."""
-    height, width = maps.inverse_depth.shape[-2:]
     likelihoods = []
     for number in range(maps.step.shape[1]):
-        scale = maps.sizes[:, number] / photos.sizes[:, number]
-        camera = Target(
-            photos.camera_to_world[:, number], photos.fxfycxcy[:, number] * scale.repeat(1, 2), height, width
-        )
-        seen = seen_at(sights_of(camera, photos), maps.inverse_depth[:, number, None])
+        seen = seen_at(sights_of(maps.camera(number, photos), photos), maps.inverse_depth[:, number, None])
         before, _, _ = maps.looked_up(seen, maps.step[:, number])
         agrees = ((before.abs() < AGREEING_STEPS) & seen.is_seen)[:, :, 0] * presence[..., None, None]
         others = agrees.sum(1) - agrees[:, number]

@@ -128,12 +128,9 @@ def _range(
     photos: Photos, surfaces: DepthMaps, presence: Tensor, target: Target, distance: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Between which depths (B,) the target may see anything: by the photos' surfaces that lie in its frame."""
-    height, width = surfaces.inverse_depth.shape[-2:]
     depths, weights = [], []
     for number in range(surfaces.step.shape[1]):
-        scale = (surfaces.sizes[:, number] / photos.sizes[:, number]).repeat(1, 2)
-        camera = Target(photos.camera_to_world[:, number], photos.fxfycxcy[:, number] * scale, height, width)
-        points = camera.points(surfaces.inverse_depth[:, number]).flatten(2)  # (B, 3, N)
+        points = surfaces.camera(number, photos).points(surfaces.inverse_depth[:, number]).flatten(2)  # (B, 3, N)
         x, y, depth = target.pixels(points).unbind(1)
         in_frame = (depth > 0) & (x > 0) & (x < target.width) & (y > 0) & (y < target.height)
         is_likely = surfaces.likelihood[:, number].flatten(1) > LIKELY

@@ -80,7 +80,7 @@ def maps_of(photos: Photos) -> DepthMaps:
     count = photos.images.shape[1]
     others = [[other for other in range(count) if other != number] or [number] for number in range(count)]
     found = [depth_map(photos.of([number]), photos.of(others[number]), DISTANCE) for number in range(count)]
-    return DepthMaps(*(torch.cat([getattr(one, name) for one in found], 1) for name in DepthMaps.__slots__))
+    return DepthMaps.stacked(found)
 
 
 def swept(photos: Photos, to: Target, guide: torch.Tensor, **options: object) -> Sweep:
@@ -229,7 +229,7 @@ def test_around_a_cut_out_subject_nothing_is_drawn():
     photos = Photos.whole(images[None], torch.stack(poses)[None], intrinsics)
     others = [[other for other in range(4) if other != number] for number in range(4)]
     found = [depth_map(photos.of([n]), photos.of(others[n]), DISTANCE, WHITE) for n in range(4)]
-    maps = DepthMaps(*(torch.cat([getattr(one, name) for one in found], 1) for name in DepthMaps.__slots__))
+    maps = DepthMaps.stacked(found)
     _, is_ball = ball(camera(0.1, 0.1))
     drawn = sweep(photos, maps, torch.ones(1, 4), target(camera(0.1, 0.1)), DISTANCE, GREY, WHITE)
     assert (drawn.alpha[0][is_ball] > 0.5).float().mean() > 0.97
@@ -326,7 +326,7 @@ def test_distances_that_make_no_sense_give_a_finite_picture(distance):
         depth_map(photos.of([n]), photos.of([other for other in range(count) if other != n]), away)
         for n in range(count)
     ]
-    maps = DepthMaps(*(torch.cat([getattr(one, name) for one in found], 1) for name in DepthMaps.__slots__))
+    maps = DepthMaps.stacked(found)
     result = sweep(photos, maps, torch.ones(1, count), target(camera(0.0)), away, GREY, WHITE)
     assert result.picture.isfinite().all() and result.inverse_depth.isfinite().all()
 
