@@ -3,7 +3,14 @@
 import numpy as np
 
 from lvsm_engine.scene.camera import Camera
-from lvsm_engine.scene.selection import angles_to, nearest_view, nearest_views, spread_views
+from lvsm_engine.scene.selection import (
+    angles_to,
+    nearest_view,
+    nearest_views,
+    photos_beside,
+    presences,
+    spread_views,
+)
 from tests.synthetic import look_at
 
 
@@ -46,3 +53,21 @@ def test_few_cameras_are_all_taken():
     assert spread_views([ring_camera(0)], 1) == [0]
     identical = [ring_camera(0)] * 5
     assert len(set(spread_views(identical, 3))) == 3
+
+
+def test_presences_fade_without_a_jump_and_leave_nobody_out_who_is_near():
+    cameras = [ring_camera(angle) for angle in range(0, 360, 20)]
+    seen = [presences(ring_camera(angle / 2), cameras, 6) for angle in range(81)]
+    assert all(len(counts) <= 6 and max(counts.values()) == 1 for counts in seen)
+    for before, after in zip(seen, seen[1:], strict=False):
+        for position in before.keys() | after.keys():
+            assert abs(before.get(position, 0) - after.get(position, 0)) < 0.2
+    assert presences(ring_camera(5), cameras[:4], 6) == dict.fromkeys((0, 1, 2, 3), 1.0)
+
+
+def test_photos_beside_one_have_a_baseline_where_any_has():
+    burst = [ring_camera(angle) for angle in (0, 0.2, 0.4)]
+    others = [ring_camera(angle) for angle in (10, 20, 300)]
+    assert set(photos_beside(0, [*burst, *others], 2, 0.03)) == {3, 4}
+    assert photos_beside(0, burst, 3, 0.03) == [1, 2]
+    assert photos_beside(0, burst[:1], 3, 0.03) == []
