@@ -34,7 +34,7 @@ def default() -> TrainingConfig:
         model=ModelConfig(
             width=256,
             blocks=6,
-            patch_size=8,
+            patch_size=16,
             inputs_first=True,
             camera_encoding="proxy_point",
             predicted_depth=True,
@@ -43,7 +43,7 @@ def default() -> TrainingConfig:
         data=DataConfig(sources=OBJECTS, validation=VALIDATION, batch=8),
         schedule=ScheduleConfig(
             stages=(Stage(until=0.3, size=32), Stage(until=0.6, size=64), Stage(until=1.0, size=128, target_crop=0.5)),
-            steps=3_000,
+            steps=10_000,
         ),
         optimizer=OptimizerConfig(muon_tokenizer_head_lr=0.06, average=200),
         augmentations=Augmentations(
