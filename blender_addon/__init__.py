@@ -14,6 +14,7 @@ MODULES = (
     "capture_import",
     "worker_owner",
     "synthesize",
+    "passes",
     "render_engine",
     "camera_list",
     "panel",

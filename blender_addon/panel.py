@@ -1,6 +1,7 @@
 """The tab "LVSM" of the 3D view's side bar: it draws what other modules know."""
 
 from functools import lru_cache
+from typing import ClassVar
 
 import blf
 import bpy
@@ -180,7 +181,49 @@ class LVSM_PT_colors(SideBarPanel, bpy.types.Panel):
         self.layout.operator("lvsm.use_exact_colors")
 
 
-classes = (LVSM_UL_input_views, LVSM_PT_synthesize_view, LVSM_PT_input_views, LVSM_PT_engine, LVSM_PT_colors)
+class PropertiesPanel:
+    """In the Properties editor, for the render engine."""
+
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    COMPAT_ENGINES: ClassVar = {render_engine.LVSM_RenderEngine.bl_idname}
+
+    @classmethod
+    def poll(cls, context):
+        return context.scene.render.engine in cls.COMPAT_ENGINES
+
+
+class LVSM_PT_film(PropertiesPanel, bpy.types.Panel):
+    bl_label = "Film"
+    bl_context = "render"
+
+    def draw(self, context):
+        self.layout.use_property_split = True
+        self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
+
+
+class LVSM_PT_passes(PropertiesPanel, bpy.types.Panel):
+    bl_label = "Passes"
+    bl_context = "view_layer"
+
+    def draw(self, context):
+        layout, view_layer = self.layout, context.view_layer
+        layout.use_property_split = True
+        column = layout.column(heading="Include")
+        column.active = context.scene.lvsm.use_detail
+        column.prop(view_layer, "use_pass_z", text="Depth")
+        column.prop(view_layer.lvsm, "use_pass_confidence")
+
+
+classes = (
+    LVSM_UL_input_views,
+    LVSM_PT_synthesize_view,
+    LVSM_PT_input_views,
+    LVSM_PT_engine,
+    LVSM_PT_colors,
+    LVSM_PT_film,
+    LVSM_PT_passes,
+)
 
 
 def register():

@@ -6,16 +6,16 @@ In a window render() runs on a thread of Blender's: nothing here touches bpy.dat
 import time
 import traceback
 from dataclasses import replace
+from typing import Any
 
 import bpy
 import numpy as np
 
 from lvsm_engine.errors import Cancelled, LvsmError, WorkerError
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
-from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.client import Request
 
-from . import scene_cameras
+from . import passes, scene_cameras
 from .failures import last_failure
 from .worker_owner import progress_text, worker
 
@@ -30,6 +30,10 @@ class LVSM_RenderEngine(bpy.types.RenderEngine):
     bl_use_preview = False  # no model, no material preview
     bl_use_eevee_viewport = True
     bl_use_shading_nodes_custom = False
+
+    def update_render_passes(self, scene, view_layer):
+        for entry in passes.passes_of(view_layer):
+            self.register_pass(scene, view_layer, entry.name, len(entry.channels), entry.channels, entry.kind)
 
     def render(self, depsgraph):
         # Blender takes an exception, and a return without a word, for a finished black frame.
@@ -51,11 +55,14 @@ def render_frame(render_engine, depsgraph) -> None:
     scene, width, height = depsgraph.scene, render_engine.resolution_x, render_engine.resolution_y
     names = [view.name for view in scene.render.views if view.use] if scene.render.use_multiview else [WHOLE_FRAME]
     cameras = [_view_camera(render_engine, depsgraph, name) for name in names]
-    images = follow(render_engine, worker.render(scene, depsgraph, cameras))
+    result = follow(render_engine, worker.render(scene, depsgraph, cameras))
     left, bottom, right, top = frame_window(scene.render, width, height)
-    for name, image in zip(names, images, strict=True):
-        pixels = np.ones((top - bottom, right - left, 4), np.float32)
-        pixels[..., :3] = scene_linear(image[::-1][bottom:top, left:right])
+    asked = [entry.name for entry in passes.passes_of(depsgraph.view_layer)]
+    for name, picture in zip(names, passes.of_each_camera(result), strict=True):
+        pixels = {
+            entry: passes.pixels_of(entry, picture, scene.render.film_transparent)[::-1][bottom:top, left:right]
+            for entry in asked
+        }
         _write(render_engine, depsgraph.view_layer.name, name, pixels)
 
 
@@ -78,8 +85,8 @@ def _view_camera(render_engine, depsgraph, name: str) -> Camera:
     )
 
 
-def follow(render_engine, request: Request) -> np.ndarray:
-    """Wait for the images (T, H, W, 3), telling Blender of the progress.
+def follow(render_engine, request: Request) -> dict[str, Any]:
+    """Wait for the answer, telling Blender of the progress.
 
     Raises Cancelled when the user breaks, WorkerError when the engine is stopped under the render.
     """
@@ -91,7 +98,7 @@ def follow(render_engine, request: Request) -> np.ndarray:
         render_engine.update_stats("", progress_text(request.progress))
         time.sleep(POLL_SECONDS)
     try:
-        return request.result()["images"]
+        return request.result()
     except Cancelled as stopped:
         raise WorkerError("The engine was stopped while it rendered: render again.") from stopped
 
@@ -110,17 +117,13 @@ def frame_window(render: bpy.types.RenderSettings, width: int, height: int) -> t
     )
 
 
-def scene_linear(image: np.ndarray) -> np.ndarray:
-    """sRGB-encoded [0, 1] -> scene-linear float32, which the Standard view transform takes back to the same bytes."""
-    return to_linear(np.asarray(image, np.float32)).astype(np.float32, copy=False)
-
-
-def _write(render_engine, layer_name: str, view_name: str, pixels: np.ndarray) -> None:
-    """Hand one view's pixels (H, W, 4), scene-linear, from the bottom, to Blender."""
-    height, width, _ = pixels.shape
+def _write(render_engine, layer_name: str, view_name: str, pixels: dict[str, np.ndarray]) -> None:
+    """Hand the passes' pixels (H, W, channels) of one view, from the bottom, to Blender."""
+    height, width, _ = pixels[passes.COMBINED.name].shape
     result = render_engine.begin_result(0, 0, width, height, layer=layer_name, view=view_name)
-    combined = result.layers[0].passes.find_by_name("Combined", view=view_name)
-    combined.rect.foreach_set(pixels.ravel())
+    for name, values in pixels.items():
+        found = result.layers[0].passes.find_by_name(name, view=view_name)
+        found.rect.foreach_set(np.ascontiguousarray(values, np.float32).ravel())
     render_engine.end_result(result)
 
 

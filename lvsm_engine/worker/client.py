@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeGuard, cast
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
 from . import messages
 from .messages import Message
+
+PASSES = ("depths", "confidences", "alphas")
+"""What an answer may have beside its images."""
 
 # A dead process is started anew by itself this often within a minute; then it is the user's turn.
 MAX_RESTARTS_A_MINUTE = 3
@@ -288,7 +291,8 @@ class Client:
         """Ask for what the cameras (all of one size) see. Returns at once. Raises WorkerError where none can be started.
 
         detail: whether the model's pictures are sharpened by the photos. The result has images (T, H, W, 3) float32 sRGB in
-        [0, 1], warnings, seconds, model and device; with detail also depths, confidences and alphas (T, H, W) float32.
+        [0, 1], warnings, seconds, model, device and background, the colour that transparent photos are laid over; with detail
+        also depths, confidences and alphas (T, H, W) float32.
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {
@@ -466,10 +470,24 @@ def _check_protocol(hello: dict[str, Any]) -> None:
 def _check_pictures(answer: dict[str, Any], sizes: Collection[tuple[int, ...]]) -> None:
     """sizes: what the pictures (T, H, W, 3) may measure; cameras of several sizes are the engine's to refuse."""
     images = answer.get("images")
-    if not isinstance(images, np.ndarray) or images.dtype != np.float32 or images.shape not in sizes:
+    if not _is_float_array(images) or images.shape not in sizes:
         raise messages.refusal("an answer without the pictures that were asked for")
+    for name in PASSES:
+        if name in answer and not (_is_float_array(answer[name]) and answer[name].shape == images.shape[:3]):
+            raise messages.refusal(f"an answer whose {name} are not of its pictures")
     if not isinstance(answer.get("warnings"), list) or type(answer.get("seconds")) not in (int, float):
         raise messages.refusal("an answer without warnings and seconds")
+    background = answer.get("background")
+    if (
+        not isinstance(background, list)
+        or len(background) != 3
+        or not all(type(value) is float for value in background)
+    ):
+        raise messages.refusal("an answer without a background")
+
+
+def _is_float_array(value: object) -> TypeGuard[np.ndarray]:
+    return isinstance(value, np.ndarray) and value.dtype == np.float32
 
 
 def _check_description(answer: dict[str, Any]) -> None:

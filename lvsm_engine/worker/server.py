@@ -89,6 +89,7 @@ class Engine:
             "seconds": time.monotonic() - began,
             "model": synthesizer.card.name,
             "device": str(synthesizer.device),
+            "background": list(synthesizer.background),
         }
         return Message("result", request.id, fields, arrays)
 

@@ -3,13 +3,15 @@
 import json
 
 import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
+from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.messages import camera_from_fields
 
 from .fake_engine import fake_environment, in_programs
-from .inside.fake_picture import picture
+from .inside.fake_picture import passes_of, picture
 from .inside_tests import each_test_in
 
 
@@ -38,6 +40,34 @@ def test_f_and_a_write_the_engines_pictures_and_exit_with_0(blender, tmp_path):
         expected = picture(camera_from_fields(request["cameras"][0]))
         pixels = np.asarray(Image.open(tmp_path / f"frame_{number:04}.png"))[..., :3]
         assert np.array_equal(pixels, expected)
+
+
+ALL_PASSES = """
+import bpy
+scene, layer = bpy.context.scene, bpy.context.view_layer
+scene.render.film_transparent = layer.use_pass_z = layer.lvsm.use_pass_confidence = True
+settings = scene.render.image_settings
+if hasattr(settings, "media_type"):  # 5.0 on
+    settings.media_type = "MULTI_LAYER_IMAGE"
+settings.file_format, settings.color_depth = "OPEN_EXR_MULTILAYER", "32"
+"""
+
+
+@in_programs
+def test_depth_confidence_and_alpha_are_passes(blender, tmp_path):
+    blender.run("scene_file.py", tmp_path)
+    env = fake_environment(tmp_path, record=tmp_path / "record")
+    command = [*blender.command, "-b", tmp_path / "scene.blend", "--python-expr", ALL_PASSES]
+    blender.execute([*command, "-o", tmp_path / "frame_####", "-E", "LVSM", "-f", "1"], env)
+    camera = camera_from_fields(json.loads((tmp_path / "record").read_text())["cameras"][0])
+    depths, confidences, alphas = passes_of(camera)
+    parts = OpenEXR.File(str(tmp_path / "frame_0001.exr"), separate_channels=True).parts
+    channels = {name: channel.pixels for part in parts for name, channel in part.channels.items()}
+    np.testing.assert_array_equal(channels["ViewLayer.Combined.A"], alphas)
+    np.testing.assert_array_equal(channels["ViewLayer.Depth.Z"], np.where(alphas > 0, depths, np.float32(1e10)))
+    np.testing.assert_array_equal(channels["ViewLayer.Confidence.X"], confidences)
+    red = to_linear(picture(camera)[..., 0].astype(np.float32) / 255) * alphas  # nothing is left of the background
+    np.testing.assert_allclose(channels["ViewLayer.Combined.R"], red, atol=1e-6)
 
 
 @in_programs

@@ -15,10 +15,11 @@ import threading
 import time
 
 import numpy as np
-from fake_picture import picture
+from fake_picture import passes_of, picture
 
 from lvsm_engine.errors import OPEN_LOG, DeviceError
 from lvsm_engine.worker import messages
+from lvsm_engine.worker.client import PASSES
 from lvsm_engine.worker.messages import Message
 
 TICK_SECONDS = 0.02
@@ -49,8 +50,11 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
         return Message("error", request.id, messages.error_to_fields(error))
     cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
     images = np.stack([picture(camera) for camera in cameras]).astype(np.float32) / 255
-    fields = {"warnings": [], "seconds": 0, "model": "fake", "device": "cpu"}
-    return Message("result", request.id, fields, {"images": images})
+    fields = {"warnings": [], "seconds": 0, "model": "fake", "device": "cpu", "background": [1.0, 1.0, 1.0]}
+    passes = {}
+    if request.fields["detail"]:
+        passes = dict(zip(PASSES, map(np.stack, zip(*map(passes_of, cameras), strict=True)), strict=True))
+    return Message("result", request.id, fields, {"images": images, **passes})
 
 
 def record(request: Message) -> None:

@@ -184,8 +184,8 @@ def test_blender_is_told_of_the_progress():
 
     listener = Listener(go_on_when_told)
     with stage.fake_worker(hold=go_on):
-        images = render_engine.follow(listener, ask(scene))
-    assert images.shape == (1, *stage.SIZE[::-1], 3)
+        result = render_engine.follow(listener, ask(scene))
+    assert result["images"].shape == (1, *stage.SIZE[::-1], 3)
     assert listener.fractions == sorted(listener.fractions) and listener.fractions[-1] == 0.75
     assert listener.stats[0] == "Starting the engine"
 

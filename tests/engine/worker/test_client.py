@@ -49,7 +49,8 @@ def hello():
     say("hello", 0, {{"protocol": messages.PROTOCOL_VERSION, "device_name": "fake"}})
 def answer(request):
     count, (width, height) = len(request.fields["cameras"]), request.fields["cameras"][0]["size"]
-    say("result", request.id, {{"warnings": [], "seconds": 0.0}}, {{"images": np.ones((count, height, width, 3), np.float32)}})
+    fields = {{"warnings": [], "seconds": 0.0, "background": [1.0, 1.0, 1.0]}}
+    say("result", request.id, fields, {{"images": np.ones((count, height, width, 3), np.float32)}})
 def next_request():
     message = messages.read(inbox)
     if message is None:

@@ -13,7 +13,7 @@ import torch
 
 from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError, DeviceError, WorkerError
 from lvsm_engine.model.config import ModelConfig
-from lvsm_engine.photos import save_image
+from lvsm_engine.photos import WHITE, save_image
 from lvsm_engine.scene.camera import View
 from lvsm_engine.synthesizer import Synthesizer
 from lvsm_engine.worker import messages
@@ -243,7 +243,8 @@ class SmallCard(Engine):
 
     def __init__(self, most):
         super().__init__("cpu")
-        self.card, self.device, self.most, self.kept = CARD, "cpu", most, weakref.WeakSet()
+        self.card, self.device, self.background = CARD, "cpu", WHITE
+        self.most, self.kept = most, weakref.WeakSet()
 
     def _load(self, model, on_progress):
         return self
