@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map
+from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map, emptiness
 from .model.plane_sweep.reprojection import Photos, Target
 from .model.plane_sweep.sweep import bands_of, sweep
-from .photos import load_photo, resize_image, to_bytes
+from .photos import load_cut_out, resize_image, to_bytes
 from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import poses_in_frame, subject_similarity
 from .scene.selection import photos_beside, presences
@@ -52,6 +52,15 @@ def joined(passes: Sequence[Passes]) -> Passes:
     return Passes(*(np.concatenate(column) for column in columns))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Photo:
+    """image (h, w, 3) uint8; alpha (h, w) uint8 of a photo that has any, else None; its camera."""
+
+    image: np.ndarray
+    alpha: np.ndarray | None
+    camera: Camera
+
+
 class PhotoDetail:
     """The photos of some views, ready to sharpen pictures of any target. Raises CaptureError, CameraError when they are read."""
 
@@ -61,7 +70,7 @@ class PhotoDetail:
         poses = np.stack([camera.camera_to_world for camera in self._cameras])
         self._similarity = subject_similarity(poses, MEAN_DISTANCE)
         self._scale = float(np.cbrt(np.linalg.det(self._similarity[:3, :3])))
-        self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int], _Photo] = OrderedDict()
         self._depth_maps: dict[int, DepthMaps] = {}
 
     def checks_of(self, cameras: Sequence[Camera]) -> int:
@@ -94,12 +103,20 @@ class PhotoDetail:
             neighbours = photos_beside(number, self._cameras, NEIGHBOURS, NARROW_BASELINE)
             photo, others = (self._photos(numbers, focal) for numbers in ([number], neighbours or [number]))
             distance = self._tensor([max(float(np.linalg.norm(self._poses([camera])[0, :3, 3])), 1e-3)])
-            self._depth_maps[number] = depth_map(photo, others, distance, self._background)
+            self._depth_maps[number] = depth_map(
+                photo, others, distance, self._empty(number, focal, photo.images[:, 0])
+            )
         return self._depth_maps[number]
+
+    def _empty(self, number: int, focal: float, images: Tensor) -> Tensor:
+        """Where a photo shows that nothing is there, (1, h, w) bool: by its alpha, else by its background's colour."""
+        alpha = self._photo(number, focal).alpha
+        return emptiness(images, self._background) if alpha is None else self._tensor(alpha == 0)[None] > 0
 
     def _photos(self, numbers: Sequence[int], focal: float) -> Photos:
         """These photos, at least as fine as with a focal length in pixels, edge pixels repeated where they differ in size."""
-        images, cameras = zip(*(self._photo(number, focal) for number in numbers), strict=True)
+        read = [self._photo(number, focal) for number in numbers]
+        images, cameras = [photo.image for photo in read], [photo.camera for photo in read]
         height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
         same_size = [
             np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)), mode="edge")
@@ -110,19 +127,24 @@ class PhotoDetail:
         sizes = self._tensor([[[image.shape[1], image.shape[0]] for image in images]])
         return Photos(stacked, self._tensor(self._poses(cameras)[None]), intrinsics, sizes)
 
-    def _photo(self, number: int, focal: float) -> tuple[np.ndarray, Camera]:
-        """A photo (h, w, 3) uint8 and its camera, halved as often as its focal length in pixels stays above this one."""
+    def _photo(self, number: int, focal: float) -> "_Photo":
+        """A photo, halved as often as its focal length in pixels stays above this one."""
         camera = self._cameras[number]
         halvings = max(0, int(np.floor(np.log2(camera.fx / focal))))
-        width, height = (max(1, round(side / 2**halvings)) for side in (camera.width, camera.height))
         key = (number, halvings)
         if key not in self._kept:
-            image, _ = load_photo(self._views[number], self._background)
-            self._kept[key] = to_bytes(resize_image(image, width, height))
-            while sum(image.nbytes for image in self._kept.values()) > MAX_KEPT_BYTES and len(self._kept) > 1:
+            width, height = (max(1, round(side / 2**halvings)) for side in (camera.width, camera.height))
+            image, alpha, _ = load_cut_out(self._views[number], self._background)
+            is_cut_out = alpha is not None and alpha.min() < 1
+            self._kept[key] = _Photo(
+                to_bytes(resize_image(image, width, height)),
+                to_bytes(resize_image(alpha, width, height)) if is_cut_out else None,
+                resized(camera, width, height),
+            )
+            while sum(photo.image.nbytes for photo in self._kept.values()) > MAX_KEPT_BYTES and len(self._kept) > 1:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
-        return self._kept[key], resized(camera, width, height)
+        return self._kept[key]
 
     def _poses(self, cameras: Sequence[Camera]) -> np.ndarray:
         """(N, 4, 4) in the sweep's frame."""

@@ -57,18 +57,32 @@ def load_photo(
     Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera; DeviceError for one
     that does not fit into memory.
     """
+    image, _, camera = load_cut_out(view, background, free_bytes)
+    return image, camera
+
+
+def load_cut_out(
+    view: View, background: tuple[float, float, float], free_bytes: Callable[[], float | None] = free_main_memory
+) -> tuple[np.ndarray, np.ndarray | None, Camera]:
+    """What load_photo gives, and between its picture and its camera the alpha (H, W) float32 of a photo that has any, or a
+    mask: None of others. Raises what load_photo raises."""
     pixels = _masked(_decode(view, free_bytes()), view, free_bytes())
     camera = _camera_of_size(view, pixels.shape[1], pixels.shape[0])
+    alpha = pixels[..., 3].astype(np.float32) / 255 if pixels.shape[2] == 4 else None
     image = _over_background(pixels, background) if pixels.shape[2] == 4 else pixels.astype(np.float32) / 255
     straight = square_pixels(camera)
     if view.distortion is None and straight is camera:
-        return image, camera
+        return image, alpha, camera
     if max(*image.shape[:2], straight.height) > MAX_REMAPPED_SIDE:
         raise CaptureError(
             f"{view.name}: a photo of {camera.width}x{camera.height} pixels is too large for its lens to be straightened:"
             f" shrink it to at most {MAX_REMAPPED_SIDE} pixels a side."
         )
-    return _undistorted(image, camera, view.distortion, straight), straight
+    straightened = [
+        None if plane is None else _undistorted(plane, camera, view.distortion, straight) for plane in (image, alpha)
+    ]
+    assert straightened[0] is not None
+    return straightened[0], straightened[1], straight
 
 
 def _decode(view: View, free: float | None) -> np.ndarray:
@@ -179,7 +193,8 @@ def _over_background(pixels: np.ndarray, background: tuple[float, float, float])
 
 
 def _undistorted(image: np.ndarray, camera: Camera, distortion: Distortion | None, straight: Camera) -> np.ndarray:
-    """The photo as a pinhole camera `straight` at the same place would have taken it; its edge goes on where it ends."""
+    """A photo (H, W) or (H, W, 3) as a pinhole camera `straight` at the same place would have taken it; its edge goes on where
+    it ends."""
     size = (straight.width, straight.height)
     matrix, new_matrix = _opencv_matrix(camera), _opencv_matrix(straight)
     if distortion is not None and distortion.kind == "fisheye":
@@ -207,7 +222,7 @@ def fit_photo(image: np.ndarray, camera: Camera, width: int, height: int) -> tup
 
 
 def resize_image(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(H, W, 3) float32 -> (height, width, 3): area means when it shrinks, Lanczos when it grows."""
+    """(H, W) or (H, W, 3) float32 -> (height, width, ...): area means when it shrinks, Lanczos when it grows."""
     if image.shape[:2] == (height, width):
         return image
     grows = width * height > image.shape[0] * image.shape[1]

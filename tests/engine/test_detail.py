@@ -10,8 +10,8 @@ import torch
 from lvsm_engine.detail import PhotoDetail
 from lvsm_engine.errors import Cancelled, CaptureError
 from lvsm_engine.metrics import psnr
-from lvsm_engine.photos import WHITE, load_photo, resize_image, save_image
-from lvsm_engine.scene.camera import resized
+from lvsm_engine.photos import WHITE, load_photo, resize_image, save_image, to_bytes
+from lvsm_engine.scene.camera import cropped, resized
 from lvsm_engine.scene.captures import load_capture
 from lvsm_engine.scene.selection import photos_for
 from lvsm_engine.synthesizer import Synthesizer
@@ -50,6 +50,29 @@ def test_the_photos_of_a_thing_sharpen_its_picture_and_tell_its_depth(locomotive
         assert shares is not None and shares.min() >= 0 and shares.max() <= 1
     subject = np.abs(truth - 1).max(axis=-1) > 0.1
     assert passes.alphas[0][subject].mean() > 0.97 and passes.alphas[0][~subject].mean() < 0.15
+
+
+@pytest.mark.parametrize("has_masks", [True, False])
+def test_where_the_subject_reaches_the_border_masks_tell_what_is_empty(locomotive, has_masks):
+    views = []
+    for view in locomotive[:HELD_OUT]:
+        image, camera = load_photo(view, WHITE)
+        edge = camera.width // 4  # cut through the locomotive
+        inner = np.s_[edge : camera.height - edge, edge : camera.width - edge]
+        photo = to_bytes(image)[inner]
+        mask = np.where(photo.min(axis=-1) < 250, 255, 0).astype(np.uint8) if has_masks else None
+        cut = cropped(camera, edge, edge, photo.shape[1], photo.shape[0])
+        views.append(dataclasses.replace(view, photo=photo, camera=cut, distortion=None, mask=mask))
+    photo, camera = load_photo(locomotive[HELD_OUT], WHITE)
+    target, truth = resized(camera, 96, 96), resize_image(photo, 96, 96)
+    guide = np.full((96, 96, 3), 0.9, np.float32)
+    alphas = PhotoDetail(views, WHITE, torch.device("cpu")).passes_of(guide, target, lambda: None).alphas
+    assert alphas is not None
+    middle = np.s_[28:68, 28:68]
+    is_there = truth.min(axis=-1)[middle] < 0.9
+    emptiness_seen = 1 - alphas[0][middle][~is_there].mean()
+    assert emptiness_seen > 0.4 if has_masks else emptiness_seen == 0
+    assert alphas[0][middle][is_there].mean() > 0.95
 
 
 def test_depth_is_told_in_the_worlds_own_units(locomotive):
@@ -96,7 +119,7 @@ def test_larger_photos_are_kept_no_larger_than_a_target_and_depth_need():
     detail = PhotoDetail(views, WHITE, torch.device("cpu"))
     target = ring_cameras(1, 64, 64)[0]
     detail.passes_of(np.zeros((8, 8, 3), np.float32), target, lambda: None)
-    assert {image.shape for image in detail._kept.values()} == {(64, 64, 3), (256, 256, 3)}
+    assert {photo.image.shape for photo in detail._kept.values()} == {(64, 64, 3), (256, 256, 3)}
 
 
 def test_a_photo_that_has_gone_since_is_named(tmp_path):

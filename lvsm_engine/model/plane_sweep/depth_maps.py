@@ -87,12 +87,10 @@ class DepthMaps:
         return (seen.inverse_depth - inverse_depth) / apart, torch.where(is_empty, 1.0, likelihood), is_empty
 
 
-def depth_map(
-    photo: Photos, neighbours: Photos, distance: Tensor, background: tuple[float, float, float] | None = None
-) -> DepthMaps:
+def depth_map(photo: Photos, neighbours: Photos, distance: Tensor, empty: Tensor | None = None) -> DepthMaps:
     """Of one photo (V = 1), which fills its image, from its neighbours. distance: (B,), from its camera to the subject.
 
-    background: the colour of what is not there, in photos of cut-out subjects.
+    empty: (B, H, W) bool, where the photo's image shows that nothing is there, as photos of cut-out subjects do.
     """
     near, far = _range(photo, neighbours, distance)
     small, others = photo, neighbours
@@ -110,9 +108,9 @@ def depth_map(
     step = (1 / near - 1 / far) / (PLANES - 1)
     inverse_depth = planes.likeliest(log_odds)
     likelihood = (-difference.amin(1) / LIKELY_DIFFERENCE).exp() * _nearness(small, others, inverse_depth)
-    if background is not None:
-        empty = emptiness(small.images[:, 0], background)
-        inverse_depth, likelihood = (values.masked_fill(empty, 0.0) for values in (inverse_depth, likelihood))
+    if empty is not None:
+        wholly = _near_empty_alone(empty, *likelihood.shape[-2:])
+        inverse_depth, likelihood = (values.masked_fill(wholly, 0.0) for values in (inverse_depth, likelihood))
     sizes = step.new_tensor([likelihood.shape[-1], likelihood.shape[-2]]).expand(len(step), 1, 2)
     return DepthMaps(inverse_depth[:, None], likelihood[:, None], sizes, step[:, None])
 
@@ -120,16 +118,21 @@ def depth_map(
 def emptiness(images: Tensor, background: tuple[float, float, float]) -> Tensor:
     """Where images (B, 3, h, w) of cut-out subjects show the background alone, from a border on: (B, h, w) bool.
 
-    Nowhere in an image whose border is of other colours: there, the colour may be a wall's.
+    Nowhere in an image whose border is of other colours: there, the colour may be a wall's. Photos that have alpha tell more.
     """
     colour = images.new_tensor(background)[:, None, None]
     plain = ((images - colour).abs() < BACKGROUND_TOLERANCE).all(1).float()
     border = torch.cat([plain[:, 0], plain[:, -1], plain[:, :, 0], plain[:, :, -1]], dim=1)
     is_cut_out = border.mean(1) >= CUT_OUT_BORDER
-    plain = 1 - nn.functional.max_pool2d(1 - plain, 3, 1, 1)  # not where the subject is a pixel away
     from_borders = [plain.cumprod(axis) for axis in (1, 2)]
     from_borders += [plain.flip(axis).cumprod(axis).flip(axis) for axis in (1, 2)]
     return (torch.stack(from_borders).amax(0) > 0) & is_cut_out[:, None, None]
+
+
+def _near_empty_alone(empty: Tensor, height: int, width: int) -> Tensor:
+    """Where an image of this size is empty, and so are the pixels beside: (B, H, W) -> (B, height, width) bool."""
+    there = nn.functional.adaptive_max_pool2d((~empty)[:, None].float(), (height, width))
+    return nn.functional.max_pool2d(there, 3, 1, 1)[:, 0] == 0
 
 
 def confirmed(maps: DepthMaps, photos: Photos, presence: Tensor) -> DepthMaps:

@@ -228,7 +228,8 @@ def test_around_a_cut_out_subject_nothing_is_drawn():
     intrinsics = torch.tensor([FOCAL, FOCAL, SIZE / 2, SIZE / 2]).expand(1, len(poses), 4)
     photos = Photos.whole(images[None], torch.stack(poses)[None], intrinsics)
     others = [[other for other in range(4) if other != number] for number in range(4)]
-    found = [depth_map(photos.of([n]), photos.of(others[n]), DISTANCE, WHITE) for n in range(4)]
+    empty = [~ball(pose)[1][None] for pose in poses]
+    found = [depth_map(photos.of([n]), photos.of(others[n]), DISTANCE, empty[n]) for n in range(4)]
     maps = DepthMaps.stacked(found)
     _, is_ball = ball(camera(0.1, 0.1))
     drawn = sweep(photos, maps, torch.ones(1, 4), target(camera(0.1, 0.1)), DISTANCE, GREY, WHITE)
@@ -241,7 +242,7 @@ def test_around_a_cut_out_subject_nothing_is_drawn():
 def test_a_wall_of_the_backgrounds_colour_is_no_cut_out():
     image = torch.ones(1, 3, 20, 30)
     image[:, :, 6:14, 10:20] = 0.5
-    assert emptiness(image, WHITE)[0, :4].all() and not emptiness(image, WHITE)[0, 5:15, 9:21].any()
+    assert emptiness(image, WHITE)[0, :6].all() and not emptiness(image, WHITE)[0, 6:14, 10:20].any()
     image[:, :, -1] = 0.3  # it stands on a floor
     assert not emptiness(image, WHITE).any()
     inner = torch.full((1, 3, 20, 30), 0.5)
