@@ -135,10 +135,11 @@ class PhotoDetail:
         if key not in self._kept:
             width, height = (max(1, round(side / 2**halvings)) for side in (camera.width, camera.height))
             image, alpha, _ = load_cut_out(self._views[number], self._background)
-            is_cut_out = alpha is not None and alpha.min() < 1
+            if alpha is not None and alpha.min() == 1:
+                alpha = None
             self._kept[key] = _Photo(
                 to_bytes(resize_image(image, width, height)),
-                to_bytes(resize_image(alpha, width, height)) if is_cut_out else None,
+                None if alpha is None else to_bytes(resize_image(alpha, width, height)),
                 resized(camera, width, height),
             )
             while sum(photo.image.nbytes for photo in self._kept.values()) > MAX_KEPT_BYTES and len(self._kept) > 1:
