@@ -3,7 +3,7 @@
 #
 #     SOURCE=my/objects training/default_weights.sh              # a folder with train/ and val/, GLB files, and manifest.json
 #     SOURCE=... CAPTURES="a/transforms.json b" LPIPS=alexnet.safetensors training/default_weights.sh  # also scored on photos
-#     SOURCE=... PRESET=smoke VIEWS=6 SIZE=32 SAMPLES=1 training/default_weights.sh                   # all of it in a minute
+#     SOURCE=... PRESET=smoke VIEWS=6 SIZE=32 SAMPLES=1 COMPARED=32 training/default_weights.sh       # all of it in a minute
 #
 # The detail from the photos has no weights: what it gives is scored beside the model's own pictures.
 set -euo pipefail
@@ -21,6 +21,7 @@ PROCESSES=${PROCESSES:-2}                               # CPU cores, or cards
 VIEWS=${VIEWS:-20}                                      # of an object to train on; their size in pixels; samples a pixel
 SIZE=${SIZE:-256}
 SAMPLES=${SAMPLES:-16}
+COMPARED=${COMPARED:-64 128 $SIZE}                      # sizes at which pictures are compared, that of the views the last
 
 DATA=${DATA:-data/$PRESET}
 RUN=${RUN:-runs/$PRESET}
@@ -39,11 +40,14 @@ RENDER=("$PYTHON" -m training.render --python "$BPY_PYTHON" --size "$SIZE")
 EXPORT=("$PYTHON" -m training.export --run "$RUN" --out "$MODEL" --name "LVSM $PRESET" --manifest "$SOURCE/manifest.json")
 EVALUATE=("$PYTHON" -m training.evaluate --model "$MODEL" ${LPIPS:+--lpips-backbone "$LPIPS"})
 "${EXPORT[@]}"
-"${EVALUATE[@]}" --views "$DATA/views/val" --size "$SIZE" --inputs 4 16 --out "$RUN/evaluation"
-if [ -n "$CAPTURES" ]; then
-    # shellcheck disable=SC2086  # CAPTURES is several words
-    "${EVALUATE[@]}" --capture $CAPTURES --every 8 --limit 5 --size "$SIZE" --out "$RUN/evaluation_captures"
-fi
-"${EXPORT[@]}" --evaluation "$RUN/evaluation"
+for side in $COMPARED; do
+    "${EVALUATE[@]}" --views "$DATA/views/val" --size "$side" --inputs 4 16 --out "$RUN/evaluation/objects_$side"
+    "${EVALUATE[@]}" --views "$DATA/views/val" --size "$side" --choice nearest --inputs 8 --out "$RUN/evaluation/objects_nearest_$side"
+    if [ -n "$CAPTURES" ]; then
+        # shellcheck disable=SC2086  # CAPTURES is several words
+        "${EVALUATE[@]}" --capture $CAPTURES --every 8 --limit 5 --size "$side" --out "$RUN/evaluation/captures_$side"
+    fi
+done
+"${EXPORT[@]}" --evaluation "$RUN/evaluation/objects_$SIZE"
 
 echo "$MODEL: to bundle it, copy it to lvsm_engine/weights/default.safetensors."

@@ -31,7 +31,7 @@ def source(tmp_path_factory) -> Path:
 def test_weights_come_out_scored_and_again_at_once(source, tmp_path):
     if not BPY.exists():
         pytest.skip("needs the bpy wheel in .venv-bpy/5.0: run `make test`")
-    sizes = {"PRESET": "smoke", "PROCESSES": "1", "VIEWS": "5", "SIZE": "32", "SAMPLES": "1"}
+    sizes = {"PRESET": "smoke", "PROCESSES": "1", "VIEWS": "5", "SIZE": "32", "SAMPLES": "1", "COMPARED": "16 32"}
     places = {"SOURCE": str(source), "DATA": str(tmp_path / "data"), "RUN": str(tmp_path / "run")}
     environment = {
         **os.environ,
@@ -49,6 +49,7 @@ def test_weights_come_out_scored_and_again_at_once(source, tmp_path):
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     _, card = load_checkpoint(tmp_path / "run" / "model.safetensors")
     assert "PSNR" in card.text and card.resolution == 32
-    for kind, question in (("evaluation", "4"), ("evaluation_captures", "8")):
-        means = json.loads((tmp_path / "run" / kind / "scores.json").read_text())["means"]
-        assert any(str(mean["inputs"]) == question for mean in means), kind
+    for kind, inputs in (("objects", [4, 16]), ("objects_nearest", [8]), ("captures", [8])):
+        for side in (16, 32):
+            report = json.loads((tmp_path / "run" / "evaluation" / f"{kind}_{side}" / "scores.json").read_text())
+            assert report["size"] == side and sorted({mean["inputs"] for mean in report["means"]}) == inputs, kind

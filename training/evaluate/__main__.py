@@ -2,12 +2,13 @@
 
     python -m training.evaluate --views data/views/val --out runs/default/evaluation               # objects, 4 inputs
     python -m training.evaluate --views data/views/val --inputs 1 2 4 8 16 --model A.safetensors B.safetensors --out OUT
+    python -m training.evaluate --views data/views/val --choice nearest --inputs 8 --out OUT       # from the 8 nearest of 16
     python -m training.evaluate --capture CAPTURE --every 8 --out OUT               # posed photos, leave one out
 
 Objects: the validation protocol. Each is centred, its longest side 1, in uniform white light, horizontal field of view
 50 degrees; inputs at elevation 20, evenly spaced azimuths, distance 1.94; 10 targets elsewhere, the same for any number
-of inputs (training.render --sampling protocol makes the views). Captures: every k-th photo, or those of a list, is
-synthesized from others: the nearest to it, or spread around the subject, or a list.
+of inputs, or each from the nearest of all inputs (training.render --sampling protocol makes the views). Captures: every
+k-th photo, or those of a list, is synthesized from others: the nearest to it, or spread around the subject, or a list.
 
 Models render through the engine's own Synthesizer at their own sizes; pictures are compared at one size for all, the
 largest of the models' own if not given. Scores are means over targets. Foreground is where the truth's alpha is above
@@ -32,7 +33,7 @@ from .. import protocol
 from ..exit_status import exit_status
 from .contest import score_all, worst_median_best
 from .models import EvaluationError, device_in_words, distinct_names, evaluated, load_models, model_files
-from .questions import Captures, LeaveOneOut, ObjectFolder, Subjects
+from .questions import Captures, Choice, LeaveOneOut, ObjectFolder, Subjects
 from .report import Evaluation, hashes, markdown, write_json, write_sheet
 from .scores import choose_lpips
 
@@ -62,8 +63,8 @@ class Options:
     """Captures: every k-th photo is a target, the first one included."""
     targets: tuple[int, ...] = ()
     """Captures: positions of the targets, instead."""
-    choice: Literal["nearest", "spread"] = "nearest"
-    """Captures: a target's inputs are the others nearest to it, or others spread around the subject."""
+    choice: Choice | None = None
+    """A target's inputs are those nearest to it (captures, where not given), or spread around the subject (objects)."""
     given_inputs: tuple[int, ...] = ()
     """Captures: positions of the inputs of all targets, instead."""
     detail: bool = True
@@ -116,11 +117,11 @@ def subjects_of(options: Options, models: dict[str, Synthesizer], size: int) -> 
     if (options.views is None) == (not options.capture):
         raise EvaluationError("Give --views FOLDER for objects, or --capture PATH for posed photos: one of them.")
     if options.views is not None:
-        return ObjectFolder(options.views, size, options.limit)
+        return ObjectFolder(options.views, size, options.choice or "spread", options.limit)
     backgrounds = {model.card.background or WHITE for model in models.values()}
     if len(backgrounds) > 1:
         raise EvaluationError("The models have different backgrounds for photos with alpha: evaluate them one by one.")
-    rule = LeaveOneOut(options.every, options.targets, options.choice, options.given_inputs)
+    rule = LeaveOneOut(options.every, options.targets, options.choice or "nearest", options.given_inputs)
     multiple = math.lcm(*(model.config.size_multiple for model in models.values()))
     return Captures(distinct_names(options.capture), rule, size, multiple, backgrounds.pop(), options.limit)
 
@@ -139,10 +140,10 @@ def input_counts(options: Options) -> list[int]:
 
 def data_in_words(options: Options) -> str:
     if options.views is not None:
-        return "Objects by the validation protocol"
+        return f"Objects by the validation protocol{', the nearest inputs' if options.choice == 'nearest' else ''}"
     if options.given_inputs:
         return "Posed photos, given inputs"
-    return f"Posed photos, each target left out, inputs: the {options.choice} others"
+    return f"Posed photos, each target left out, inputs: the {options.choice or 'nearest'} others"
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from .. import protocol
 from ..views.sources import read_scenes
 from ..views.stored import Scene, ViewsError
 
+Choice = Literal["nearest", "spread"]
 PhotoAt = Callable[[int], tuple[np.ndarray, Camera]]
 
 # Decoded photos that are kept: the inputs of two targets that stand beside each other are mostly the same.
@@ -73,20 +74,24 @@ class Subjects(Protocol):
 class ObjectFolder:
     """Objects by the validation protocol (training.render --sampling protocol), at one image size.
 
-    limit: only the first objects. Raises ViewsError for a folder without views, or with too few of them.
+    choice: inputs stand evenly around an object, the same for all its targets; or they are the nearest to each target, of all
+    the inputs that the protocol has. limit: only the first objects. Raises ViewsError for a folder without views, or with too
+    few of them.
     """
 
-    def __init__(self, folder: Path, size: int, limit: int | None = None) -> None:
-        self._folder, self._size, self._limit = folder, size, limit
+    def __init__(self, folder: Path, size: int, choice: Choice = "spread", limit: int | None = None) -> None:
+        self._folder, self._size, self._choice, self._limit = folder, size, choice, limit
 
     def questions(self, inputs: int, only: Container[str] | None = None) -> Iterator[Question]:
         for scene in islice(read_scenes(self._folder, self._size), self._limit):
-            if only is None or scene.name in only:
-                yield object_question(scene, inputs)
+            for question in object_questions(scene, inputs, self._choice):
+                if only is None or question.name in only:
+                    yield question
 
     def count(self) -> int | None:
         files = self.files()
-        return len(files) if all(path.suffix == ".npz" for path in files) else None
+        each = len(protocol.TARGETS) if self._choice == "nearest" else 1
+        return len(files) * each if all(path.suffix == ".npz" for path in files) else None
 
     def smallest_side(self) -> int:
         return self._size
@@ -96,10 +101,13 @@ class ObjectFolder:
         return single or sorted(self._folder.glob("*.array_record"))
 
 
-def object_question(scene: Scene, inputs: int) -> Question:
-    """The protocol's 10 targets from this number of its inputs. Raises ViewsError where the scene has too few views."""
-    chosen = protocol.input_views(inputs)
-    needed = max(max(chosen) + 1, protocol.TARGETS.stop)
+def object_questions(scene: Scene, inputs: int, choice: Choice) -> Iterator[Question]:
+    """The protocol's 10 targets from this number of its inputs: all at once, or each from the nearest to it.
+
+    Raises ViewsError where the scene has too few views.
+    """
+    pool = protocol.input_views(protocol.MAX_INPUTS if choice == "nearest" else inputs)
+    needed = max(max(pool) + 1, protocol.TARGETS.stop)
     if len(scene.images) < needed:
         raise ViewsError(
             f"{scene.name} has {len(scene.images)} views, and {inputs} inputs of the protocol need {needed}:"
@@ -108,9 +116,22 @@ def object_question(scene: Scene, inputs: int) -> Question:
     height, width = scene.images.shape[1:3]
     cameras = [camera_of(*one, width, height) for one in zip(scene.camera_to_world, scene.fxfycxcy, strict=True)]
     targets = list(protocol.TARGETS)
+    if choice == "spread":
+        yield _object_question(scene, cameras, scene.name, pool, targets)
+        return
+    for target in targets:
+        nearest = nearest_views(cameras[target], [cameras[view] for view in pool], inputs)
+        yield _object_question(
+            scene, cameras, f"{scene.name}/view {target}", [pool[place] for place in nearest], [target]
+        )
+
+
+def _object_question(
+    scene: Scene, cameras: Sequence[Camera], name: str, chosen: list[int], targets: list[int]
+) -> Question:
     angles = np.stack([angles_to(cameras[target], cameras) for target in targets])
     return Question(
-        name=scene.name,
+        name=name,
         group=scene.name,
         inputs=tuple(View(cameras[view], scene.images[view], f"view {view}") for view in chosen),
         input_images=scene.images[chosen].astype(np.float32) / 255,
@@ -133,7 +154,7 @@ class LeaveOneOut:
 
     every: int = 8
     targets: tuple[int, ...] = ()
-    choice: Literal["nearest", "spread"] = "nearest"
+    choice: Choice = "nearest"
     inputs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from training.evaluate.answers import MEAN, NEAREST, SILHOUETTE, AnswerError, si
 from training.evaluate.models import EvaluationError, distinct_names
 from training.evaluate.questions import Captures, LeaveOneOut, ObjectFolder
 from training.evaluate.scores import Score, by_angle, choose_lpips, mean_metrics, metrics_of
-from training.protocol import input_views
+from training.protocol import TARGETS, input_views
 from training.render.cameras import cameras_for
 
 SIZE = 16
@@ -171,6 +171,22 @@ def test_an_object_s_inputs_and_targets_are_the_protocol_s_views(tmp_path):
     np.testing.assert_allclose(question.angles[0], expected, atol=1e-4)
     nearest = input_views(8)[int(expected.argmin())]
     assert question.input_images[question.angles[0].argmin(), 0, 0, 0] == pytest.approx(nearest / 255)
+
+
+def test_an_object_s_targets_may_each_have_their_nearest_inputs(tmp_path):
+    cameras = cameras_for("numbers", "protocol", 0, SIZE)
+    images = np.full((26, SIZE, SIZE, 3), 0, np.uint8) + np.arange(26, dtype=np.uint8)[:, None, None, None]
+    write_object(tmp_path / "val", "numbers", images, cameras)
+    folder = ObjectFolder(tmp_path / "val", SIZE, "nearest")
+    questions = list(folder.questions(3))
+    assert len(questions) == folder.count() == len(TARGETS)
+    directions = np.stack([camera.position / np.linalg.norm(camera.position) for camera in cameras])
+    for target, question in zip(TARGETS, questions, strict=True):
+        assert (question.truth[0, 0, 0, 0] * 255).round() == target and question.group == "numbers"
+        likeness = directions[input_views(16)] @ directions[target]
+        nearest = np.array(input_views(16))[np.argsort(-likeness)[:3]]
+        assert sorted(int(view.photo[0, 0, 0]) for view in question.inputs) == sorted(nearest)
+    assert [question.name for question in folder.questions(3, only={"numbers/view 5"})] == ["numbers/view 5"]
 
 
 def test_each_kth_photo_is_left_out_and_answered_from_the_others_nearest_to_it(capture, model_file, tmp_path):
