@@ -8,6 +8,7 @@
 # the folder PACK travel there, 60 MiB together. What comes back in OUT, from the first minute on: at most 8 files of under
 # 16 MiB. To go on from there on a later card: put the results' weights.* into PACK/weights, pack again, and run again.
 set -euo pipefail
+BEGAN=$EPOCHREALTIME
 cd "$(dirname "$0")/.."
 
 PACK=${PACK:-data/on_a_card}
@@ -38,5 +39,5 @@ trap 'rm -rf "$WORK"' EXIT
 for wheel in "$PACK"/wheels/*.whl; do "$PYTHON" -m zipfile -e "$wheel" "$WORK/packages"; done
 mkdir -p "$OUT"
 export PYTHONPATH=$PWD:$WORK/packages PYTHONUNBUFFERED=1 OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-"$PYTHON" -m training.card.session --minutes "$WORD" --pack "$PACK" --out "$OUT" --run "$WORK/run" -- "$@" 2>&1 |
-    tee "$OUT/log.txt"
+"$PYTHON" -m training.card.session --minutes "$WORD" --began "$BEGAN" --pack "$PACK" --out "$OUT" --run "$WORK/run" \
+    -- "$@" 2>&1 | tee "$OUT/log.txt"

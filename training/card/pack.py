@@ -25,11 +25,13 @@ from ..protocol import TARGETS
 from ..views.shards.folder import ENDING
 from ..views.shards.pack import write_shard
 from ..views.shards.record import encode_record
-from ..views.stored import StoredScene, ViewsError, read_file, view_files
+from ..views.stored import StoredScene, ViewsError, read_file, stored_shape, view_files
 
 MEGABYTE = 2**20
 # What index and manifest tell of an object.
 BYTES_IN_LISTS = 1024
+# A shard is written in blocks of 64 KiB.
+BYTES_OF_BLOCKS = 2 * 2**16
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -60,16 +62,16 @@ def pack(options: Options) -> None:
     origins = read_origins(options.manifest)
     validating = _in_order(options.validation, TARGETS.stop, None)
     validation = _shard(options.out / "val", validating, origins, options.quality, None)
+    there = sum(stored_shape(path)[0] for path in view_files(options.views))
     taken = size_of_code() + _size(options.out, besides="train")
-    left = options.room * MEGABYTE - taken - BYTES_IN_LISTS * len(view_files(options.views))
+    left = options.room * MEGABYTE - taken - BYTES_IN_LISTS * there - BYTES_OF_BLOCKS
     training = _in_order(options.views, options.views_each, options.seed)
     packed = _shard(options.out / "train", training, origins, options.quality, round(left))
     if not packed:
         raise ViewsError(f"{options.out}: there is room for no object: give more --room, or fewer weights.")
     write_lines(options.out / MANIFEST, [origins[name] for name in packed])
-    objects = len(view_files(options.views))
     print(
-        f"{options.out}: {len(packed)} of {objects} objects to train on, {len(validation)} to validate on;"
+        f"{options.out}: {len(packed)} of {there} objects to train on, {len(validation)} to validate on;"
         f" {_size(options.out) / MEGABYTE:.1f} MiB, and {size_of_code() / MEGABYTE:.1f} MiB of code"
     )
 

@@ -1,6 +1,6 @@
 """One call on a card's machine, in order: checks, training, lvsm bench; whatever is there when it ends can be used.
 
-    python -m training.card.session --minutes 9 --out results --run /tmp/run -- --preset one_card
+    python -m training.card.session --minutes 9 --began $EPOCHREALTIME --out results --run /tmp/run -- --preset one_card
 
 Each part is a process of its own that ends in time, so that one that hangs or crashes takes no other with it. Knows neither
 torch nor the model.
@@ -21,8 +21,10 @@ from .weights import join_weights
 
 # Shares of the whole time, and seconds at the most.
 CHECKS = (0.25, 75.0)
-BENCH = (0.2, 120.0)
+BENCH = (0.25, 120.0)
 LAST_RESULTS = (0.15, 25.0)
+TO_END = 5.0
+"""Seconds that are left over in any case."""
 GRACE = 20.0
 """Seconds that training may take to save when its time is over."""
 LOOKED_AT_EVERY = 5.0
@@ -36,6 +38,8 @@ class Options:
 
     minutes: float
     """Of all together."""
+    began: float
+    """When the call began, seconds since 1970."""
     out: Path
     """Folder of the results."""
     run: Path
@@ -48,7 +52,8 @@ class Options:
 
 def main(options: Options) -> int:
     """Returns the exit status of the training. Raises LvsmError."""
-    total, ends = 60 * options.minutes, time.time() + 60 * options.minutes
+    total = 60 * options.minutes - TO_END
+    ends = options.began + total
     training_ends = ends - _share(BENCH, total) - _share(LAST_RESULTS, total)
     options.run.mkdir(parents=True, exist_ok=True)
     before = join_weights(options.pack / "weights", options.run / INITIAL)
@@ -60,9 +65,13 @@ def main(options: Options) -> int:
     results += ["--before", before or 0]
     status = _train(["training.card.timed_run", training_ends, *words], options.run / STATE, results, training_ends)
     _run("results", results, ends - _share(BENCH, total) - time.time())
-    for model in ("default", options.run / MODEL):
-        half = (ends - time.time()) / (2 if model == "default" else 1)
-        _run(f"bench {model}", ["lvsm_engine.cli", "bench", "--model", model], half - 1)
+    models = ["default", *(path for path in [options.run / MODEL] if path.exists())]
+    for number, model in enumerate(models):
+        _run(
+            f"bench {model}",
+            ["lvsm_engine.cli", "bench", "--model", model],
+            (ends - time.time()) / (len(models) - number),
+        )
     _say(f"ends with {ends - time.time():.0f} s left")
     return status
 

@@ -35,7 +35,7 @@ from ..train.speed import SpeedMeter, images_per_second, step_flops
 
 WARM_STEPS, TIMED_STEPS = 2, 4
 # Of the time that is left: steps fill so much of it, the rest is for starting, saving and validating.
-FILLED = 0.93
+FILLED = 0.9
 COUNTED_ANEW = 0.5
 SAVED_EVERY = 60.0
 """Seconds from one saved state to the next, at the most."""
@@ -170,11 +170,11 @@ def train_until(options: Options, processes: Processes, ends: float) -> tuple[Ru
         alarm.cancel()
 
 
-def train_with_room(options: Options, processes: Processes, ends: float) -> tuple[Options, Run, bool]:
-    """The same; where memory does not suffice, on from the last saved state in smaller micro-batches."""
+def train_with_room(options: Options, train_it: Callable[[Options], tuple[Run, bool]]) -> tuple[Options, Run, bool]:
+    """Train; where memory does not suffice, on from the last saved state in smaller micro-batches. Raises TimeError."""
     while True:
         try:
-            return options, *train_until(options, processes, ends)
+            return options, *train_it(options)
         except torch.OutOfMemoryError:
             pass
         free_memory()
@@ -188,7 +188,8 @@ def train(options: Options, processes: Processes, ends: float) -> None:
         options = replace(options, config=changed(options.config, stages=(last,)))
     options, seconds = fitted(options, probe_on(processes), ends)
     began = time.time()
-    options, run, is_done = train_with_room(options, processes, began + COUNTED_ANEW * (ends - began))
+    pause = began + COUNTED_ANEW * (ends - began)
+    options, run, is_done = train_with_room(options, lambda options: train_until(options, processes, pause))
     if is_done:
         return
     done = run.progress.step
@@ -196,7 +197,7 @@ def train(options: Options, processes: Processes, ends: float) -> None:
     options = with_steps(options, [slower * each for each in seconds], ends - time.time(), done)
     del run
     free_memory()
-    train_with_room(options, processes, ends)
+    train_with_room(options, lambda options: train_until(options, processes, ends))
 
 
 def main() -> int:
