@@ -3,19 +3,21 @@
     python -m training.card.checks --preset one_card --data data/on_a_card/train      # the words of training.train
 
 The run's own first scenes go through its model, cut to CHECKED_BLOCKS blocks, forward and backward: on the card against the
-CPU in float32, in bf16 against float32, compiled against not. Exit status 0: all is equal; 1: something is not, which is
-told. Without a card the CPU is checked against itself.
+CPU in float32, in bf16 against float32, compiled against not in the run's precision (and what was compiled is kept on the
+disk, for the run). Exit status 0: all is equal; 1: something is not, which is told. Without a card the CPU is checked
+against itself.
 """
 
 import dataclasses
 import sys
 import time
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
-from lvsm_engine.devices import peak_flops
+from lvsm_engine.devices import choose_precision, peak_flops
 from lvsm_engine.model.checkpoint import build_model
 
 from ..batches.steps import FramedBatch, SceneStream, Share, step_batches
@@ -66,28 +68,34 @@ def is_equal(words: str, answer: Answer, reference: Answer, allowed: tuple[float
 
 
 def checked_config(config: TrainingConfig) -> TrainingConfig:
-    """The run's, of few blocks, on one scene of its first stage from the most inputs."""
+    """The run's, of few blocks, on two scenes of its first stage from the most inputs."""
     model = dataclasses.replace(config.model, blocks=CHECKED_BLOCKS)
-    return changed(config, model=model, batch=1, input_views=(max(config.data.input_views),))
+    # Two: what is compiled for one scene is for one scene alone.
+    return changed(config, model=model, batch=2, input_views=(max(config.data.input_views),))
 
 
-def check(config: TrainingConfig, processes: Processes, memory: int, compiles: bool) -> bool:
-    """Whether the device, its bf16 and the compiler (where asked for) all give what they should; each is told."""
-    scene = next(SceneStream(config, Share(), memory).from_step(0))
+def check(config: TrainingConfig, processes: Processes, memory: int, compiled_in: torch.dtype | None) -> bool:
+    """Whether the device, its bf16 and the compiler (in this precision, if any) give what they should; each is told."""
+    cpu, device = torch.device("cpu"), processes.device
+    scenes = list(islice(SceneStream(config, Share(), memory).from_step(0), config.data.batch))
     torch.manual_seed(config.seed)
     model = build_model(config.model).requires_grad_(True)
-    answers = {}
-    for device in dict.fromkeys((torch.device("cpu"), processes.device)):
-        model = model.to(device)
-        (batch,) = step_batches(iter([scene]), config, 0, Share(), device)
-        answers[device] = answer_of(model, model, batch, torch.float32)
-    device, reference = processes.device, answers[processes.device]
-    found = [is_equal(f"{device.type} against cpu, float32", reference, answers[torch.device("cpu")], IN_FLOAT32)]
-    in_bf16 = answer_of(model, model, batch, torch.bfloat16)
-    found.append(is_equal(f"bfloat16 against float32, {device.type}", in_bf16, reference, IN_BFLOAT16))
-    if compiles:
-        compiled = answer_of(model, parallelize(model, "ddp", processes, False, "inductor"), batch, torch.float32)
-        found.append(is_equal(f"compiled against not, {device.type}", compiled, reference, IN_FLOAT32))
+
+    def answer(on: torch.device, precision: torch.dtype, compiler: str | None = None) -> Answer:
+        trained = parallelize(model.to(on), "ddp", processes, compiler=compiler)
+        (batch,) = step_batches(iter(scenes), config, 0, Share(), on)
+        return answer_of(model, trained, batch, precision)
+
+    of_cpu, exact, rough = answer(cpu, torch.float32), answer(device, torch.float32), answer(device, torch.bfloat16)
+    found = [
+        is_equal(f"{device.type} against cpu, float32", exact, of_cpu, IN_FLOAT32),
+        is_equal(f"bfloat16 against float32, {device.type}", rough, exact, IN_BFLOAT16),
+    ]
+    if compiled_in is not None:
+        plain = exact if compiled_in == torch.float32 else rough
+        allowed = IN_FLOAT32 if compiled_in == torch.float32 else IN_BFLOAT16
+        words = f"compiled against not, {str(compiled_in).removeprefix('torch.')}"
+        found.append(is_equal(words, answer(device, compiled_in, "inductor"), plain, allowed))
     return all(found)
 
 
@@ -107,7 +115,8 @@ def main() -> int:
     options, processes = parse(sys.argv[1:]), join_processes()
     print(describe(processes.device))
     config, memory = checked_config(options.config), round(options.memory_gb * 2**30)
-    all_equal = check(config, processes, memory, options.compile_blocks)
+    compiled_in = choose_precision(processes.device, options.precision) if options.compile_blocks else None
+    all_equal = check(config, processes, memory, compiled_in)
     print(f"checked in {time.monotonic() - began:.0f} s")
     return DONE if all_equal else NOT_ALL_DONE
 

@@ -20,7 +20,7 @@ from ..exit_status import DONE, exit_status
 from .weights import join_weights
 
 # Shares of the whole time, and seconds at the most.
-CHECKS = (0.25, 75.0)
+CHECKS = (0.25, 110.0)
 BENCH = (0.25, 120.0)
 LAST_RESULTS = (0.15, 25.0)
 TO_END = 5.0

@@ -9,7 +9,7 @@ from training.card.checks import IN_FLOAT32, Answer, check, checked_config, is_e
 
 
 def test_a_cpu_equals_itself(config, capsys):
-    assert check(checked_config(config), ALONE, 2**30, compiles=False)
+    assert check(checked_config(config), ALONE, 2**30, compiled_in=None)
     said = capsys.readouterr().out
     assert "cpu against cpu, float32: pictures 0.0e+00" in said and "bfloat16 against float32" in said
     assert "NOT EQUAL" not in said
