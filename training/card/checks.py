@@ -26,6 +26,7 @@ from ..exit_status import DONE, NOT_ALL_DONE, exit_status
 from ..train.options import parse
 from ..train.parallel import Processes, join_processes, parallelize
 from ..train.prediction import predict
+from .stored_scenes import with_stored_scenes
 
 CHECKED_BLOCKS = 2
 # Relative to the norm of what is compared: of the pictures, and of all gradients.
@@ -68,10 +69,11 @@ def is_equal(words: str, answer: Answer, reference: Answer, allowed: tuple[float
 
 
 def checked_config(config: TrainingConfig) -> TrainingConfig:
-    """The run's, of few blocks, on two scenes of its first stage from the most inputs."""
+    """The run's, of few blocks, on two stored scenes of its first stage from the most inputs."""
     model = dataclasses.replace(config.model, blocks=CHECKED_BLOCKS)
     # Two: what is compiled for one scene is for one scene alone.
-    return changed(config, model=model, batch=2, input_views=(max(config.data.input_views),))
+    cut = changed(config, model=model, batch=2, input_views=(max(config.data.input_views),))
+    return with_stored_scenes(cut)
 
 
 def check(config: TrainingConfig, processes: Processes, memory: int, compiled_in: torch.dtype | None) -> bool:

@@ -30,6 +30,10 @@ GRACE = 20.0
 LOOKED_AT_EVERY = 5.0
 INITIAL, STATE, MODEL = "initial.safetensors", "latest.pt", "model.safetensors"
 KILLED = -9
+PLAINEST = ["--workers", "0"]
+"""Words of a training that has failed, for another try: nothing is compiled, nothing else is started."""
+WORTH_TRYING = 45.0
+"""Seconds."""
 
 
 @dataclass
@@ -60,10 +64,14 @@ def main(options: Options) -> int:
     words = training_words(options, before is not None)
     _say(f"{options.minutes:g} minutes; the weights have had {before or 0} steps before")
     compiles = _run("checks", ["training.card.checks", *words, "--compile-blocks"], _share(CHECKS, total)) == DONE
-    words += ["--compile-blocks"] if compiles else []
     results = ["training.card.results", "--run", options.run, "--pack", options.pack, "--out", options.out]
     results += ["--before", before or 0]
-    status = _train(["training.card.timed_run", training_ends, *words], options.run / STATE, results, training_ends)
+    for further in (["--compile-blocks"] if compiles else [], PLAINEST):
+        command = ["training.card.timed_run", training_ends, *words, *further]
+        status = _train(command, options.run / STATE, results, training_ends)
+        if status == DONE or training_ends - time.time() < WORTH_TRYING:
+            break
+        _say(f"training: exit status {status}; on from the last saved state, with no compiler and no loading processes")
     _run("results", results, ends - _share(BENCH, total) - time.time())
     models = ["default", *(path for path in [options.run / MODEL] if path.exists())]
     for number, model in enumerate(models):

@@ -32,6 +32,8 @@ from ..train.parallel import Processes, join_processes
 from ..train.preparation import prepare
 from ..train.run import Run, termination
 from ..train.speed import SpeedMeter, images_per_second, step_flops
+from ..train.state import LATEST, load_state
+from .stored_scenes import with_stored_scenes
 
 WARM_STEPS, TIMED_STEPS = 2, 4
 # Of the time that is left: steps fill so much of it, the rest is for starting, saving and validating.
@@ -105,8 +107,8 @@ def with_room(options: Options, probe: Probe) -> Options:
         options = with_smaller_parts(options)
 
 
-def fitted(options: Options, probe: Probe, ends: float) -> tuple[Options, list[float]]:
-    """What fits into memory and, until a time, into the time; and the seconds of a step of each stage."""
+def fitted(options: Options, probe: Probe, ends: float, begun: int = 0) -> tuple[Options, list[float]]:
+    """What fits into memory and, until a time, into the time; and the seconds of a step of each stage. begun: steps done."""
     schedule, views = options.config.schedule, sorted(options.config.data.input_views)
     usual = views[len(views) // 2]
     plain = with_room(replace(options, compile_blocks=False), probe)
@@ -122,7 +124,7 @@ def fitted(options: Options, probe: Probe, ends: float) -> tuple[Options, list[f
         each * step_flops(options.config, stage, views) / step_flops(options.config, stage, [usual])
         for each, stage in zip(of_stages, schedule.stages, strict=True)
     ]
-    return with_steps(chosen, of_stages, ends - time.time()), of_stages
+    return with_steps(chosen, of_stages, ends - time.time(), begun), of_stages
 
 
 def free_memory() -> None:
@@ -138,7 +140,8 @@ def probe_on(processes: Processes) -> Probe:
     """What times steps here, in a run of its own, on one step's scenes: loading is left out."""
 
     def probe(options: Options, stage: Stage, inputs: int) -> float:
-        config = changed(options.config, stages=(replace(stage, until=1.0),), input_views=(inputs,), validation=None)
+        config = changed(with_stored_scenes(options.config), stages=(replace(stage, until=1.0),), input_views=(inputs,))
+        config = changed(config, validation=None)
         with tempfile.TemporaryDirectory() as folder:
             run = prepare(replace(options, config=config, out=Path(folder), workers=0), processes)
         scenes = list(islice(run.scenes.from_step(0), config.data.batch))
@@ -182,22 +185,32 @@ def train_with_room(options: Options, train_it: Callable[[Options], tuple[Run, b
 
 
 def train(options: Options, processes: Processes, ends: float) -> None:
-    """Raises LvsmError."""
+    """From the folder's state, where it has one, to the end. Raises LvsmError."""
     if options.config.init is not None:
         last = replace(options.config.schedule.last_stage, until=1.0)
         options = replace(options, config=changed(options.config, stages=(last,)))
-    options, seconds = fitted(options, probe_on(processes), ends)
+    begun, seconds_before = saved_progress(options)
+    options, seconds = fitted(options, probe_on(processes), ends, begun)
     began = time.time()
     pause = began + COUNTED_ANEW * (ends - began)
     options, run, is_done = train_with_room(options, lambda options: train_until(options, processes, pause))
     if is_done:
         return
-    done = run.progress.step
-    slower = run.progress.seconds / seconds_of(options.config.schedule, seconds, 0, done)
+    done, took = run.progress.step, run.progress.seconds - seconds_before
+    slower = took / max(seconds_of(options.config.schedule, seconds, begun, done), 1e-9)
+    print(f"steps take {slower:.2f} times what was measured")
     options = with_steps(options, [slower * each for each in seconds], ends - time.time(), done)
     del run
     free_memory()
     train_with_room(options, lambda options: train_until(options, processes, ends))
+
+
+def saved_progress(options: Options) -> tuple[int, float]:
+    """Steps and seconds of the folder's state; of none, where there is no state."""
+    if not (options.folder / LATEST).exists():
+        return 0, 0.0
+    state = load_state(options.folder / LATEST)
+    return state["step"], state["seconds"]
 
 
 def main() -> int:

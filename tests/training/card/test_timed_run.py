@@ -18,6 +18,7 @@ from training.card.timed_run import (
     with_room,
 )
 from training.configs import ScheduleConfig, Stage, changed
+from training.train.preparation import prepare
 from training.train.run import termination
 from training.train.state import BEFORE_DECAY, LATEST, load_state
 
@@ -85,5 +86,17 @@ def test_a_run_fills_its_time_and_comes_to_its_end(asked):
     with termination():
         train(asked, ALONE, ends)
     assert time.time() < ends + 5
-    state = load_state(asked.folder / LATEST)
-    assert state["step"] > 10 and (asked.folder / BEFORE_DECAY).exists()
+    step = load_state(asked.folder / LATEST)["step"]
+    assert step > 10 and (asked.folder / BEFORE_DECAY).exists()
+
+
+def test_a_run_that_was_lost_goes_on_from_its_last_state(asked, capsys):
+    config = changed(asked.config, steps=20)
+    run = prepare(replace(asked, config=config), ALONE)
+    for step in range(5):
+        run.advance(step, run.step(step)[0], 0.1 * step)
+    run.save(LATEST)
+    with termination():
+        train(asked, ALONE, time.time() + 10)
+    assert "that are left, 5 are done" in capsys.readouterr().out
+    assert load_state(asked.folder / LATEST)["step"] > 5
