@@ -72,7 +72,7 @@ def main(options: Options) -> int:
         if status == DONE or training_ends - time.time() < WORTH_TRYING:
             break
         _say(f"training: exit status {status}; on from the last saved state, with no compiler and no loading processes")
-    _run("results", results, ends - _share(BENCH, total) - time.time())
+    _run("results", results, ends - time.time())
     models = ["default", *(path for path in [options.run / MODEL] if path.exists())]
     for number, model in enumerate(models):
         _run(

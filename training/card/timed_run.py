@@ -35,7 +35,9 @@ from ..train.speed import SpeedMeter, images_per_second, step_flops
 from ..train.state import LATEST, load_state
 from .stored_scenes import with_stored_scenes
 
-WARM_STEPS, TIMED_STEPS = 2, 4
+WARM_STEPS, TIMED_STEPS = 2, 6
+TIMED_SECONDS = 4.0
+"""No further step is timed after them."""
 # Of the time that is left: steps fill so much of it, the rest is for starting, saving and validating.
 FILLED = 0.9
 COUNTED_ANEW = 0.5
@@ -145,12 +147,14 @@ def probe_on(processes: Processes) -> Probe:
         with tempfile.TemporaryDirectory() as folder:
             run = prepare(replace(options, config=config, out=Path(folder), workers=0), processes)
         scenes = list(islice(run.scenes.from_step(0), config.data.batch))
-        meter = SpeedMeter()
-        for step in range(WARM_STEPS + TIMED_STEPS):
-            if step == WARM_STEPS:
-                meter.take_seconds_a_step()
+        for step in range(WARM_STEPS):
+            run.trainer.step(step, iter(scenes))
+        meter, ends = SpeedMeter(), time.time() + TIMED_SECONDS
+        for step in range(WARM_STEPS, WARM_STEPS + TIMED_STEPS):
             with meter.step():
                 run.trainer.step(step, iter(scenes))
+            if time.time() > ends:
+                break
         seconds, peak = meter.take_seconds_a_step(), peak_flops(processes.device)
         line = f"{stage.size} px from {inputs} inputs: {seconds:.3f} s a step, {images_per_second(config, seconds):.0f}"
         reached = step_flops(config, stage, [inputs]) / seconds
