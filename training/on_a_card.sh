@@ -21,11 +21,12 @@ if [ "$WORD" = pack ]; then
     for glibc in 17 24 27 28 31 34 35; do THERE+=(--platform "manylinux_2_${glibc}_x86_64"); done
     THERE+=(--platform manylinux2014_x86_64)
     rm -rf "$PACK/wheels"
-    # The versions that the tests ran with.
-    "$PYTHON" -m pip list --format freeze | grep -v "^pip==" >"$PACK.versions"
+    mkdir -p "$PACK"
+    # The versions that are used here.
+    "$PYTHON" -m pip list --format freeze | grep -v "^pip==" >"$PACK/versions.txt"
     "$PYTHON" -m pip download --quiet --no-deps --only-binary :all: "${THERE[@]}" \
-        --requirement training/card/requirements.txt --constraint "$PACK.versions" --dest "$PACK/wheels"
-    rm "$PACK.versions"
+        --requirement training/card/requirements.txt --constraint "$PACK/versions.txt" --dest "$PACK/wheels"
+    rm "$PACK/versions.txt"
     exec "$PYTHON" -m training.card.pack "$@" --out "$PACK" \
         --views "${VIEWS:?is the folder of views to train on}" \
         --validation "${VALIDATION:?is the folder of views to validate on}" \

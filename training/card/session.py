@@ -21,7 +21,7 @@ from .weights import join_weights
 
 # Shares of the whole time, and seconds at the most.
 CHECKS = (0.25, 110.0)
-BENCH = (0.25, 120.0)
+BENCH = (0.25, 60.0)
 LAST_RESULTS = (0.15, 25.0)
 TO_END = 5.0
 """Seconds that are left over in any case."""
