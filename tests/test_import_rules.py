@@ -24,6 +24,7 @@ ROOMS = {
     "train": ("batches", "views"),
     "evaluate": ("views",),
     "export": ("objects.manifest", "views", "train.state"),
+    "card": ("objects.manifest", "views", "batches", "train", "export"),
 }
 ALLOWED = {
     "lvsm_engine.errors": (),

@@ -97,10 +97,17 @@ class RunLog:
             )
 
     def speed(self, step: int, images_per_second: float, utilisation: float | None) -> None:
-        """Views (inputs and targets) a second of all processes; model FLOPs over the cards' peak, where that is known."""
+        """Views (inputs and targets) a second of all processes; model FLOPs over the cards' peak, where that is known.
+
+        In the log each time, as a line every PRINT_EVERY steps.
+        """
         self._add({"speed/images_per_second": images_per_second}, step)
+        line = f"step {step}: {images_per_second:.0f} images a second"
         if utilisation is not None:
             self._add({"speed/model_flops_utilisation": utilisation}, step)
+            line += f", {100 * utilisation:.1f} % of the peak"
+        if (step + 1) % PRINT_EVERY == 0:
+            self.say(line)
 
     def validation(self, step: int, psnr: float, size: int, pictures: Tensor | None) -> None:
         """Mean PSNR of the validation targets at a size, and a picture (3, H, W) of some of them."""
