@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .model.plane_sweep.blend import Blend
 from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map, emptiness
 from .model.plane_sweep.reprojection import Photos, Target
-from .model.plane_sweep.sweep import bands_of, sweep
+from .model.plane_sweep.sweep import Search, bands_of, search
 from .photos import load_cut_out, resize_image, to_bytes
 from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import poses_in_frame, subject_similarity
@@ -64,8 +65,10 @@ class _Photo:
 class PhotoDetail:
     """The photos of some views, ready to sharpen pictures of any target. Raises CaptureError, CameraError when they are read."""
 
-    def __init__(self, views: Sequence[View], background: tuple[float, float, float], device: torch.device) -> None:
-        self._views, self._background, self._device = views, background, device
+    def __init__(
+        self, views: Sequence[View], background: tuple[float, float, float], device: torch.device, blend: Blend
+    ) -> None:
+        self._views, self._background, self._device, self._blend = views, background, device, blend
         self._cameras = [square_pixels(view.camera) for view in views]
         poses = np.stack([camera.camera_to_world for camera in self._cameras])
         self._similarity = subject_similarity(poses, MEAN_DISTANCE)
@@ -79,7 +82,14 @@ class PhotoDetail:
         return len(chosen - self._depth_maps.keys()) + sum(bands_of(camera.height, camera.width) for camera in cameras)
 
     def passes_of(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Passes:
-        """A target's picture, depth and confidence. guide: a model's picture of it, (h, w, 3) of any size."""
+        """A target's picture, depth, confidence and alpha. guide: a model's picture of it, (h, w, 3) of any size."""
+        found = self.search(guide, camera, check).blended(self._blend, check)
+        depths = 1 / (found.inverse_depth * self._scale)
+        passes = (found.picture.permute(0, 2, 3, 1), depths, found.confidence, found.alpha)
+        return Passes(*(values.cpu().numpy() for values in passes))
+
+    def search(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Search:
+        """Where the target's surfaces are, by the photos that serve it."""
         chosen = presences(camera, self._cameras, PHOTOS_A_TARGET)
         maps = DepthMaps.stacked([self._depth_map(number, check) for number in chosen])
         pose = self._poses([camera])[0]
@@ -87,12 +97,8 @@ class PhotoDetail:
         target = Target(self._tensor(pose[None]), self._tensor(camera.fxfycxcy[None]), camera.height, camera.width)
         shown = self._tensor(resize_image(guide, camera.width, camera.height)).permute(2, 0, 1)[None]
         photos = self._photos(list(chosen), max(camera.fx, camera.fy))
-        found = sweep(
-            photos, maps, self._tensor([list(chosen.values())]), target, distance, shown, self._background, check
-        )
-        depths = 1 / (found.inverse_depth * self._scale)
-        passes = (found.picture.permute(0, 2, 3, 1), depths, found.confidence, found.alpha)
-        return Passes(*(values.cpu().numpy() for values in passes))
+        presence = self._tensor([list(chosen.values())])
+        return search(photos, maps, presence, target, distance, shown, self._background, check)
 
     def _depth_map(self, number: int, check: Callable[[], None]) -> DepthMaps:
         """Of this photo, found once: a function of the views alone, whatever targets were asked for before."""

@@ -23,6 +23,8 @@ from .kept_tokens import draw_kept_tokens, kept_count, subject_mask
 from .model.checkpoint import Model, ModelCard, load_checkpoint
 from .model.config import ModelConfig, model_size
 from .model.costs import bytes_a_target, bytes_of_inputs, checks_of, context_tokens, tokens_a_target
+from .model.plane_sweep.blend_file import BUNDLED as BUNDLED_DETAIL
+from .model.plane_sweep.blend_file import load_blend
 from .model.rays import plucker_rays
 from .photos import WHITE, fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
@@ -47,7 +49,7 @@ class Synthesizer:
     """A loaded model on a device. Raises the typed errors of lvsm_engine.errors.
 
     free_bytes: tells what may be taken of a device's memory; None where that is not known. max_batch_tokens: so many pass
-    through the blocks at once, unless one target has more.
+    through the blocks at once, unless one target has more. detail_weights: the file of what sharpens any model's pictures.
     """
 
     def __init__(
@@ -59,18 +61,26 @@ class Synthesizer:
         *,
         free_bytes: FreeBytes = free_bytes,
         max_batch_tokens: int | None = None,
+        detail_weights: Path = BUNDLED_DETAIL,
     ) -> None:
         self.model, self.card, self.device, self.precision = model.to(device), card, device, precision
         self.free_bytes = free_bytes
         self.max_batch_tokens = max_batch_tokens or MAX_TOKENS_A_BATCH[device.type]
+        self.blend = load_blend(detail_weights).to(device)
 
     @classmethod
-    def load(cls, path: str | Path = "default", device: str = "auto", precision: str = "auto") -> "Synthesizer":
+    def load(
+        cls,
+        path: str | Path = "default",
+        device: str = "auto",
+        precision: str = "auto",
+        detail_weights: Path = BUNDLED_DETAIL,
+    ) -> "Synthesizer":
         """The model in a file (ours or published), or the bundled one. Raises CheckpointError, DeviceError."""
         chosen = choose_device(device)
         model, card = load_checkpoint(path)
         try:
-            return cls(model, card, chosen, choose_precision(chosen, precision))
+            return cls(model, card, chosen, choose_precision(chosen, precision), detail_weights=detail_weights)
         except torch.OutOfMemoryError as error:
             size = sum(parameter.nbytes for parameter in model.parameters()) / 1e9
             raise DeviceError(f"The model's {size:.1f} GB do not fit on {chosen}: choose the device cpu.") from error
@@ -204,7 +214,7 @@ class Scene:
     @functools.cached_property
     def _detail(self) -> PhotoDetail:
         synthesizer = self._synthesizer
-        return PhotoDetail(self._photos, synthesizer.background, synthesizer.device)
+        return PhotoDetail(self._photos, synthesizer.background, synthesizer.device, synthesizer.blend)
 
     def render(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None = None, cancel: Cancel | None = None

@@ -1,0 +1,81 @@
+"""Train the weights of the detail from the photos.
+
+    python -m training.detail --model runs/default/model.safetensors --data data/views/train=3 procedural:mixed --out runs/detail
+
+First cases are made, scene after scene; stopped or killed, the same command goes on. Then the blend is fitted to them, in
+minutes, and written to detail.safetensors. Several such commands with --part 0/2, --part 1/2 make the cases together.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from lvsm_engine.model.plane_sweep.blend_file import save_blend
+from lvsm_engine.synthesizer import Synthesizer
+
+from ..batches.sampler import SceneSampler
+from ..configs import Sources
+from ..exit_status import exit_status
+from .cases import Cases, cases_of_scene, missing_cases
+from .fit import fit
+
+
+@dataclass
+class Options:
+    """Train the weights of the detail from the photos."""
+
+    out: Path
+    """Folder for the cases, and for detail.safetensors."""
+    data: Sources
+    """Where scenes come from: folders of views, or procedural:KIND[:FOLDER_OF_TEXTURES]; FOLDER=WEIGHT."""
+    model: str = "default"
+    """The model that guides: a file, or the bundled one."""
+    scenes: int = 240
+    """Scenes of which cases are made."""
+    size: int = 256
+    """Pixels a side of photos and targets."""
+    part: str = "0/1"
+    """Which share of the missing cases this process makes, as 0/2 and 1/2; only a whole one fits the weights."""
+    steps: int = 12_000
+    """Updates of the weights."""
+    seed: int = 0
+    """Of scenes, photos and pixels."""
+
+
+def main(options: Options) -> int:
+    return exit_status(lambda: train(options))
+
+
+def train(options: Options) -> None:
+    """Make the cases that are missing, and fit the blend to all. Raises LvsmError."""
+    folder = options.out / "cases"
+    folder.mkdir(parents=True, exist_ok=True)
+    make_cases(options, folder)
+    if options.part != "0/1":
+        return
+    cases = Cases.joined([Cases.load(path) for path in sorted(folder.glob("*.safetensors"))])
+    blend, errors = fit(cases, options.steps, options.seed)
+    words = ", ".join(source.folder for source in options.data)
+    text = f"{len(cases.truth)} pixels of {options.scenes} scenes ({words}); error {errors[1]:.3f}, of the rule {errors[0]:.3f}."
+    save_blend(options.out / "detail.safetensors", blend, text)
+    print(f"{options.out / 'detail.safetensors'}: {text}")
+
+
+def make_cases(options: Options, folder: Path) -> None:
+    share, shares = (int(word) for word in options.part.split("/"))
+    missing = [entry for entry in missing_cases(folder, options.scenes) if entry[0] % shares == share]
+    if not missing:
+        return
+    synthesizer = Synthesizer.load(options.model)
+    sampler = SceneSampler([(source.folder, source.weight) for source in options.data], options.size, options.seed)
+    for number, path in tqdm(missing, unit="scene", disable=None):
+        cases_of_scene(sampler, number, options.seed, synthesizer).save(path)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # as many processes as cores instead
+    sys.exit(main(tyro.cli(Options)))
