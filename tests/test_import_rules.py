@@ -23,6 +23,7 @@ ROOMS = {
     "batches": ("views",),
     "train": ("batches", "views"),
     "evaluate": ("views",),
+    "detail": ("batches",),
     "export": ("objects.manifest", "views", "train.state"),
     "card": ("objects.manifest", "views", "batches", "train", "export"),
 }

@@ -10,6 +10,7 @@ import torch
 from lvsm_engine.detail import PhotoDetail
 from lvsm_engine.errors import Cancelled, CaptureError
 from lvsm_engine.metrics import psnr
+from lvsm_engine.model.plane_sweep.blend_file import load_blend
 from lvsm_engine.photos import WHITE, load_photo, resize_image, save_image, to_bytes
 from lvsm_engine.scene.camera import cropped, resized
 from lvsm_engine.scene.captures import load_capture
@@ -25,6 +26,10 @@ HELD_OUT, SIZE = 16, 192
 @pytest.fixture(scope="module")
 def locomotive():
     return load_capture(LOCOMOTIVE).views
+
+
+def photo_detail(views) -> PhotoDetail:
+    return PhotoDetail(views, WHITE, torch.device("cpu"), load_blend())
 
 
 def make() -> Synthesizer:
@@ -66,12 +71,12 @@ def test_where_the_subject_reaches_the_border_masks_tell_what_is_empty(locomotiv
     photo, camera = load_photo(locomotive[HELD_OUT], WHITE)
     target, truth = resized(camera, 96, 96), resize_image(photo, 96, 96)
     guide = np.full((96, 96, 3), 0.9, np.float32)
-    alphas = PhotoDetail(views, WHITE, torch.device("cpu")).passes_of(guide, target, lambda: None).alphas
+    alphas = photo_detail(views).passes_of(guide, target, lambda: None).alphas
     assert alphas is not None
     middle = np.s_[28:68, 28:68]
     is_there = truth.min(axis=-1)[middle] < 0.9
     emptiness_seen = 1 - alphas[0][middle][~is_there].mean()
-    assert emptiness_seen > 0.4 if has_masks else emptiness_seen == 0
+    assert emptiness_seen > 0.4 if has_masks else emptiness_seen < 1e-6
     assert alphas[0][middle][is_there].mean() > 0.95
 
 
@@ -87,7 +92,7 @@ def test_depth_is_told_in_the_worlds_own_units(locomotive):
     views = locomotive[:8]
     grown = [dataclasses.replace(view, camera=larger(view.camera)) for view in views]
     depths = [
-        PhotoDetail(chosen, WHITE, torch.device("cpu")).passes_of(guide, camera, lambda: None).depths
+        photo_detail(chosen).passes_of(guide, camera, lambda: None).depths
         for chosen, camera in ((views, target), (grown, larger(target)))
     ]
     np.testing.assert_allclose(depths[1], 10 * depths[0], rtol=1e-2)
@@ -116,7 +121,7 @@ def test_photos_of_several_sizes_and_lenses_serve_together():
 
 def test_larger_photos_are_kept_no_larger_than_a_target_and_depth_need():
     views = ring_views(3, 1024, 1024)
-    detail = PhotoDetail(views, WHITE, torch.device("cpu"))
+    detail = photo_detail(views)
     target = ring_cameras(1, 64, 64)[0]
     detail.passes_of(np.zeros((8, 8, 3), np.float32), target, lambda: None)
     assert {photo.image.shape for photo in detail._kept.values()} == {(64, 64, 3), (256, 256, 3)}

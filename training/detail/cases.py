@@ -14,6 +14,7 @@ import torch
 from safetensors.numpy import load_file, save
 
 from lvsm_engine.detail import PHOTOS_A_TARGET, PhotoDetail
+from lvsm_engine.model.plane_sweep.evidence import HARDLY_PRESENT
 from lvsm_engine.photos import WHITE, to_bytes
 from lvsm_engine.scene.camera import Camera, View, camera_of
 from lvsm_engine.synthesizer import Synthesizer
@@ -132,7 +133,7 @@ def _cases_of_target(
         column(evidence.of_places, None),
         column(evidence.colours, 0.0),
         column(evidence.known, 0.0),
-        column(evidence.prior, float(np.log(1e-6))),
+        column(evidence.prior, float(np.log(HARDLY_PRESENT))),
         column(truth, None),
         np.full(len(kept), 1 / (float(error) + LEAST_ERROR), np.float32),
     )

@@ -26,9 +26,9 @@ FARTHEST_BEFORE = 4.0
 COLOUR_SCALE, COSINE_SCALE, MIDDLE_COSINE = 5.0, 4.0, 0.9
 # Differences beyond this are all alike; below the least, a logarithm would have no end.
 MOST_DIFFERENT, LEAST_DIFFERENT = 0.3, 1e-5
-# The odds of what is ruled out.
-HARDLY = 1e-4
-HARDLY_PRESENT = 1e-6
+# The least odds: of showing anything where nothing is, of a photo that does not see the place, and of the background where
+# no photo shows that nothing is there.
+HARDLY_THERE, HARDLY_PRESENT, NEVER = 1e-4, 1e-6, 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def evidence_of(
         ],
         1,
     )
-    there, gone = (1 - found.carved + HARDLY).log(), (found.carved + HARDLY).log()
+    there, gone = (1 - found.carved).clamp_min(HARDLY_THERE).log(), found.carved.clamp_min(NEVER).log()
     prior = torch.cat(
         [torch.stack([there, there, there, gone], 1), (present + HARDLY_PRESENT).log() + there[:, None]], 1
     )

@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from lvsm_engine.errors import Cancelled
+from lvsm_engine.errors import Cancelled, CheckpointError
+from lvsm_engine.model.plane_sweep.blend import Blend
+from lvsm_engine.model.plane_sweep.blend_file import load_blend, save_blend
 from lvsm_engine.model.plane_sweep.depth_maps import (
     DepthMaps,
     confirmed,
@@ -14,9 +16,11 @@ from lvsm_engine.model.plane_sweep.depth_maps import (
     emptiness,
     weighted_quantiles,
 )
+from lvsm_engine.model.plane_sweep.evidence import HARDLY_PRESENT, Evidence
 from lvsm_engine.model.plane_sweep.filters import box_filtered, guided_filtered
+from lvsm_engine.model.plane_sweep.matching import BAND_PIXELS, band_rows
 from lvsm_engine.model.plane_sweep.reprojection import Photos, Target, cosines, look_up, seen_at, sights_of
-from lvsm_engine.model.plane_sweep.sweep import BAND_PIXELS, Sweep, band_rows, bands_of, sweep
+from lvsm_engine.model.plane_sweep.sweep import Sweep, bands_of, search, sweep
 from lvsm_engine.model.rays import rays_in_camera
 
 FOCAL, SIZE = 90.0, 96
@@ -85,6 +89,15 @@ def maps_of(photos: Photos) -> DepthMaps:
 
 def swept(photos: Photos, to: Target, guide: torch.Tensor, **options: object) -> Sweep:
     return sweep(photos, maps_of(photos), torch.ones(photos.images.shape[:2]), to, DISTANCE, guide, WHITE, **options)
+
+
+def lively_blend() -> Blend:
+    """One that chooses by all that it is told, as a trained one does."""
+    torch.manual_seed(0)
+    blend = Blend()
+    for layer in (blend.of_photo[-1], blend.of_guesses):
+        torch.nn.init.normal_(layer.weight)
+    return blend.requires_grad_(False)
 
 
 def psnr(picture: torch.Tensor, truth: torch.Tensor) -> float:
@@ -336,9 +349,11 @@ def test_bands_make_the_same_picture():
     photos, to = posed(*AROUND), target(camera(0.03))
     guide = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     assert band_rows(SIZE, BAND_PIXELS) >= SIZE
-    whole, banded = swept(photos, to, guide), swept(photos, to, guide, band_pixels=20 * SIZE)
-    torch.testing.assert_close(banded.picture, whole.picture, rtol=0, atol=1e-4)
-    torch.testing.assert_close(banded.inverse_depth, whole.inverse_depth, rtol=0, atol=1e-4)
+    whole, banded = (
+        swept(photos, to, guide, blend=lively_blend(), band_pixels=pixels) for pixels in (BAND_PIXELS, 20 * SIZE)
+    )
+    for name in ("picture", "inverse_depth", "confidence", "alpha"):
+        torch.testing.assert_close(getattr(banded, name), getattr(whole, name), rtol=0, atol=1e-4)
 
 
 def test_photos_of_several_sizes_stand_in_one_array():
@@ -367,5 +382,61 @@ def test_it_can_be_stopped_between_its_bands():
     with pytest.raises(Cancelled):
         swept(posed(*AROUND), to, guide, check=check)
     calls = []
-    swept(posed(*AROUND), to, guide, check=lambda: calls.append(1))
+    swept(posed(*AROUND), to, guide, blend=Blend(), check=lambda: calls.append(1))
     assert len(calls) == bands_of(2 * SIZE, 2 * SIZE)
+
+
+def test_a_blend_shows_what_the_rule_decides_before_it_is_trained():
+    photos, to = posed(*AROUND), target(camera(0.03))
+    by_rule, blended = swept(photos, to, GREY), swept(photos, to, GREY, blend=Blend())
+    assert (by_rule.picture - blended.picture).abs().mean() < 0.01
+    torch.testing.assert_close(by_rule.inverse_depth, blended.inverse_depth)
+
+
+def test_a_blend_makes_nothing_up():
+    """Every colour lies between the least and the most of what may be shown there."""
+    photos, to = posed(*AROUND), target(camera(0.03))
+    found = search(photos, maps_of(photos), torch.ones(1, len(AROUND)), to, DISTANCE, GREY, WHITE)
+    evidence = found.evidence()
+    shown = found.blended(lively_blend()).picture.permute(0, 2, 3, 1)
+    assert (shown >= evidence.colours.amin(-2).clamp(0, 1) - 1e-5).all()
+    assert (shown <= evidence.colours.amax(-2).clamp(0, 1) + 1e-5).all()
+
+
+def test_a_blend_does_not_depend_on_the_order_of_the_photos_nor_on_those_that_see_nothing():
+    photos, to = posed(*AROUND), target(camera(0.03))
+    backwards = list(range(len(AROUND)))[::-1]
+    found, turned = (swept(some, to, GREY, blend=lively_blend()) for some in (photos, photos.of(backwards)))
+    torch.testing.assert_close(found.picture, turned.picture, rtol=0, atol=2e-3)
+    evidence = search(photos, maps_of(photos), torch.ones(1, len(AROUND)), to, DISTANCE, GREY, WHITE).evidence().flat()
+    padded = Evidence(*(with_an_absent_photo(getattr(evidence, name), name) for name in Evidence.__slots__))
+    weights, of_padded = lively_blend()(evidence), lively_blend()(padded)
+    torch.testing.assert_close(of_padded[:, :-1], weights, rtol=1e-4, atol=1e-4)
+
+
+def with_an_absent_photo(values: torch.Tensor, name: str) -> torch.Tensor:
+    """Evidence as training pads it where a target has fewer photos than another."""
+    if name == "of_places":
+        return values
+    absent = values.new_full((len(values), 1, *values.shape[2:]), math.log(HARDLY_PRESENT) if name == "prior" else 0.0)
+    return torch.cat([values, absent], 1)
+
+
+def test_a_blend_comes_back_from_its_file_and_a_damaged_file_is_refused_in_a_sentence(tmp_path):
+    path, blend = tmp_path / "detail.safetensors", lively_blend()
+    save_blend(path, blend, "what it learned from")
+    for name, tensor in load_blend(path).state_dict().items():
+        torch.testing.assert_close(tensor, blend.state_dict()[name])
+    whole = path.read_bytes()
+    for content in (
+        b"",
+        whole[:100],
+        whole[:-4],
+        whole.replace(b"lvsm_detail", b"lvsm_detial"),
+        whole[:-4] + b"\xff" * 4,
+    ):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"detail\.safetensors: the weights of the detail cannot be used"):
+            load_blend(path)
+    with pytest.raises(CheckpointError, match="No such file"):
+        load_blend(tmp_path / "absent.safetensors")
