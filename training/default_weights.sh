@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The bundled weights, from nothing: views of objects, training, evaluation, card. Stopped or killed, it goes on where it was.
+# The bundled weights, from nothing: views of objects, training of the model and of the detail, evaluation, card. Stopped or
+# killed, it goes on where it was.
 #
 #     SOURCE=my/objects training/default_weights.sh              # a folder with train/ and val/, GLB files, and manifest.json
 #     SOURCE=... CAPTURES="a/transforms.json b" LPIPS=alexnet.safetensors training/default_weights.sh  # also scored on photos
 #     SOURCE=... PRESET=smoke VIEWS=6 SIZE=32 SAMPLES=1 COMPARED=32 training/default_weights.sh       # all of it in a minute
-#
-# The detail from the photos has no weights: what it gives is scored beside the model's own pictures.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +20,9 @@ PROCESSES=${PROCESSES:-2}                               # CPU cores, or cards
 VIEWS=${VIEWS:-20}                                      # of an object to train on; their size in pixels; samples a pixel
 SIZE=${SIZE:-256}
 SAMPLES=${SAMPLES:-16}
+SCENES=${SCENES:-300}                                   # scenes that the detail learns from, and its updates
+DETAIL_STEPS=${DETAIL_STEPS:-12000}
+TEXTURES=${TEXTURES:-}                                  # a folder of pictures for the procedural scenes of the detail
 COMPARED=${COMPARED:-64 128 $SIZE}                      # sizes at which pictures are compared, that of the views the last
 
 DATA=${DATA:-data/$PRESET}
@@ -38,8 +40,21 @@ RENDER=("$PYTHON" -m training.render --python "$BPY_PYTHON" --size "$SIZE")
     --data "$DATA/views/train=3" procedural:mixed --validation "$DATA/views/val"
 
 EXPORT=("$PYTHON" -m training.export --run "$RUN" --out "$MODEL" --name "LVSM $PRESET" --manifest "$SOURCE/manifest.json")
-EVALUATE=("$PYTHON" -m training.evaluate --model "$MODEL" ${LPIPS:+--lpips-backbone "$LPIPS"})
 "${EXPORT[@]}"
+
+DETAIL=("$PYTHON" -m training.detail --model "$MODEL" --out "$RUN/detail" --size "$SIZE" --views "$VIEWS"
+    --scenes "$SCENES" --steps "$DETAIL_STEPS"
+    --data "$DATA/views/train=3" "procedural:mixed${TEXTURES:+:$TEXTURES}")
+if ((PROCESSES > 1)); then
+    for ((part = 0; part < PROCESSES; part++)); do
+        "${DETAIL[@]}" --part "$part/$PROCESSES" &
+    done
+    wait
+fi
+"${DETAIL[@]}"
+
+EVALUATE=("$PYTHON" -m training.evaluate --model "$MODEL" --detail-weights "$RUN/detail/detail.safetensors"
+    ${LPIPS:+--lpips-backbone "$LPIPS"})
 for side in $COMPARED; do
     "${EVALUATE[@]}" --views "$DATA/views/val" --size "$side" --inputs 4 16 --out "$RUN/evaluation/objects_$side"
     "${EVALUATE[@]}" --views "$DATA/views/val" --size "$side" --choice nearest --inputs 8 --out "$RUN/evaluation/objects_nearest_$side"
@@ -50,4 +65,4 @@ for side in $COMPARED; do
 done
 "${EXPORT[@]}" --evaluation "$RUN/evaluation/objects_$SIZE"
 
-echo "$MODEL: to bundle it, copy it to lvsm_engine/weights/default.safetensors."
+echo "To bundle them, copy $MODEL to lvsm_engine/weights/default.safetensors and $RUN/detail/detail.safetensors beside it."

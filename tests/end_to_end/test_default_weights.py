@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lvsm_engine.model.checkpoint import load_checkpoint
+from lvsm_engine.model.plane_sweep.blend_file import load_blend
 from tests.shared_data import ROOT, shared
 
 BPY = ROOT / ".venv-bpy" / "5.0" / "bin" / "python"
@@ -32,6 +33,7 @@ def test_weights_come_out_scored_and_again_at_once(source, tmp_path):
     if not BPY.exists():
         pytest.skip("needs the bpy wheel in .venv-bpy/5.0: run `make test`")
     sizes = {"PRESET": "smoke", "PROCESSES": "1", "VIEWS": "5", "SIZE": "32", "SAMPLES": "1", "COMPARED": "16 32"}
+    sizes |= {"SCENES": "2", "DETAIL_STEPS": "20"}
     places = {"SOURCE": str(source), "DATA": str(tmp_path / "data"), "RUN": str(tmp_path / "run")}
     environment = {
         **os.environ,
@@ -49,6 +51,7 @@ def test_weights_come_out_scored_and_again_at_once(source, tmp_path):
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     _, card = load_checkpoint(tmp_path / "run" / "model.safetensors")
     assert "PSNR" in card.text and card.resolution == 32
+    assert load_blend(tmp_path / "run" / "detail" / "detail.safetensors").width > 0
     for kind, inputs in (("objects", [4, 16]), ("objects_nearest", [8]), ("captures", [8])):
         for side in (16, 32):
             report = json.loads((tmp_path / "run" / "evaluation" / f"{kind}_{side}" / "scores.json").read_text())

@@ -20,8 +20,17 @@ from lvsm_engine.synthesizer import Synthesizer
 from ..batches.sampler import SceneSampler
 from ..configs import Sources
 from ..exit_status import exit_status
-from .cases import Cases, cases_of_scene, missing_cases
+from ..limits import ConfigError, Limits, check_numbers
+from .cases import TARGETS, Cases, cases_of_scene, missing_cases
 from .fit import fit
+
+LIMITS = {
+    "scenes": Limits(1, 10**5, whole=True),
+    "size": Limits(16, 2**12, whole=True),
+    "views": Limits(TARGETS + 1, 2**10, whole=True),
+    "steps": Limits(1, 10**7, whole=True),
+    "seed": Limits(0, 2**63 - 1, whole=True),
+}
 
 
 @dataclass
@@ -38,6 +47,8 @@ class Options:
     """Scenes of which cases are made."""
     size: int = 256
     """Pixels a side of photos and targets."""
+    views: int = 20
+    """Views of each scene: three are targets, the others photos."""
     part: str = "0/1"
     """Which share of the missing cases this process makes, as 0/2 and 1/2; only a whole one fits the weights."""
     steps: int = 12_000
@@ -52,6 +63,7 @@ def main(options: Options) -> int:
 
 def train(options: Options) -> None:
     """Make the cases that are missing, and fit the blend to all. Raises LvsmError."""
+    check_numbers(options, LIMITS)
     folder = options.out / "cases"
     folder.mkdir(parents=True, exist_ok=True)
     make_cases(options, folder)
@@ -66,14 +78,22 @@ def train(options: Options) -> None:
 
 
 def make_cases(options: Options, folder: Path) -> None:
-    share, shares = (int(word) for word in options.part.split("/"))
+    share, shares = _share(options.part)
     missing = [entry for entry in missing_cases(folder, options.scenes) if entry[0] % shares == share]
     if not missing:
         return
     synthesizer = Synthesizer.load(options.model)
     sampler = SceneSampler([(source.folder, source.weight) for source in options.data], options.size, options.seed)
     for number, path in tqdm(missing, unit="scene", disable=None):
-        cases_of_scene(sampler, number, options.seed, synthesizer).save(path)
+        cases_of_scene(sampler, number, options.views, options.seed, synthesizer).save(path)
+
+
+def _share(part: str) -> tuple[int, int]:
+    """ "1/4" as numbers. Raises ConfigError."""
+    share, slash, shares = part.partition("/")
+    if not slash or not share.isdecimal() or not shares.isdecimal() or int(share) >= int(shares):
+        raise ConfigError(f"--part is {part}: give a share such as 0/2 or 1/2.")
+    return int(share), int(shares)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from lvsm_engine.whole_files import write_bytes
 from ..batches.sampler import SceneSampler
 from ..batches.scene_batch import SceneBatch
 
-# Views of a scene, of which so many are targets, and one of these counts the photos.
-VIEWS, TARGETS, PHOTO_COUNTS = 20, 3, (4, 8, 12, 17, 17)
+# Of a scene's views so many are targets, and one of these counts the photos, where there are as many.
+TARGETS, PHOTO_COUNTS = 3, (4, 8, 12, 17, 17)
 # Pixels that are kept of a target.
 PIXELS = 3000
 # The share of photos whose camera is off, and by how much in radians (a standard deviation); the same of scenes whose photos
@@ -65,11 +65,13 @@ class Cases:
         write_bytes(path, save({name: np.ascontiguousarray(getattr(self, name)) for name in self.__slots__}))
 
 
-def cases_of_scene(sampler: SceneSampler, number: int, seed: int, synthesizer: Synthesizer) -> Cases:
+def cases_of_scene(
+    sampler: SceneSampler, number: int, views_a_scene: int, seed: int, synthesizer: Synthesizer
+) -> Cases:
     """Of some targets of the sampler's scene of this number. Raises ViewsError."""
     rng = np.random.default_rng((seed, number))
-    scene = sampler.batch(number, scenes=1, views=VIEWS)
-    photos = int(rng.choice(PHOTO_COUNTS))
+    scene = sampler.batch(number, scenes=1, views=views_a_scene)
+    photos = min(int(rng.choice(PHOTO_COUNTS)), views_a_scene - TARGETS)
     cameras = _cameras(scene)
     views = [_view(scene, cameras, TARGETS + place, rng) for place in range(photos)]
     if rng.random() < SHARE_EXPOSED and _is_wholly_seen(scene):

@@ -25,6 +25,8 @@ from typing import Literal
 
 import tyro
 
+from lvsm_engine.digests import file_sha256
+from lvsm_engine.model.plane_sweep.blend_file import BUNDLED as BUNDLED_DETAIL
 from lvsm_engine.photos import WHITE
 from lvsm_engine.synthesizer import Synthesizer
 from lvsm_engine.whole_files import write_bytes
@@ -69,6 +71,8 @@ class Options:
     """Captures: positions of the inputs of all targets, instead."""
     detail: bool = True
     """Score the models' pictures sharpened by the photos too."""
+    detail_weights: Path = BUNDLED_DETAIL
+    """What sharpens them: detail.safetensors of training.detail; the bundled one where not given."""
     lpips: Literal["alex", "squeeze", "vgg", "none"] = "alex"
     """The network of LPIPS."""
     lpips_backbone: Path | None = None
@@ -87,7 +91,7 @@ def evaluate(options: Options) -> None:
     """Score, write the report and print its tables. Raises LvsmError."""
     counts = input_counts(options)
     files = model_files(options.model)
-    models = load_models(files, options.device, options.precision)
+    models = load_models(files, options.device, options.precision, options.detail_weights)
     size = options.size or max(model.card.resolution for model in models.values())
     subjects = subjects_of(options, models, size)
     lpips, without_lpips = choose_lpips(options.lpips, options.lpips_backbone, subjects.smallest_side())
@@ -99,6 +103,7 @@ def evaluate(options: Options) -> None:
         size=size,
         device=device_in_words(next(iter(models.values())).device),
         models=tuple(evaluated(name, path, models[name]) for name, path in files.items()),
+        detail_sha256=file_sha256(options.detail_weights) if options.detail else None,
         files=hashes(subjects.files()),
         lpips=lpips,
         without_lpips=without_lpips,

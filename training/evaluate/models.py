@@ -38,9 +38,9 @@ def model_files(models: Sequence[str]) -> dict[str, Path]:
     return distinct_names([find_model_file(model) for model in models])
 
 
-def load_models(files: dict[str, Path], device: str, precision: str) -> dict[str, Synthesizer]:
+def load_models(files: dict[str, Path], device: str, precision: str, detail_weights: Path) -> dict[str, Synthesizer]:
     """Raises CheckpointError, DeviceError."""
-    return {name: Synthesizer.load(path, device, precision) for name, path in files.items()}
+    return {name: Synthesizer.load(path, device, precision, detail_weights) for name, path in files.items()}
 
 
 def distinct_names(paths: Sequence[Path]) -> dict[str, Path]:

@@ -36,13 +36,14 @@ class Evaluation:
     """What was scored, on what, and how.
 
     data: what was asked about, in words. size: pixels a side of the pictures that were compared. device: in words.
-    without_lpips: the reason why LPIPS is left out, or "".
+    detail_sha256: of the weights of the detail, where it was scored. without_lpips: the reason why LPIPS is left out, or "".
     """
 
     data: str
     size: int
     device: str
     models: tuple[EvaluatedModel, ...]
+    detail_sha256: str | None
     files: dict[str, str]
     lpips: LpipsSettings | None
     without_lpips: str
@@ -83,6 +84,7 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
         "size": evaluation.size,
         "device": evaluation.device,
         "models": [dataclasses.asdict(model) for model in evaluation.models],
+        "detail_sha256": evaluation.detail_sha256,
         "lpips": {
             "net": lpips.net if lpips else None,
             "backbone_sha256": file_sha256(lpips.backbone) if lpips and lpips.backbone else None,
@@ -172,6 +174,8 @@ def footnotes(evaluation: Evaluation) -> list[str]:
             f"{model.name}: {model.architecture}, {model.parameters / 1e6:.1f} M parameters, {model.resolution} px,"
             f" {model.precision}, sha256 {model.sha256[:16]}."
         )
+    if evaluation.detail_sha256:
+        lines.append(f"Detail: sha256 {evaluation.detail_sha256[:16]}.")
     return [f"- {line}" for line in lines]
 
 

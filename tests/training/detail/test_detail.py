@@ -10,6 +10,7 @@ from training.configs import Source
 from training.detail.__main__ import Options, train
 from training.detail.cases import Cases, worse_guide
 from training.detail.fit import fit
+from training.limits import ConfigError
 
 PIXELS = 2000
 
@@ -40,6 +41,20 @@ def test_the_right_photo_is_learned():
     again, _ = fit(cases, steps=300, seed=0)
     for one, other in zip(blend.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"part": "2/2"}, "--part is 2/2: give a share"),
+        ({"part": "half"}, "--part is half: give a share"),
+        ({"views": 3}, "--views is 3: it must be a whole number from 4"),
+        ({"steps": 0}, "--steps is 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_a_sentence(tmp_path, options, words):
+    with pytest.raises(ConfigError, match=words):
+        train(Options(**{"out": tmp_path, "data": (Source(folder="procedural:mixed"),), **options}))
 
 
 def test_guides_are_of_all_qualities():
