@@ -1,9 +1,10 @@
 """Photograph the toy locomotive: 20 JPEGs and their transforms.json (the layout of instant-ngp and nerfstudio).
 
-    PYTHON_WITH_BPY -m training.sample_capture [FOLDER]      (make sample-capture; minutes on two cores)
+    PYTHON_WITH_BPY -m training.sample_capture [FOLDER [ORBIT]]      (make sample-capture; minutes on two cores)
 
 Frames 0 to 7 are a low ring, 8 to 15 a high one, each at azimuths 0, 45, ... degrees; 16 to 19 are held out, to
-compare with: their cameras stand between the others'.
+compare with: their cameras stand between the others'. ORBIT: so many more follow, once around at one height, for
+benchmarks/orbit.py.
 """
 
 import json
@@ -25,10 +26,11 @@ SIZE, SAMPLES = 512, 96
 FIELD_OF_VIEW, DISTANCE = 50.0, 1.6
 LOW, HIGH = 12.0, 40.0
 HELD_OUT = ((25.0, 22.5), (30.0, 112.5), (20.0, 202.5), (35.0, 292.5))  # elevation, azimuth
+ORBIT_ELEVATION = 26.0
 FOLDER = Path(__file__).parent
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, orbit: int) -> None:
     scene = white_scene(SAMPLES)
     scene.render.film_transparent = False  # The white world is the background.
     scene.render.threads = os.cpu_count() or 1
@@ -38,6 +40,7 @@ def main(folder: Path) -> None:
     build_locomotive()
     normalise()
     places = [(elevation, 45.0 * step) for elevation in (LOW, HIGH) for step in range(8)] + list(HELD_OUT)
+    places += [(ORBIT_ELEVATION, 360.0 * step / orbit) for step in range(orbit)]
     cameras = [_camera_at(*place) for place in places]
     (folder / "photos").mkdir(parents=True, exist_ok=True)
     for number, camera in enumerate(cameras):
@@ -74,4 +77,4 @@ def _transforms(cameras: list[Camera]) -> dict:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
