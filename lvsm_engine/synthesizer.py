@@ -32,6 +32,8 @@ from .scene.camera import Camera, View, check_picture_size, resized, square_pixe
 from .scene.frame import poses_in_frame, world_to_model
 from .scene.selection import spread_views
 
+# The share of a picture that photos tell, below which it is said to be guessed.
+MOSTLY_GUESSED = 0.1
 # More photos cost the model memory and time sooner than they improve its picture; detail is what the others are for.
 MAX_MODEL_VIEWS = 8
 # Where the system does not tell how much memory is free.
@@ -238,8 +240,8 @@ class Scene:
     ) -> Passes:
         """The same sharpened by the photos nearest to each camera, at the cameras' own size; with depth and confidence.
 
-        Where photos do not agree, or none sees, the model's picture is shown. Raises what `render` raises, and CaptureError
-        for a photo that cannot be read again.
+        Where photos do not agree, or none sees, the model's picture is shown; `warnings` says so where that is nearly all of
+        it. Raises what `render` raises, and CaptureError for a photo that cannot be read again.
         """
         synthesizer = self._synthesizer
         guides = self._render_near_size(cameras, on_progress, cancel)
@@ -255,7 +257,17 @@ class Scene:
                 f"The detail from the photos does not fit into the memory of {synthesizer.device}: render without it, or"
                 " smaller pictures."
             ) from error
-        return joined(found)
+        passes = joined(found)
+        assert passes.confidences is not None
+        guessed = int((passes.confidences.mean(axis=(1, 2)) < MOSTLY_GUESSED).sum())
+        if guessed:
+            what = "The picture is" if len(cameras) == 1 else f"{guessed} of {len(cameras)} pictures are"
+            self.warnings = (
+                *self.warnings,
+                f"{what} mostly the model's own guess: the photos hardly see this view, or do not agree on it. Add photos taken"
+                " near it, or solve the cameras again.",
+            )
+        return passes
 
     def _render_near_size(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None

@@ -80,6 +80,17 @@ def test_where_the_subject_reaches_the_border_masks_tell_what_is_empty(locomotiv
     assert alphas[0][middle][is_there].mean() > 0.95
 
 
+def test_a_view_on_which_no_photos_agree_is_said_to_be_guessed(locomotive):
+    scene = make().encode(locomotive[:8])
+    scene.render_detail([resized(locomotive[HELD_OUT].camera, 64, 64)])
+    assert not any("guess" in warning for warning in scene.warnings)
+    scene = make().encode(ring_views(4))  # of noise
+    scene.render_detail(ring_cameras(1))
+    assert "The picture is mostly the model's own guess: the photos hardly see this view" in scene.warnings[-1]
+    scene.render_detail(ring_cameras(3))
+    assert "3 of 3 pictures are mostly the model's own guess" in scene.warnings[-1]
+
+
 def test_depth_is_told_in_the_worlds_own_units(locomotive):
     """The same capture ten times as large."""
 
@@ -109,7 +120,7 @@ def test_the_models_own_pictures_stay_exact_without_it(locomotive):
 def test_any_size_is_made_at_once_without_a_word_of_resizing(width, height):
     scene = make().encode(ring_views(4, 64, 48))
     passes = scene.render_detail(ring_cameras(2, width, height))
-    assert passes.images.shape == (2, height, width, 3) and scene.warnings == ()
+    assert passes.images.shape == (2, height, width, 3) and not any("resized" in warning for warning in scene.warnings)
     assert passes.depths.shape == passes.confidences.shape == (2, height, width)
     assert np.isfinite(passes.images).all() and np.isfinite(passes.depths).all()
 

@@ -84,9 +84,8 @@ def evidence_of(
         1,
     )
     there, gone = (1 - found.carved).clamp_min(HARDLY_THERE).log(), found.carved.clamp_min(NEVER).log()
-    prior = torch.cat(
-        [torch.stack([there, there, there, gone], 1), (present + HARDLY_PRESENT).log() + there[:, None]], 1
-    )
+    seen_by = (present + HARDLY_PRESENT).log() + there[:, None]
+    prior = torch.cat([torch.stack([there, there, seen_by.amax(1), gone], 1), seen_by], 1)
     return Evidence(
         of_photos[..., inner, :].permute(0, 3, 4, 1, 2),
         of_places[..., inner, :].permute(0, 2, 3, 1),
