@@ -49,6 +49,11 @@ class Evidence:
         """The same with the pixels (B, H, W) in one row, (B * H * W)."""
         return Evidence(*(getattr(self, field.name).flatten(0, 2) for field in fields(self)))
 
+    def split(self, pixels: int) -> "list[Evidence]":
+        """The same, flat, in parts of so many pixels."""
+        columns = (getattr(self, field.name).split(pixels) for field in fields(self))
+        return [Evidence(*parts) for parts in zip(*columns, strict=True)]
+
 
 def evidence_of(
     matching: Matching, match: Match, decided: Tensor, share: Tensor, background: Tensor, first: int, last: int
@@ -86,13 +91,8 @@ def evidence_of(
     there, gone = (1 - found.carved).clamp_min(HARDLY_THERE).log(), found.carved.clamp_min(NEVER).log()
     seen_by = (present + HARDLY_PRESENT).log() + there[:, None]
     prior = torch.cat([torch.stack([there, there, seen_by.amax(1), gone], 1), seen_by], 1)
-    return Evidence(
-        of_photos[..., inner, :].permute(0, 3, 4, 1, 2),
-        of_places[..., inner, :].permute(0, 2, 3, 1),
-        shown[..., inner, :].permute(0, 3, 4, 1, 2),
-        known[..., inner, :].permute(0, 2, 3, 1),
-        prior[..., inner, :].permute(0, 2, 3, 1),
-    )
+    columns = (of_photos, of_places, shown, known, prior)
+    return Evidence(*(column[..., inner, :].movedim((-2, -1), (1, 2)).contiguous() for column in columns))
 
 
 def _nearness(cosine: Tensor) -> Tensor:
