@@ -44,7 +44,7 @@ EXPORT=("$PYTHON" -m training.export --run "$RUN" --out "$MODEL" --name "LVSM $P
 
 DETAIL=("$PYTHON" -m training.detail --model "$MODEL" --out "$RUN/detail" --size "$SIZE" --views "$VIEWS"
     --scenes "$SCENES" --steps "$DETAIL_STEPS"
-    --data "$DATA/views/train=3" "procedural:mixed${TEXTURES:+:$TEXTURES}")
+    --data "$DATA/views/train" "procedural:scenes${TEXTURES:+:$TEXTURES}")
 if ((PROCESSES > 1)); then
     for ((part = 0; part < PROCESSES; part++)); do
         "${DETAIL[@]}" --part "$part/$PROCESSES" &

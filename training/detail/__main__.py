@@ -1,6 +1,6 @@
 """Train the weights of the detail from the photos.
 
-    python -m training.detail --model runs/default/model.safetensors --data data/views/train=3 procedural:mixed --out runs/detail
+    python -m training.detail --model runs/default/model.safetensors --data data/views/train procedural:scenes --out runs/detail
 
 First cases are made, scene after scene; stopped or killed, the same command goes on. Then the blend is fitted to them, in
 minutes, and written to detail.safetensors. Several such commands with --part 0/2, --part 1/2 make the cases together.
