@@ -16,7 +16,7 @@ MODULES, ENGINE, MANIFEST = ROOT / "blender_addon", ROOT / "lvsm_engine", ROOT /
 TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 READABLE_FILE = 0o100644 << 16
 
-WEIGHTS = ENGINE / "weights" / "default.safetensors"
+WEIGHTS = [ENGINE / "weights" / name for name in ("default.safetensors", "detail.safetensors")]
 # The worker's PYTHONPATH: it holds nothing but the engine.
 BUNDLE = "bundled"
 
@@ -25,11 +25,12 @@ ENGINE_IMPORT = re.compile(rb"^(\s*)from lvsm_engine\b", re.MULTILINE)
 
 
 def build(folder: Path) -> Path:
-    """Write the zip into a folder and return its path. Raises FileNotFoundError where the default weights are missing."""
-    if not WEIGHTS.is_file():
-        raise FileNotFoundError(
-            f"{WEIGHTS} is missing, without which the extension renders nothing: put the weights there."
-        )
+    """Write the zip into a folder and return its path. Raises FileNotFoundError where weights are missing."""
+    for weights in WEIGHTS:
+        if not weights.is_file():
+            raise FileNotFoundError(
+                f"{weights} is missing, without which the extension renders nothing: put the weights there."
+            )
     manifest = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{manifest['id']}-{manifest['version']}.zip"

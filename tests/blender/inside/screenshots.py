@@ -79,6 +79,11 @@ def steps():
     bpy.context.scene.render.engine = "LVSM"
     yield SETTLED
     shoot("6_no_python")
+    properties = next(area for area in ui.window().screen.areas if area.type == "PROPERTIES")
+    for number, tab in enumerate(("RENDER", "VIEW_LAYER"), 7):
+        properties.spaces.active.context = tab
+        yield SETTLED
+        shoot(f"{number}_{tab.lower()}_properties")
 
 
 ui.run(steps())
