@@ -1,6 +1,7 @@
 """opencv_cameras.json of LVSM, Long-LRM and LaCT: `w2c` (4, 4) with OpenCV axes, pinhole intrinsics in pixels.
 
-A bare list of frames, or {"frames": [...]}; `file_path` is relative to the file.
+A bare list of frames, or {"frames": [...]}, under any name. Intrinsics are fx, fy, cx, cy or LVSM's `fxfycxcy`; photos are
+`file_path` or LVSM's `image_path`, relative to the file. A frame with neither is a camera without a photo.
 """
 
 from pathlib import Path
@@ -9,21 +10,37 @@ from typing import Any
 import numpy as np
 
 from ...errors import CaptureError
-from ..camera import Camera, View
-from .capture import Capture, PhotoSize, matrix_4x4, mean_up, missing_photos, photo_path, read_json, reading
+from ..camera import View, camera_of
+from .capture import (
+    Capture,
+    Found,
+    PhotoSize,
+    PictureSizes,
+    file_name,
+    inverse,
+    matrix_4x4,
+    mean_up,
+    read_json,
+    reading,
+    view_name,
+    without_scale,
+)
+from .photo_files import PhotoFile, find_photos, photo_warnings
 
 NAME = "opencv_cameras.json"
+PATTERNS = ("*.json",)
 
 
-def find(path: Path) -> Path | None:
-    """The folder's opencv_cameras.json, or the file itself where it has frames with w2c."""
-    if path.is_dir():
-        return path / NAME if (path / NAME).is_file() else None
-    if path.suffix != ".json":
-        return None
-    frames = _frames(read_json(path))
+def in_folder(folder: Path) -> Found | None:
+    """The folder's opencv_cameras.json."""
+    return Found((folder / NAME,)) if (folder / NAME).is_file() else None
+
+
+def of_file(path: Path) -> tuple[Path, ...]:
+    """The file, where it is JSON with frames of w2c."""
+    frames = _frames(read_json(path)) if path.suffix.lower() == ".json" else []
     is_ours = bool(frames) and isinstance(frames[0], dict) and "w2c" in frames[0]
-    return path if is_ours else None
+    return (path,) if is_ours else ()
 
 
 def _frames(content: Any) -> list:
@@ -31,35 +48,28 @@ def _frames(content: Any) -> list:
     return frames if isinstance(frames, list) else []
 
 
-def read(found: Path, photo_size: PhotoSize) -> Capture:
+def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
     """The frames of the file. Raises CaptureError, CameraError."""
-    frames = _frames(read_json(found))
+    (file,) = files
+    frames = _frames(read_json(file))
     if not frames:
-        raise CaptureError(f"{found} has no list of frames: export the capture again.")
-    views, absent = [], []
+        raise CaptureError(f"{file} has no list of frames: export the capture again.")
+    names = []
     for number, frame in enumerate(frames):
-        with reading(found, f"frame {number}"):
-            photo = photo_path(found.parent, str(frame.get("file_path") or frame["image_path"]))
-            is_there = photo.is_file()
-            if not is_there:
-                absent.append(photo.name)
-            width, height = (frame["w"], frame["h"]) if "w" in frame and "h" in frame else photo_size(photo)
-            camera = Camera(
-                camera_to_world=_inverse(matrix_4x4(frame["w2c"])),
-                fx=frame["fx"],
-                fy=frame["fy"],
-                cx=frame["cx"],
-                cy=frame["cy"],
-                width=width,
-                height=height,
-            )
-            views.append(View(camera, photo if is_there else None, photo.name))
+        with reading(file, f"frame {number}"):
+            names.append(file_name(frame.get("file_path") or frame.get("image_path")))
+    photos = find_photos([file.parent], names)
+    sizes, views = PictureSizes(photos, photo_size), []
+    for number, (frame, name, photo) in enumerate(zip(frames, names, photos, strict=True)):
+        with reading(file, f"frame {number}"):
+            views.append(_view(frame, name or f"frame {number}", photo, sizes))
     up = mean_up([view.camera for view in views])
-    return Capture(found.resolve().parent.name, tuple(views), up=up, warnings=missing_photos(absent))
+    return Capture(file.resolve().parent.name, tuple(views), up=up, warnings=photo_warnings(names, photos))
 
 
-def _inverse(world_to_camera: np.ndarray) -> np.ndarray:
-    try:
-        return np.linalg.inv(world_to_camera)
-    except np.linalg.LinAlgError as error:
-        raise ValueError("a pose that is singular") from error
+def _view(frame: dict[str, Any], name: str, photo: PhotoFile | None, sizes: PictureSizes) -> View:
+    width, height = sizes.of(frame, photo)
+    fxfycxcy = frame["fxfycxcy"] if "fxfycxcy" in frame else [frame[key] for key in ("fx", "fy", "cx", "cy")]
+    pose = without_scale(inverse(matrix_4x4(frame["w2c"])))
+    camera = sizes.at_size_of(photo, camera_of(pose, np.array(fxfycxcy, dtype=np.float64), width, height))
+    return View(camera, photo.path if photo is not None else None, view_name(photo, name))

@@ -1,108 +1,119 @@
 """transforms.json of nerfstudio and instant-ngp, and transforms_*.json of the NeRF-synthetic scenes.
 
 `transform_matrix` is camera to world with OpenGL axes. Intrinsics stand at the top or in each frame, or are one
-`camera_angle_x` for all; `file_path` is relative to the file, with or without its ending.
+`camera_angle_x` for all; `file_path` is relative to the file, with or without its ending. A frame without it is a camera
+without a photo. `mask_path` names a picture that is 0 where the photo does not count.
 """
 
 import json
 import math
-from pathlib import Path, PureWindowsPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ...errors import LOCATE_PHOTOS, CaptureError
+from ...errors import CaptureError
 from ...whole_files import write_bytes
 from ..camera import OPENCV_FROM_OPENGL, Camera, Distortion, View
 from .capture import (
     Capture,
+    Found,
     PhotoSize,
+    PictureSizes,
+    file_name,
     from_opengl,
     matrix_4x4,
     mean_up,
-    missing_photos,
-    photo_path,
     read_json,
     reading,
+    view_name,
+    without_scale,
 )
+from .photo_files import PhotoFile, find_photos, photo_warnings
 
 NAME = "transforms.json"
-ENDINGS = ("", ".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", ".webp")
+PATTERNS = ("*.json",)
 PINHOLES = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV", "PERSPECTIVE")
 FISHEYES = ("OPENCV_FISHEYE",)
 # The synthetic scenes' files, in the order in which their frames are listed.
 SPLITS = tuple(f"transforms_{split}.json" for split in ("train", "val", "test"))
 
 
-def find(path: Path) -> list[Path] | None:
-    """The file itself, the folder's transforms.json, or else its transforms_train.json and the like."""
-    if path.is_dir():
-        files = [path / NAME] if (path / NAME).is_file() else [path / split for split in SPLITS]
-        return [file for file in files if file.is_file()] or None
-    if path.suffix != ".json":
-        return None
-    content = read_json(path)
+def in_folder(folder: Path) -> Found | None:
+    """The folder's transforms.json, or else its transforms_train.json and the like, all together."""
+    files = [folder / NAME] if (folder / NAME).is_file() else [folder / split for split in SPLITS]
+    there = tuple(file for file in files if file.is_file())
+    return Found(there) if there else None
+
+
+def of_file(path: Path) -> tuple[Path, ...]:
+    """The file, where it is JSON with frames, and they have no w2c."""
+    content = read_json(path) if path.suffix.lower() == ".json" else None
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list):
-        return None
-    return [path] if not frames or not (isinstance(frames[0], dict) and "w2c" in frames[0]) else None
+        return ()
+    return (path,) if not frames or not (isinstance(frames[0], dict) and "w2c" in frames[0]) else ()
 
 
-def read(found: list[Path], photo_size: PhotoSize) -> Capture:
-    """The frames of all files. Raises CaptureError, CameraError."""
-    views, absent = [], []
-    for file in found:
-        content = read_json(file)
-        frames = content.get("frames") if isinstance(content, dict) else None
-        if not isinstance(frames, list):
-            raise CaptureError(f"{file} has no list of frames: export the capture again.")
-        for number, frame in enumerate(frames):
-            with reading(file, f"frame {number}"):
-                photo = _photo(file.parent, frame["file_path"])
-                if photo is None:
-                    absent.append(str(frame["file_path"]))
-                views.append(_view(photo, {**content, **frame}, photo_size))
+def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
+    """The frames of all files, which lie in one folder. Raises CaptureError, CameraError."""
+    folder = files[0].parent
+    entries = [entry for file in files for entry in _entries(file)]
+    names, mask_names = [entry.name for entry in entries], [entry.mask_name for entry in entries]
+    photos, masks = find_photos([folder], names), find_photos([folder], mask_names)
+    sizes, views = PictureSizes(photos, photo_size), []
+    for entry, photo, mask in zip(entries, photos, masks, strict=True):
+        with reading(entry.file, entry.frame):
+            views.append(_view(entry, photo, mask, sizes))
     up = mean_up([view.camera for view in views])
-    return Capture(found[0].resolve().parent.name, tuple(views), up=up, warnings=missing_photos(absent))
+    warnings = (*photo_warnings(names, photos), *photo_warnings(mask_names, masks, "masks"))
+    return Capture(folder.resolve().name, tuple(views), up=up, warnings=warnings)
 
 
-def _photo(folder: Path, file_path: str) -> Path | None:
-    """The photo of a frame, whose ending may be left out; None where it does not exist."""
-    if not isinstance(file_path, str) or "\0" in file_path:
-        raise ValueError("file_path is no path")
-    plain = photo_path(folder, file_path)
-    candidates = (plain.with_name(plain.name + ending) for ending in ENDINGS) if plain.name else ()
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What holds for a frame: its own values before its file's. frame: its place in the file, for messages."""
+
+    file: Path
+    frame: str
+    values: dict[str, Any]
+    name: str
+    mask_name: str
 
 
-def _view(photo: Path | None, entry: dict[str, Any], photo_size: PhotoSize) -> View:
-    """A view of what holds for its frame: the frame's own values before the file's."""
-    if "w" in entry and "h" in entry:
-        width, height = _whole(entry["w"]), _whole(entry["h"])
-    elif photo is not None:
-        width, height = photo_size(photo)
-    else:
-        raise CaptureError(
-            f"the photo {entry['file_path']} is missing and w and h are not given: locate it.", LOCATE_PHOTOS
-        )
-    fx, fy = _focal_lengths(entry, width, height)
+def _entries(file: Path) -> list[_Entry]:
+    content = read_json(file)
+    frames = content.get("frames") if isinstance(content, dict) else None
+    if not isinstance(frames, list):
+        raise CaptureError(f"{file} has no list of frames: export the capture again.")
+    entries = []
+    for number, frame in enumerate(frames):
+        place = f"frame {number}"
+        with reading(file, place):
+            names = [file_name(frame.get(key)) for key in ("file_path", "mask_path")]
+            entries.append(_Entry(file, place, {**content, **frame}, *names))
+    return entries
+
+
+def _view(entry: _Entry, photo: PhotoFile | None, mask: PhotoFile | None, sizes: PictureSizes) -> View:
+    values = entry.values
+    width, height = sizes.of(values, photo)
+    fx, fy = _focal_lengths(values, width, height)
     camera = Camera(
-        camera_to_world=from_opengl(matrix_4x4(entry["transform_matrix"])),
+        camera_to_world=without_scale(from_opengl(matrix_4x4(values["transform_matrix"]))),
         fx=fx,
         fy=fy,
-        cx=float(entry.get("cx", width / 2)),
-        cy=float(entry.get("cy", height / 2)),
+        cx=float(values.get("cx", width / 2)),
+        cy=float(values.get("cy", height / 2)),
         width=width,
         height=height,
     )
-    name = photo.name if photo is not None else PureWindowsPath(entry["file_path"]).name
-    return View(camera, photo, name, distortion=_distortion(entry))
-
-
-def _whole(value: Any) -> int:
-    """A size that may be written as 640.0."""
-    number = float(value)
-    if not number.is_integer():
-        raise ValueError(f"a size of {value} pixels")
-    return int(number)
+    return View(
+        sizes.at_size_of(photo, camera),
+        photo.path if photo is not None else None,
+        view_name(photo, entry.name or entry.frame),
+        mask.path if mask is not None else None,
+        _distortion(values),
+    )
 
 
 def _focal_lengths(entry: dict[str, Any], width: int, height: int) -> tuple[float, float]:
