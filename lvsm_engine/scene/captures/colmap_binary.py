@@ -85,7 +85,7 @@ class _Bytes:
         (count,) = self.take(layout)
         most = (len(self.data) - self.at) // least
         if count > most:
-            raise ValueError(f"it is cut short: it says {count} entries, and has bytes for {most} at most")
+            raise ValueError(f"it is cut short (it says {count} entries, and has bytes for {most} at most)")
         return range(count)
 
     def skip(self, count: int, size: int) -> None:
