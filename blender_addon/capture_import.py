@@ -14,7 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from lvsm_engine.errors import ADD_PHOTOS, CameraError, CaptureError, LvsmError
 from lvsm_engine.scene.camera import Camera, View, square_pixels
-from lvsm_engine.scene.captures import Capture, load_capture
+from lvsm_engine.scene.captures import FILE_PATTERNS, Capture, load_capture
 
 from . import input_views, scene_cameras
 from .failures import last_failure
@@ -118,14 +118,14 @@ def _photo_size(path: Path) -> tuple[int, int]:
 
 
 class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
-    """Import posed photos (transforms.json, opencv_cameras.json) as cameras with photos"""
+    """Import posed photos as cameras with photos: choose the file that has the poses, or go into the folder that has all"""
 
     bl_idname = "lvsm.import_capture"
     bl_label = "Import Capture"
     bl_options = {"REGISTER", "UNDO"}
 
-    filename_ext = ".json"
-    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
+    filename_ext = ""
+    filter_glob: StringProperty(default=";".join(FILE_PATTERNS), options={"HIDDEN"})
 
     def execute(self, context):
         last_failure.forget()
@@ -253,7 +253,7 @@ def _longest(lengths: dict[T, int]) -> T | None:
 
 
 def draw_in_import_menu(menu, _context) -> None:
-    menu.layout.operator(LVSM_OT_import_capture.bl_idname, text="Posed Photos for LVSM (.json)")
+    menu.layout.operator(LVSM_OT_import_capture.bl_idname, text="Posed Photos for LVSM")
 
 
 classes = (LVSM_OT_import_capture, LVSM_OT_locate_photos)

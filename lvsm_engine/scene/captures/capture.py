@@ -2,31 +2,19 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import LOCATE_PHOTOS, CameraError, CaptureError
-from ..camera import (
-    OPENCV_FROM_OPENGL,
-    ROTATION_TOLERANCE,
-    TOO_MANY_PIXELS,
-    Camera,
-    View,
-    check_picture_size,
-    is_of_shape,
-    resized,
-)
-from .photo_files import PhotoFile
+from ...errors import CameraError, CaptureError
+from ..camera import OPENCV_FROM_OPENGL, ROTATION_TOLERANCE, TOO_MANY_PIXELS, Camera, View, check_picture_size
 
 PhotoSize = Callable[[Path], tuple[int, int]]
 
-# Of a part of a path, in letters; file systems have at most 255.
-MAX_NAME = 255
 # A capture of ten thousand photos has 20 MB of JSON.
 MAX_JSON_BYTES = 200 * 2**20
 
@@ -132,61 +120,6 @@ def size_by_pillow(path: Path) -> tuple[int, int]:
         raise CaptureError(f"{path}: the photo's pixels are {TOO_MANY_PIXELS}: shrink it.") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise CaptureError(f"{path}: the photo cannot be read ({error}): replace it or remove its frame.") from error
-
-
-class PictureSizes:
-    """The sizes (width, height) of a capture's pictures, in pixels.
-
-    photos: of all its frames. photo_size: tells a photo's.
-    """
-
-    def __init__(self, photos: Sequence[PhotoFile | None], photo_size: PhotoSize) -> None:
-        self._photos, self._photo_size = photos, photo_size
-        self._all: set[tuple[int, int]] | None = None
-
-    def of(self, entry: Mapping[str, Any], photo: PhotoFile | None) -> tuple[int, int]:
-        """A frame's: its w and h, else its photo's, else the one that all photos of the capture have.
-
-        Raises CaptureError where that is not known, ValueError for w and h that are none.
-        """
-        if "w" in entry and "h" in entry:
-            return whole(entry["w"]), whole(entry["h"])
-        if photo is not None:
-            return self._photo_size(photo.path)
-        if self._all is None:
-            self._all = {self._photo_size(other.path) for other in self._photos if other is not None}
-        if len(self._all) == 1:
-            return next(iter(self._all))
-        raise CaptureError("its photo is missing, and w and h are not given: locate it, or add them.", LOCATE_PHOTOS)
-
-    def at_size_of(self, photo: PhotoFile | None, camera: Camera) -> Camera:
-        """The camera scaled to its photo, where that is another copy than the one named, and of the same shape."""
-        if photo is None or photo.is_as_named:
-            return camera
-        size = self._photo_size(photo.path)
-        return resized(camera, *size) if is_of_shape(size, (camera.width, camera.height)) else camera
-
-
-def whole(value: Any) -> int:
-    """A size or an identifier that may be written as 640.0. Raises ValueError."""
-    number = float(value)
-    if not number.is_integer():
-        raise ValueError(f"{value} where a whole number is wanted")
-    return int(number)
-
-
-def file_name(value: Any) -> str:
-    """The name of a frame's file; "" where it has none. Raises ValueError for what no file can be called."""
-    if value is None or value == "":
-        return ""
-    if not isinstance(value, str) or "\0" in value or any(len(part) > MAX_NAME for part in value.split("/")):
-        raise ValueError("file_path is no path")
-    return value
-
-
-def view_name(photo: PhotoFile | None, name: str) -> str:
-    """What a view is called: as its photo, or as its file names that."""
-    return photo.path.name if photo is not None else PureWindowsPath(name).name
 
 
 def mean_up(cameras: list[Camera]) -> np.ndarray | None:

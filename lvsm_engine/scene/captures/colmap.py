@@ -11,8 +11,9 @@ import numpy as np
 from ...errors import CaptureError
 from ..camera import View, camera_of
 from . import colmap_binary, colmap_text
-from .capture import Capture, Found, PhotoSize, PictureSizes, mean_up, reading
+from .capture import Capture, Found, PhotoSize, mean_up, reading
 from .colmap_model import ColmapModel, lens_of, poses_of
+from .frames import PictureSizes
 from .photo_files import PhotoFile, find_photos, photo_warnings
 
 NAME = "COLMAP"
@@ -106,7 +107,7 @@ def _view(
     fxfycxcy, distortion = lens_of(lens)
     camera = camera_of(np.linalg.inv(pose), fxfycxcy, lens.width, lens.height)
     path = photo.path if photo is not None else None
-    return View(sizes.at_size_of(photo, camera), path, name, distortion=distortion)
+    return View(sizes.scaled(camera, photo), path, name, distortion=distortion)
 
 
 def _photos(folder: Path, names: list[str]) -> tuple[list[str], list[PhotoFile | None]]:

@@ -10,22 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import CaptureError
-from ..camera import View, camera_of
-from .capture import (
-    Capture,
-    Found,
-    PhotoSize,
-    PictureSizes,
-    file_name,
-    inverse,
-    matrix_4x4,
-    mean_up,
-    read_json,
-    reading,
-    view_name,
-    without_scale,
-)
-from .photo_files import PhotoFile, find_photos, photo_warnings
+from ..camera import Camera, camera_of
+from .capture import Capture, Found, PhotoSize, inverse, matrix_4x4, read_json, reading, without_scale
+from .frames import Frame, capture_of, file_name, whole
 
 NAME = "opencv_cameras.json"
 PATTERNS = ("*.json",)
@@ -54,22 +41,17 @@ def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
     frames = _frames(read_json(file))
     if not frames:
         raise CaptureError(f"{file} has no list of frames: export the capture again.")
-    names = []
-    for number, frame in enumerate(frames):
-        with reading(file, f"frame {number}"):
-            names.append(file_name(frame.get("file_path") or frame.get("image_path")))
-    photos = find_photos([file.parent], names)
-    sizes, views = PictureSizes(photos, photo_size), []
-    for number, (frame, name, photo) in enumerate(zip(frames, names, photos, strict=True)):
-        with reading(file, f"frame {number}"):
-            views.append(_view(frame, name or f"frame {number}", photo, sizes))
-    up = mean_up([view.camera for view in views])
-    return Capture(file.resolve().parent.name, tuple(views), up=up, warnings=photo_warnings(names, photos))
+    return capture_of([_frame(file, number, frame) for number, frame in enumerate(frames)], [file.parent], photo_size)
 
 
-def _view(frame: dict[str, Any], name: str, photo: PhotoFile | None, sizes: PictureSizes) -> View:
-    width, height = sizes.of(frame, photo)
-    fxfycxcy = frame["fxfycxcy"] if "fxfycxcy" in frame else [frame[key] for key in ("fx", "fy", "cx", "cy")]
-    pose = without_scale(inverse(matrix_4x4(frame["w2c"])))
-    camera = sizes.at_size_of(photo, camera_of(pose, np.array(fxfycxcy, dtype=np.float64), width, height))
-    return View(camera, photo.path if photo is not None else None, view_name(photo, name))
+def _frame(file: Path, number: int, values: dict[str, Any]) -> Frame:
+    place = f"frame {number}"
+
+    def camera(width: int, height: int) -> tuple[Camera, None]:
+        fxfycxcy = values["fxfycxcy"] if "fxfycxcy" in values else [values[key] for key in ("fx", "fy", "cx", "cy")]
+        pose = without_scale(inverse(matrix_4x4(values["w2c"])))
+        return camera_of(pose, np.array(fxfycxcy, dtype=np.float64), width, height), None
+
+    with reading(file, place):
+        size = (whole(values["w"]), whole(values["h"])) if "w" in values and "h" in values else None
+        return Frame(file, place, file_name(values.get("file_path") or values.get("image_path")), size, camera)

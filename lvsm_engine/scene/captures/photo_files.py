@@ -22,10 +22,11 @@ SHOWN_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class PhotoFile:
-    """A photo on disk. is_as_named: whether it lies where the capture's file says, at full size."""
+    """A photo on disk. is_as_named: whether it lies where the capture's file says. is_shrunk: in a folder of copies."""
 
     path: Path
     is_as_named: bool
+    is_shrunk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class _Listings:
                 (path for path in (place.folder / name, place.folder / "/".join(parts)) if _is_file(path)), None
             )
             if plain is not None:
-                return PhotoFile(plain, not place.is_shrunk)
+                return PhotoFile(plain, not place.is_shrunk, place.is_shrunk)
         parts = parts[min(place.dropped, len(parts) - 1) :]
         folder: Path | None = place.folder
         for part in parts[:-1]:
@@ -107,7 +108,7 @@ class _Listings:
             return None
         is_completed = path.name.startswith(parts[-1]) and path.suffix.lower() in ENDINGS
         is_whole = place.dropped == 0 and not place.is_shrunk and path.parent == place.folder.joinpath(*parts[:-1])
-        return PhotoFile(path, is_whole and is_completed)
+        return PhotoFile(path, is_whole and is_completed, place.is_shrunk)
 
     def _folder(self, folder: Path, name: str) -> Path | None:
         if name == "..":

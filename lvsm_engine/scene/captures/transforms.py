@@ -7,28 +7,14 @@ without a photo. `mask_path` names a picture that is 0 where the photo does not 
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import CaptureError
 from ...whole_files import write_bytes
 from ..camera import OPENCV_FROM_OPENGL, Camera, Distortion, View
-from .capture import (
-    Capture,
-    Found,
-    PhotoSize,
-    PictureSizes,
-    file_name,
-    from_opengl,
-    matrix_4x4,
-    mean_up,
-    read_json,
-    reading,
-    view_name,
-    without_scale,
-)
-from .photo_files import PhotoFile, find_photos, photo_warnings
+from .capture import Capture, Found, PhotoSize, from_opengl, matrix_4x4, read_json, reading, without_scale
+from .frames import Frame, capture_of, file_name, whole
 
 NAME = "transforms.json"
 PATTERNS = ("*.json",)
@@ -56,47 +42,31 @@ def of_file(path: Path) -> tuple[Path, ...]:
 
 def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
     """The frames of all files, which lie in one folder. Raises CaptureError, CameraError."""
-    folder = files[0].parent
-    entries = [entry for file in files for entry in _entries(file)]
-    names, mask_names = [entry.name for entry in entries], [entry.mask_name for entry in entries]
-    photos, masks = find_photos([folder], names), find_photos([folder], mask_names)
-    sizes, views = PictureSizes(photos, photo_size), []
-    for entry, photo, mask in zip(entries, photos, masks, strict=True):
-        with reading(entry.file, entry.frame):
-            views.append(_view(entry, photo, mask, sizes))
-    up = mean_up([view.camera for view in views])
-    warnings = (*photo_warnings(names, photos), *photo_warnings(mask_names, masks, "masks"))
-    return Capture(folder.resolve().name, tuple(views), up=up, warnings=warnings)
+    frames = [frame for file in files for frame in _frames(file)]
+    if not frames:
+        raise CaptureError(f"{files[0]} has no frames: export the capture again.")
+    return capture_of(frames, [files[0].parent], photo_size)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What holds for a frame: its own values before its file's. frame: its place in the file, for messages."""
-
-    file: Path
-    frame: str
-    values: dict[str, Any]
-    name: str
-    mask_name: str
-
-
-def _entries(file: Path) -> list[_Entry]:
+def _frames(file: Path) -> list[Frame]:
+    """A file's frames, each with its own values before the file's."""
     content = read_json(file)
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list):
         raise CaptureError(f"{file} has no list of frames: export the capture again.")
-    entries = []
-    for number, frame in enumerate(frames):
-        place = f"frame {number}"
-        with reading(file, place):
-            names = [file_name(frame.get(key)) for key in ("file_path", "mask_path")]
-            entries.append(_Entry(file, place, {**content, **frame}, *names))
-    return entries
+    return [_frame(file, number, content, frame) for number, frame in enumerate(frames)]
 
 
-def _view(entry: _Entry, photo: PhotoFile | None, mask: PhotoFile | None, sizes: PictureSizes) -> View:
-    values = entry.values
-    width, height = sizes.of(values, photo)
+def _frame(file: Path, number: int, content: dict[str, Any], own: dict[str, Any]) -> Frame:
+    place = f"frame {number}"
+    with reading(file, place):
+        values = {**content, **own}
+        size = (whole(values["w"]), whole(values["h"])) if "w" in values and "h" in values else None
+        names = [file_name(own.get(key)) for key in ("file_path", "mask_path")]
+        return Frame(file, place, names[0], size, lambda width, height: _camera(values, width, height), names[1])
+
+
+def _camera(values: dict[str, Any], width: int, height: int) -> tuple[Camera, Distortion | None]:
     fx, fy = _focal_lengths(values, width, height)
     camera = Camera(
         camera_to_world=without_scale(from_opengl(matrix_4x4(values["transform_matrix"]))),
@@ -107,13 +77,7 @@ def _view(entry: _Entry, photo: PhotoFile | None, mask: PhotoFile | None, sizes:
         width=width,
         height=height,
     )
-    return View(
-        sizes.at_size_of(photo, camera),
-        photo.path if photo is not None else None,
-        view_name(photo, entry.name or entry.frame),
-        mask.path if mask is not None else None,
-        _distortion(values),
-    )
+    return camera, _distortion(values)
 
 
 def _focal_lengths(entry: dict[str, Any], width: int, height: int) -> tuple[float, float]:
@@ -150,12 +114,12 @@ def write_transforms(capture: Capture, path: Path) -> None:
     Photos are named relative to the file where they lie below it. Raises OutputError, CaptureError.
     """
     path = Path(path)
-    frames = [_frame(view, path.parent) for view in capture.views]
+    frames = [_written(view, path.parent) for view in capture.views]
     content = json.dumps({"camera_model": "OPENCV", "frames": frames}, indent=1)
     write_bytes(path, content.encode())
 
 
-def _frame(view: View, folder: Path) -> dict[str, Any]:
+def _written(view: View, folder: Path) -> dict[str, Any]:
     if not isinstance(view.photo, Path):
         raise CaptureError(f"{view.name} has no photo on disk: save it before the capture is written.")
     photo, camera = view.photo.resolve(), view.camera

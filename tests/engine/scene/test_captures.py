@@ -92,7 +92,7 @@ def test_opencv_cameras_come_bare_or_in_frames(load, wrap):
         ({"w": "wide"}, "value"),
         ({"k4": 0.1}, "k4"),
         ({"camera_model": "EQUIRECTANGULAR"}, "EQUIRECTANGULAR"),
-        ({"file_path": 3}, "file_path"),
+        ({"file_path": 3}, "no path"),
     ],
 )
 def test_a_bad_value_is_told_with_file_and_frame(load, change, words):
