@@ -91,7 +91,19 @@ def test_colmap_points_reproject_onto_their_observations(folder, limit):
     assert np.median(wrong_errors) > 20
 
 
-@pytest.mark.parametrize("form", ["transforms.json", "opencv_cameras.json", "binary", "text"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "transforms.json",
+        "opencv_cameras.json",
+        "binary",
+        "text",
+        "metashape_cameras.xml",
+        "realitycapture.csv",
+        "cameras.sfm",
+        "sfm_data.json",
+    ],
+)
 def test_every_format_of_one_capture_matches_its_projection_matrices(form, tmp_path):
     folder = shared("captures", "buddha_formats")
     path = folder / form

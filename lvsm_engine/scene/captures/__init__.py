@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import CaptureError
-from . import colmap, opencv_cameras, transforms
+from . import bundler, colmap, meshroom, metashape, opencv_cameras, openmvg, realitycapture, transforms
 from .capture import Capture, Found, PhotoSize, size_by_pillow
 from .transforms import write_transforms
 
@@ -35,7 +35,7 @@ class Format:
 
 FORMATS = tuple(
     Format(each.NAME, each.PATTERNS, each.in_folder, each.of_file, each.read)
-    for each in (transforms, opencv_cameras, colmap)
+    for each in (transforms, opencv_cameras, colmap, openmvg, metashape, realitycapture, meshroom, bundler)
 )
 """In the order in which a folder's are taken."""
 

@@ -122,6 +122,14 @@ def size_by_pillow(path: Path) -> tuple[int, int]:
         raise CaptureError(f"{path}: the photo cannot be read ({error}): replace it or remove its frame.") from error
 
 
+def finite_points(places: Any) -> np.ndarray:
+    """(N, 3) float64 of lists of numbers, or of words that are numbers. Raises ValueError."""
+    points = np.array(places, dtype=np.float64).reshape(-1, 3)
+    if not np.isfinite(points).all():
+        raise ValueError("a point with numbers that are not finite")
+    return points
+
+
 def mean_up(cameras: list[Camera]) -> np.ndarray | None:
     """The direction (3,) that is up in the photos on average; None where they do not agree."""
     up = -np.mean([camera.camera_to_world[:3, 1] for camera in cameras], axis=0) if cameras else np.zeros(3)
