@@ -62,7 +62,7 @@ def _near_the_origin(capture: Capture) -> Capture:
 
     Blender's matrices have 24 bits: metres of a map's grid would fall onto steps of half a metre.
     """
-    middle = np.round(np.mean([view.camera.position for view in capture.views], axis=0))
+    middle = np.stack([view.camera.position for view in capture.views]).mean(axis=0).round()
     if np.abs(middle).max() < FAR * _spread(capture.views):
         return capture
     moved = []

@@ -12,7 +12,7 @@ from ...errors import CaptureError
 from ..camera import View, camera_of
 from . import colmap_binary, colmap_text
 from .capture import Capture, Found, PhotoSize, mean_up, reading
-from .colmap_model import ColmapModel, lens_of, poses_of
+from .colmap_model import ColmapModel, differing_poses, lens_of, poses_of
 from .frames import PictureSizes
 from .photo_files import PhotoFile, find_photos, photo_warnings
 
@@ -93,7 +93,12 @@ def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
         with reading(folder, f"image {name}"):
             views.append(_view(model, image_id, poses[image_id], name, photo, sizes))
     points = model.points if len(model.points) else None
-    warnings = (*model.warnings, *photo_warnings(names, photos))
+    stale = differing_poses(model, poses)
+    told = (
+        f"{folder}: frames and images tell other poses for {len(stale)} photos: the frames' were read."
+        for _ in stale[:1]
+    )
+    warnings = (*model.warnings, *told, *photo_warnings(names, photos))
     return Capture(_name(folder), tuple(views), points, mean_up([view.camera for view in views]), warnings)
 
 

@@ -15,6 +15,8 @@ from ...errors import CaptureError
 from ..camera import Distortion
 
 POSE_NUMBERS = 7
+# What rounding in text files may change in a pose.
+POSE_TOLERANCE = 1e-3
 
 # The parameters of each camera model, whose place in this table is its number in binary files. A fisheye's first angle
 # is COLMAP's "k" or "k1".
@@ -149,6 +151,15 @@ def poses_of(model: ColmapModel) -> dict[int, np.ndarray]:
             " images file is newer."
         )
     return poses
+
+
+def differing_poses(model: ColmapModel, poses: dict[int, np.ndarray]) -> list[str]:
+    """The names of the images whose own pose is another than their frame's."""
+    return [
+        model.images[number].name
+        for number, pose in poses.items()
+        if not np.allclose(pose, model.images[number].cam_from_world, rtol=POSE_TOLERANCE, atol=POSE_TOLERANCE)
+    ]
 
 
 def lens_of(camera: ColmapCamera) -> tuple[np.ndarray, Distortion | None]:

@@ -111,8 +111,6 @@ class _Listings:
         return PhotoFile(path, is_whole and is_completed, place.is_shrunk)
 
     def _folder(self, folder: Path, name: str) -> Path | None:
-        if name == "..":
-            return folder.parent
         return next((folder / entry for entry in self._named(folder, name) if (folder / entry).is_dir()), None)
 
     def _photo(self, folder: Path, name: str) -> Path | None:
