@@ -243,3 +243,38 @@ def test_a_truncated_colmap_model_is_told_by_its_folder(tmp_path):
         (tmp_path / name).write_bytes(b"\x05\x00\x00")
     with pytest.raises(CaptureError, match=tmp_path.name):
         load_capture(tmp_path)
+
+
+def test_a_folder_with_several_captures_says_which_was_read(load, tmp_path):
+    load([OPENCV_FRAME], "opencv_cameras.json")
+    load({**LENS, "frames": [FRAME]})
+    (warning,) = load_capture(tmp_path).warnings
+    assert warning.endswith("holds several captures: transforms.json was read, and not opencv_cameras.json.")
+    assert load_capture(tmp_path / "opencv_cameras.json").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("notes.md", "holds no posed photos in a known format"),
+        ("cameras.xml", "holds no posed photos in a known format"),
+        ("other.json", "holds no posed photos in a known format"),
+        ("cameras.sfm", "cameras.sfm, its tables: 'version' is missing"),
+        ("cameras.bin", "is part of a COLMAP model that lacks its other files"),
+        ("gone.json", "does not exist"),
+    ],
+)
+def test_a_chosen_file_never_stands_for_another_capture_beside_it(load, tmp_path, name, words):
+    load({**LENS, "frames": [FRAME]})
+    if name != "gone.json":
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(CaptureError, match=name) as caught:
+        load_capture(tmp_path / name)
+    assert words in str(caught.value)
+
+
+def test_a_shrunk_photo_whose_full_size_nobody_tells_is_refused(load, tmp_path):
+    (tmp_path / "images_4").mkdir()
+    (tmp_path / "images_4" / "c.png").touch()
+    with pytest.raises(CaptureError, match="frame 0: its photo is there only shrunk, in images_4"):
+        load({"fl_x": 50, "frames": [FRAME | {"file_path": "images/c.png"}]})
