@@ -5,6 +5,7 @@
 numpy and the standard library only; a photo's size may need Pillow, where the file does not tell it.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +43,6 @@ FORMATS = tuple(
 FILE_PATTERNS = tuple(sorted({pattern for each in FORMATS for pattern in each.patterns}))
 """What a file that can be chosen may be called, for dialogs."""
 
-
 # A folder with more files that might be captures is one of something else.
 MAX_LOOKED_AT = 50
 
@@ -52,9 +52,12 @@ def find_format(path: Path) -> tuple[Format, Found]:
 
     A file is read as what it is or refused. Where a folder has several, the first of the table is taken, and said.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # Path's own raises for names that are too long
         raise CaptureError(f"{path} does not exist: choose a folder or file with posed photos.")
-    there = _in_folder(path) if path.is_dir() else _of_file(path)
+    try:
+        there = _in_folder(path) if path.is_dir() else _of_file(path)
+    except OSError as error:
+        raise CaptureError(f"{path} cannot be read ({error.strerror}): choose another file or folder.") from error
     if not there:
         known = ", ".join(each.name for each in FORMATS)
         raise CaptureError(f"{path} holds no posed photos in a known format ({known}): choose another file or folder.")
@@ -67,11 +70,14 @@ def _in_folder(folder: Path) -> list[tuple[Format, Found]]:
     there = [(each, found) for each in FORMATS if (found := each.in_folder(folder)) is not None]
     if there:
         return there
-    files = [file for file in sorted(folder.iterdir()) if any(map(file.match, FILE_PATTERNS)) and file.is_file()]
+    files = [file for file in sorted(folder.iterdir()) if any(map(file.match, FILE_PATTERNS))]
     return [found for file in files[:MAX_LOOKED_AT] for found in _of_file(file)]
 
 
 def _of_file(path: Path) -> list[tuple[Format, Found]]:
+    """What a file is, which no pipe or device is."""
+    if not path.is_file():
+        return []
     return [(each, Found(files)) for each in FORMATS if (files := each.of_file(path))]
 
 

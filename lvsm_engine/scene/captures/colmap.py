@@ -84,7 +84,7 @@ def of_file(path: Path) -> tuple[Path, ...]:
 def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
     """The images of the model that have a pose, in the order of their names. Raises CaptureError, CameraError."""
     folder = files[0].parent
-    model = (colmap_binary.read_binary if files[0].suffix == ".bin" else colmap_text.read_text)(folder)
+    model = READERS[files[0].suffix].read_model(folder)
     with reading(folder, "its rigs"):
         poses = poses_of(model)
     names, photos = _photos(folder, [model.images[image_id].name for image_id in poses])
@@ -93,13 +93,15 @@ def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
         with reading(folder, f"image {name}"):
             views.append(_view(model, image_id, poses[image_id], name, photo, sizes))
     points = model.points if len(model.points) else None
-    stale = differing_poses(model, poses)
-    told = (
-        f"{folder}: frames and images tell other poses for {len(stale)} photos: the frames' were read."
-        for _ in stale[:1]
-    )
-    warnings = (*model.warnings, *told, *photo_warnings(names, photos))
+    warnings = (*model.warnings, *_disagreement(folder, model, poses), *photo_warnings(names, photos))
     return Capture(_name(folder), tuple(views), points, mean_up([view.camera for view in views]), warnings)
+
+
+def _disagreement(folder: Path, model: ColmapModel, poses: dict[int, np.ndarray]) -> tuple[str, ...]:
+    """A warning where the images' own poses are others than their frames', as scripts that know no frames leave them."""
+    stale = differing_poses(model, poses)
+    sentence = f"{folder}: frames and images tell other poses for {len(stale)} photos: the frames' were read."
+    return (sentence,) if stale else ()
 
 
 def _view(

@@ -38,7 +38,7 @@ LEAST_CAMERA, LEAST_IMAGE = _CAMERA.size + 16, 2 * _NUMBER.size + _POSE.size + 1
 LEAST_RIG, LEAST_FRAME = 2 * _NUMBER.size, 3 * _NUMBER.size + _POSE.size
 
 
-def read_binary(folder: Path) -> ColmapModel:
+def read_model(folder: Path) -> ColmapModel:
     """The model of a folder's binary files. Raises CaptureError with the file."""
     points, rigs, frames = (folder / f"{name}.bin" for name in ("points3D", "rigs", "frames"))
     has_frames = rigs.is_file() and frames.is_file()

@@ -22,7 +22,7 @@ _IMAGE_COUNT = re.compile(r"#\s*Number of images:\s*(\d{1,18})")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 
 
-def read_text(folder: Path) -> ColmapModel:
+def read_model(folder: Path) -> ColmapModel:
     """The model of a folder's text files. Raises CaptureError with file and line."""
     images, warnings = _images(folder / "images.txt")
     points, rigs, frames = (folder / f"{name}.txt" for name in ("points3D", "rigs", "frames"))

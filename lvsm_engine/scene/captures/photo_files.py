@@ -14,6 +14,8 @@ PHOTO_FOLDERS = ("images", "input", "photos", "rgb")
 SHRUNK_FOLDERS = ("images_2", "images_4", "images_8")
 # In the order in which they are taken where a name has none, or another.
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+# A few photos of full size are worth more than all shrunk.
+SHRUNK_WEIGHT = 0.5
 # A place is judged by so many of the photos, and so many of a path's last parts are looked at.
 JUDGED_PHOTOS = 100
 MAX_PARTS = 16
@@ -42,17 +44,20 @@ def find_photos(folders: Sequence[Path], names: Sequence[str]) -> list[PhotoFile
     """The photo of each name, relative to one of the folders; None where there is none.
 
     The folders, and then the usual ones for photos within them, are tried with the whole names, then without their first
-    parts: the place that has most of the photos is taken. A file that two names would share is nobody's.
+    parts: the place that has most of the photos is taken, a shrunk one only for many more. A file that two names would share
+    is nobody's.
     """
     listings = _Listings()
-    judged = list(names[:: max(1, len(names) // JUDGED_PHOTOS)])
-    best, best_score = None, (0, 0)
+    given = [name for name in names if name]
+    judged = given[:: max(1, len(given) // JUDGED_PHOTOS)]
+    best, best_score = None, (0.0, 0)
     for place in _places(folders, judged):
-        found = [listings.find(place, name) for name in judged]
-        score = sum(photo is not None for photo in found), sum(bool(photo and photo.is_as_named) for photo in found)
+        found = [photo for name in judged if (photo := listings.find(place, name)) is not None]
+        exact = sum(photo.is_as_named for photo in found)
+        score = len(found) * (SHRUNK_WEIGHT if place.is_shrunk else 1.0), exact
         if score > best_score:
             best, best_score = place, score
-        if score == (len(judged), len(judged)):
+        if exact == len(judged):
             break
     if best is None:
         return [None] * len(names)

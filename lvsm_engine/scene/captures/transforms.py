@@ -7,6 +7,8 @@ without a photo. `mask_path` names a picture that is 0 where the photo does not 
 
 import json
 import math
+from collections import ChainMap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +62,13 @@ def _frames(file: Path) -> list[Frame]:
 def _frame(file: Path, number: int, content: dict[str, Any], own: dict[str, Any]) -> Frame:
     place = f"frame {number}"
     with reading(file, place):
-        values = {**content, **own}
+        values = ChainMap(own, content)
         size = (whole(values["w"]), whole(values["h"])) if "w" in values and "h" in values else None
         names = [file_name(own.get(key)) for key in ("file_path", "mask_path")]
         return Frame(file, place, names[0], size, lambda width, height: _camera(values, width, height), names[1])
 
 
-def _camera(values: dict[str, Any], width: int, height: int) -> tuple[Camera, Distortion | None]:
+def _camera(values: Mapping[str, Any], width: int, height: int) -> tuple[Camera, Distortion | None]:
     fx, fy = _focal_lengths(values, width, height)
     camera = Camera(
         camera_to_world=without_scale(from_opengl(matrix_4x4(values["transform_matrix"]))),
@@ -80,7 +82,7 @@ def _camera(values: dict[str, Any], width: int, height: int) -> tuple[Camera, Di
     return camera, _distortion(values)
 
 
-def _focal_lengths(entry: dict[str, Any], width: int, height: int) -> tuple[float, float]:
+def _focal_lengths(entry: Mapping[str, Any], width: int, height: int) -> tuple[float, float]:
     """fx and fy in pixels, from themselves or from the angles; one that is missing equals the other."""
     fx, fy = entry.get("fl_x"), entry.get("fl_y")
     if fx is None and "camera_angle_x" in entry:
@@ -93,7 +95,7 @@ def _focal_lengths(entry: dict[str, Any], width: int, height: int) -> tuple[floa
     return float(given[0]), float(given[-1])
 
 
-def _distortion(entry: dict[str, Any]) -> Distortion | None:
+def _distortion(entry: Mapping[str, Any]) -> Distortion | None:
     """The lens distortion in OpenCV's words; None for a pinhole. Raises CaptureError for an unknown camera model."""
     model = entry.get("camera_model", "OPENCV")
     k1, k2, k3, k4, p1, p2 = (float(entry.get(name, 0.0)) for name in ("k1", "k2", "k3", "k4", "p1", "p2"))

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -271,6 +272,30 @@ def test_a_chosen_file_never_stands_for_another_capture_beside_it(load, tmp_path
     with pytest.raises(CaptureError, match=name) as caught:
         load_capture(tmp_path / name)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\0"])
+def test_a_path_that_cannot_be_is_told(tmp_path, name):
+    with pytest.raises(CaptureError, match="does not exist"):
+        load_capture(tmp_path / name)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "transforms.json")
+    for path in (tmp_path, tmp_path / "transforms.json"):
+        with pytest.raises(CaptureError, match="holds no posed photos"):
+            load_capture(path)
+
+
+def test_a_head_of_many_values_is_not_copied_into_each_frame(load):
+    import tracemalloc
+
+    content = LENS | {f"value {number}": 0 for number in range(10_000)} | {"frames": [FRAME] * 2000}
+    tracemalloc.start()
+    assert len(load(content).views) == 2000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
 
 
 def test_a_shrunk_photo_whose_full_size_nobody_tells_is_refused(load, tmp_path):

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from lvsm_engine.errors import CameraError, CaptureError
 from lvsm_engine.scene.camera import Distortion
 from lvsm_engine.scene.captures import load_capture
-from lvsm_engine.scene.captures.colmap_binary import read_binary
+from lvsm_engine.scene.captures.colmap_binary import read_model as read_binary
 from lvsm_engine.scene.captures.colmap_model import CAMERA_MODELS, ColmapCamera, lens_of, poses_of
-from lvsm_engine.scene.captures.colmap_text import read_text
+from lvsm_engine.scene.captures.colmap_text import read_model as read_text
 from tests.shared_data import shared
 
 CAMERA = "1 PINHOLE 40 30 50 50 20 15"

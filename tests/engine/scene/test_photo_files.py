@@ -67,6 +67,12 @@ def test_full_size_comes_before_shrunk(find):
     assert find(["images_2/b.png", "images_8/b.png"], "images/b.png") == [("images_2/b.png", False)]
 
 
+def test_a_missing_photo_does_not_make_all_others_shrunk(find):
+    full, shrunk = ([f"{folder}/{number}.png" for number in range(6)] for folder in ("images", "images_2"))
+    assert find(full[:5] + shrunk, *full) == [*((path, True) for path in full[:5]), None]
+    assert find([], "images/9.png") == [None]
+
+
 def test_all_photos_come_from_one_place(find):
     files = ["images/a.png", "input/a.png", "input/b.png", "input/c.png"]
     assert find(files, "a.png", "b.png", "c.png") == [(f"input/{name}.png", True) for name in "abc"]
