@@ -60,6 +60,18 @@ def capture_of(
     return Capture(name, tuple(views), points, mean_up([view.camera for view in views]), told)
 
 
+def of_different_photos(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """The frames of a format that names photos without their folders. Raises CaptureError where two have one name."""
+    known: set[str] = set()
+    for frame in frames:
+        if frame.name in known:
+            raise CaptureError(
+                f"{frame.file} has two cameras called {frame.name}: give the photos different names and export again."
+            )
+        known.add(frame.name)
+    return frames
+
+
 class PictureSizes:
     """The sizes (width, height) of a capture's pictures, in pixels, by its photos.
 

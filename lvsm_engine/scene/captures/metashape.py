@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import CaptureError
 from ..camera import Camera, Distortion
 from .capture import Capture, Found, PhotoSize, reading, without_scale
-from .frames import Frame, capture_of, file_name, whole
+from .frames import Frame, capture_of, file_name, of_different_photos, whole
 
 NAME = "Metashape XML"
 PATTERNS = ("*.xml",)
@@ -70,9 +70,8 @@ def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
         raise CaptureError(
             f"{file} has no aligned camera that is enabled: align the photos and export the cameras again."
         )
-    return capture_of(
-        [_frame(file, camera, sensors, to_world) for camera in chosen], [file.parent], photo_size, None, warnings
-    )
+    frames = of_different_photos([_frame(file, camera, sensors, to_world) for camera in chosen])
+    return capture_of(frames, [file.parent], photo_size, warnings=warnings)
 
 
 def _root(file: Path) -> Element:

@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import CaptureError
 from ..camera import Camera, Distortion
 from .capture import Capture, Found, PhotoSize, from_opengl, reading
-from .frames import Frame, capture_of, file_name
+from .frames import Frame, capture_of, file_name, of_different_photos
 
 NAME = "RealityCapture CSV"
 PATTERNS = ("*.csv",)
@@ -56,7 +56,7 @@ def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
         columns = columns or _columns(line)
     if not frames:
         raise CaptureError(f"{file} has no cameras: align the photos and export the registration again.")
-    return capture_of(frames, [file.parent], photo_size)
+    return capture_of(of_different_photos(frames), [file.parent], photo_size)
 
 
 def _lines(file: Path) -> list[str]:

@@ -198,6 +198,13 @@ def test_what_is_wrong_with_metashapes_cameras_is_told(load, old, new, words):
         load("cameras.xml", METASHAPE.replace(old, new, 1))
 
 
+@pytest.mark.parametrize(("name", "old"), [("cameras.xml", "b.jpg"), ("registration.csv", '"b.jpg"')])
+def test_two_cameras_of_one_name_are_told(load, name, old):
+    new = "a" if name == "cameras.xml" else "a.png"
+    with pytest.raises(CaptureError, match=f"{name} has two cameras called {new}: give"):
+        load(name, FILES[name].replace(old, new))
+
+
 BOMB = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(9))
 
 
