@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from lvsm_engine.errors import ADD_PHOTOS, CameraError, CaptureError, LvsmError
 from lvsm_engine.scene.camera import Camera, View, square_pixels
-from lvsm_engine.scene.captures import Capture, load_capture
+from lvsm_engine.scene.captures import FILE_PATTERNS, Capture, load_capture
 
 from . import input_views, scene_cameras
 from .failures import last_failure
@@ -22,6 +23,8 @@ from .photo_size import header_size
 
 # A camera's size on the screen, in units of the cameras' spread.
 DISPLAY_SIZE = 0.1
+# So many times their spread from the origin cameras lose digits that a picture shows.
+FAR = 1000
 # Looking through more files than this blocks a window for longer than anyone waits: a second or two.
 MAX_FILES = 100_000
 
@@ -30,25 +33,47 @@ T = TypeVar("T")
 
 
 def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Collection, Capture]:
-    """Make cameras of a capture, where the file says: Blender's world is the capture's.
+    """Make cameras of a capture, where the file says: Blender's world is the capture's, unless that is far away.
 
     The scene's own camera is set only where it had none. Photos are opened when they are needed.
     Raises CaptureError or CameraError, with nothing made.
     """
-    capture = load_capture(path, photo_size=_photo_size)
+    capture = _near_the_origin(load_capture(path, photo_size=_photo_size))
     lenses = [_shown_lens(view) for view in capture.views]
-    photos = _open_all([view.photo if isinstance(view.photo, Path) else None for view in capture.views])
+    pictures = [picture for view in capture.views for picture in (view.photo, view.mask)]
+    images = _open_all([picture if isinstance(picture, Path) else None for picture in pictures])
     display_size = DISPLAY_SIZE * _spread(capture.views)
     collection = bpy.data.collections.new(capture.name)
     context.scene.collection.children.link(collection)
-    for position, (view, lens, photo) in enumerate(zip(capture.views, lenses, photos, strict=True)):
-        camera_object = _camera_object(view, lens, photo)
+    for position, (view, lens, photo, mask) in enumerate(
+        zip(capture.views, lenses, images[::2], images[1::2], strict=True)
+    ):
+        camera_object = _camera_object(view, lens, photo, mask)
         camera_object.data.display_size = display_size
         collection.objects.link(camera_object)
         context.window_manager.progress_update(position)
     if context.scene.camera is None:
         context.scene.camera = collection.objects[0]
     return collection, capture
+
+
+def _near_the_origin(capture: Capture) -> Capture:
+    """The capture; one that is too far from the origin for Blender's numbers is moved there, and a warning says so.
+
+    Blender's matrices have 24 bits: metres of a map's grid would fall onto steps of half a metre.
+    """
+    middle = np.stack([view.camera.position for view in capture.views]).mean(axis=0).round()
+    if np.abs(middle).max() < FAR * _spread(capture.views):
+        return capture
+    moved = []
+    for view in capture.views:
+        pose = view.camera.camera_to_world.copy()
+        pose[:3, 3] -= middle
+        moved.append(replace(view, camera=replace(view.camera, camera_to_world=pose)))
+    points = capture.points - middle if capture.points is not None else None
+    by = ", ".join(f"{0 - number:.0f}" for number in middle)
+    warning = f"The cameras are far from the origin, where Blender is inexact: all were moved by ({by})."
+    return replace(capture, views=tuple(moved), points=points, warnings=(*capture.warnings, warning))
 
 
 def _spread(views: tuple[View, ...]) -> float:
@@ -70,8 +95,10 @@ def _shown_lens(view: View) -> Camera:
         ) from error
 
 
-def _camera_object(view: View, lens: Camera, photo: bpy.types.Image | None) -> bpy.types.Object:
-    """A camera at the view's pose, with the view's photo and calibration, which shows through `lens`."""
+def _camera_object(
+    view: View, lens: Camera, photo: bpy.types.Image | None, mask: bpy.types.Image | None
+) -> bpy.types.Object:
+    """A camera at the view's pose, with the view's photo, mask and calibration, which shows through `lens`."""
     camera = bpy.data.cameras.new(view.name)
     camera_object = bpy.data.objects.new(view.name, camera)
     scene_cameras.set_lens(camera, lens)
@@ -80,6 +107,7 @@ def _camera_object(view: View, lens: Camera, photo: bpy.types.Image | None) -> b
         camera.lvsm.photo = photo
         camera.background_images.new().image = photo
         camera.show_background_images = True
+    camera.lvsm.mask = mask
     input_views.set_calibration(camera, view.camera, view.distortion)
     return camera_object
 
@@ -118,14 +146,14 @@ def _photo_size(path: Path) -> tuple[int, int]:
 
 
 class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
-    """Import posed photos (transforms.json, opencv_cameras.json) as cameras with photos"""
+    """Import posed photos as cameras with photos: choose the file that has the poses, or go into the folder that has all"""
 
     bl_idname = "lvsm.import_capture"
     bl_label = "Import Capture"
     bl_options = {"REGISTER", "UNDO"}
 
-    filename_ext = ".json"
-    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
+    filename_ext = ""
+    filter_glob: StringProperty(default=";".join(FILE_PATTERNS), options={"HIDDEN"})
 
     def execute(self, context):
         last_failure.forget()
@@ -192,14 +220,15 @@ class LVSM_OT_locate_photos(bpy.types.Operator):
 
 
 def missing_photos(scene: bpy.types.Scene) -> list[bpy.types.Image]:
-    """The photos of the scene's cameras whose files do not exist."""
+    """The photos and masks of the scene's cameras whose files do not exist."""
     missing = [photo for photo in _photo_files(scene) if not _path(photo).is_file()]
     return sorted(missing, key=lambda photo: photo.name)
 
 
 def _photo_files(scene: bpy.types.Scene) -> list[bpy.types.Image]:
-    """The photos of the scene's cameras that are files."""
-    photos = {item.data.lvsm.photo for item in scene.objects if item.type == "CAMERA"} - {None}
+    """The photos and masks of the scene's cameras that are files."""
+    cameras = [item.data.lvsm for item in scene.objects if item.type == "CAMERA"]
+    photos = {picture for camera in cameras for picture in (camera.photo, camera.mask)} - {None}
     return [photo for photo in photos if photo.source == "FILE" and not photo.packed_file]
 
 
@@ -253,7 +282,7 @@ def _longest(lengths: dict[T, int]) -> T | None:
 
 
 def draw_in_import_menu(menu, _context) -> None:
-    menu.layout.operator(LVSM_OT_import_capture.bl_idname, text="Posed Photos for LVSM (.json)")
+    menu.layout.operator(LVSM_OT_import_capture.bl_idname, text="Posed Photos for LVSM")
 
 
 classes = (LVSM_OT_import_capture, LVSM_OT_locate_photos)

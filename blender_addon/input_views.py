@@ -53,6 +53,12 @@ class LVSM_CameraSettings(bpy.types.PropertyGroup):
         poll=lambda _, image: not results.is_result(image),
         update=_keep_calibration_for_its_photo,
     )
+    mask: PointerProperty(
+        name="Mask",
+        type=bpy.types.Image,
+        description="A picture of the photo's shape, black where the photo is to be left out, none if empty",
+        poll=lambda _, image: not results.is_result(image),
+    )
     use_as_input: BoolProperty(
         name="Use as Input", default=True, description="Make pictures from this camera's photo too"
     )
@@ -115,12 +121,13 @@ def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[
 def _view(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> View:
     settings, name = camera_object.original.data.lvsm, camera_object.name
     photo = _photo(settings.photo, name)
+    mask = _mask(settings.mask, name) if settings.mask is not None else None
     if not settings.calibration:
         camera = scene_cameras.camera_from_blender(camera_object, depsgraph, _size(photo, settings.photo, name))
-        return View(camera, photo, name)
+        return View(camera, photo, name, mask)
     known = _read_calibration(settings, name)
     pose = scene_cameras.camera_from_blender(camera_object, depsgraph, known.size).camera_to_world
-    return View(camera_of(pose, known.fxfycxcy, *known.size), photo, name, distortion=known.distortion)
+    return View(camera_of(pose, known.fxfycxcy, *known.size), photo, name, mask, known.distortion)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,10 +169,19 @@ def photo_size_of(image: bpy.types.Image, name: str) -> tuple[int, int]:
     return _size(_photo(image, name), image, name)
 
 
-def _photo(image: bpy.types.Image, name: str) -> Path | np.ndarray:
-    """The photo's file where it is one, the packed file's bytes (N,) uint8, or pixels (H, W, 3 or 4) uint8."""
+def _mask(image: bpy.types.Image, name: str) -> Path | np.ndarray:
+    """What _photo gives, but pixels (H, W) uint8."""
+    mask = _photo(image, name, "mask")
+    return mask[..., 0] if isinstance(mask, np.ndarray) and mask.ndim == 3 else mask
+
+
+def _photo(image: bpy.types.Image, name: str, role: str = "photo") -> Path | np.ndarray:
+    """The photo's file where it is one, the packed file's bytes (N,) uint8, or pixels (H, W, 3 or 4) uint8.
+
+    role: what the image is to the camera of this name, for messages.
+    """
     if image.source not in ("FILE", "GENERATED"):
-        raise CaptureError(f"{image.name}, the photo of {name}, is not a single image: choose an image file.")
+        raise CaptureError(f"{image.name}, the {role} of {name}, is not a single image: choose an image file.")
     if image.source == "GENERATED" or image.is_dirty:
         return _pixels(image, name)
     if image.packed_file:
@@ -173,7 +189,7 @@ def _photo(image: bpy.types.Image, name: str) -> Path | np.ndarray:
         return _pixels(image, name) if header_size(io.BytesIO(data)) is None else np.frombuffer(data, np.uint8)
     path = Path(image.filepath_from_user())
     if not path.is_file():
-        raise CaptureError(f"{path}, the photo of {name}, does not exist: locate it.", LOCATE_PHOTOS)
+        raise CaptureError(f"{path}, the {role} of {name}, does not exist: locate it.", LOCATE_PHOTOS)
     return _pixels(image, name) if path.suffix.lower() in FLOAT_FILES else path
 
 

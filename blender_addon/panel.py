@@ -143,6 +143,7 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
         selected = input_views.selected_camera(scene)
         if selected is not None:
             layout.template_ID(selected.data.lvsm, "photo", open="image.open", text="Photo")
+            layout.template_ID(selected.data.lvsm, "mask", open="image.open", text="Mask")
         layout.operator("lvsm.import_capture", icon="IMPORT")
 
 

@@ -19,7 +19,6 @@ from ..scene.captures import Capture, load_capture
 from ..scene.selection import nearest_view
 from ..synthesizer import Scene, Synthesizer
 from ..whole_files import write_bytes
-from .signals import ending_by_exception
 from .terminal import complain, say
 
 
@@ -32,25 +31,24 @@ def render_capture(
     CaptureError, CameraError, CheckpointError, DeviceError, OutputError.
     """
     capture = load_capture(path)
-    with ending_by_exception():  # once more: pycolmap, if it was loaded just now, has taken SIGTERM for itself
-        chosen = positions(inputs, len(capture.views), "--inputs")
-        asked = positions(targets, len(capture.views), "--targets")
-        for warning in capture.warnings:
-            complain(f"warning: {warning}")
-        synthesizer = load()
-        form = "{desc} {percentage:3.0f}% [{remaining} left]"
-        with tqdm(total=100, leave=False, disable=None, bar_format=form) as bar:
-            follow = _on_bar(bar)
-            scene = synthesizer.encode([capture.views[position] for position in chosen], follow)
-            make_folder(out)
-            report = TargetReport(capture, chosen, synthesizer, scene, out, detail)
-            for position in asked:
-                report.render(position, follow)
-        for warning in report.warnings:
-            complain(f"warning: {warning}")
-        write_json(out / "report.json", {"capture": str(path), **report.entries()})
-        report.write_sheet()
-        say(table(report.targets))
+    chosen = positions(inputs, len(capture.views), "--inputs")
+    asked = positions(targets, len(capture.views), "--targets")
+    for warning in capture.warnings:
+        complain(f"warning: {warning}")
+    synthesizer = load()
+    form = "{desc} {percentage:3.0f}% [{remaining} left]"
+    with tqdm(total=100, leave=False, disable=None, bar_format=form) as bar:
+        follow = _on_bar(bar)
+        scene = synthesizer.encode([capture.views[position] for position in chosen], follow)
+        make_folder(out)
+        report = TargetReport(capture, chosen, synthesizer, scene, out, detail)
+        for position in asked:
+            report.render(position, follow)
+    for warning in report.warnings:
+        complain(f"warning: {warning}")
+    write_json(out / "report.json", {"capture": str(path), **report.entries()})
+    report.write_sheet()
+    say(table(report.targets))
 
 
 class TargetReport:

@@ -9,7 +9,7 @@ class Render:
     """Synthesize photos of a capture from others of its photos, and compare with the truth."""
 
     capture: Path
-    """A folder or file with posed photos: transforms.json, opencv_cameras.json, COLMAP."""
+    """A folder or file with posed photos: transforms.json, opencv_cameras.json, COLMAP, Metashape, and others (README)."""
     inputs: str
     """Positions of the input views in the capture's frame list, such as 0,4,9 (the first is 0)."""
     targets: str

@@ -1,5 +1,4 @@
 """What is where: cameras, views, the scene frame, captures on disk.
 
-numpy and the standard library only, so that Blender's own Python can import it
-(COLMAP captures load pycolmap when they are read, where it is installed).
+numpy and the standard library only, so that Blender's own Python can import it.
 """

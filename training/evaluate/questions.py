@@ -202,7 +202,7 @@ class Captures:
         limit: int | None = None,
     ) -> None:
         self._captures = {name: load_capture(path) for name, path in captures.items()}
-        self._found = [find_format(path)[1] for path in captures.values()]
+        self._found = [find_format(path)[1].files for path in captures.values()]
         self._rule, self._size, self._multiple, self._background = rule, size, multiple, background
         self._targets = {name: rule.targets_of(capture)[:limit] for name, capture in self._captures.items()}
 
@@ -223,8 +223,7 @@ class Captures:
 
     def files(self) -> list[Path]:
         photos = [view.photo for capture in self._captures.values() for view in capture.views]
-        found = [file for path in self._found for file in ([path] if isinstance(path, Path) else path)]
-        poses = [file for path in found for file in (path.iterdir() if path.is_dir() else [path])]
+        poses = [file for files in self._found for file in files]
         return sorted({path for path in (*photos, *poses) if isinstance(path, Path) and path.is_file()})
 
     def _all_targets(self) -> list[tuple[str, int]]:

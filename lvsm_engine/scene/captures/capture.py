@@ -11,13 +11,20 @@ from typing import Any
 import numpy as np
 
 from ...errors import CameraError, CaptureError
-from ..camera import OPENCV_FROM_OPENGL, TOO_MANY_PIXELS, Camera, View, check_picture_size
+from ..camera import OPENCV_FROM_OPENGL, ROTATION_TOLERANCE, TOO_MANY_PIXELS, Camera, View, check_picture_size
 
 PhotoSize = Callable[[Path], tuple[int, int]]
 
 # A capture of ten thousand photos has 20 MB of JSON.
 MAX_JSON_BYTES = 200 * 2**20
-WARNED_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a format reads of a folder: these files, and sentences about what else it could have read."""
+
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,15 +80,28 @@ def matrix_4x4(rows: Any) -> np.ndarray:
     return matrix
 
 
+def inverse(matrix: np.ndarray) -> np.ndarray:
+    """World to camera <-> camera to world, (4, 4). Raises ValueError."""
+    try:
+        return np.linalg.inv(matrix)
+    except np.linalg.LinAlgError as error:
+        raise ValueError("a pose that is singular") from error
+
+
+def without_scale(camera_to_world: np.ndarray) -> np.ndarray:
+    """A pose whose axes all have one length, with axes of length 1: the same camera. Others as they are."""
+    lengths = np.linalg.norm(camera_to_world[:3, :3], axis=0)
+    scale = lengths.mean()
+    if not 0 < scale < np.inf or np.abs(lengths / scale - 1).max() > ROTATION_TOLERANCE:
+        return camera_to_world
+    pose = camera_to_world.copy()
+    pose[:3, :3] /= scale
+    return pose
+
+
 def from_opengl(camera_to_world: np.ndarray) -> np.ndarray:
     """A pose with OpenGL axes (x right, y up, looking along -z) -> ours."""
     return camera_to_world @ OPENCV_FROM_OPENGL
-
-
-def photo_path(folder: Path, file_path: str) -> Path:
-    """The file that a capture in a folder names; one that was written on Windows has backslashes."""
-    plain = folder / file_path
-    return plain if plain.is_file() else folder / file_path.replace("\\", "/")
 
 
 def size_by_pillow(path: Path) -> tuple[int, int]:
@@ -102,12 +122,12 @@ def size_by_pillow(path: Path) -> tuple[int, int]:
         raise CaptureError(f"{path}: the photo cannot be read ({error}): replace it or remove its frame.") from error
 
 
-def missing_photos(names: list[str]) -> tuple[str, ...]:
-    """A warning for frames whose photo does not exist, if there are any."""
-    if not names:
-        return ()
-    shown = ", ".join(names[:WARNED_NAMES]) + (", ..." if len(names) > WARNED_NAMES else "")
-    return (f"{len(names)} frames have no photo on disk and cannot be input views: {shown}.",)
+def finite_points(places: Any) -> np.ndarray:
+    """(N, 3) float64 of lists of numbers, or of words that are numbers. Raises ValueError."""
+    points = np.array(places, dtype=np.float64).reshape(-1, 3)
+    if not np.isfinite(points).all():
+        raise ValueError("a point with numbers that are not finite")
+    return points
 
 
 def mean_up(cameras: list[Camera]) -> np.ndarray | None:

@@ -1,6 +1,7 @@
 """opencv_cameras.json of LVSM, Long-LRM and LaCT: `w2c` (4, 4) with OpenCV axes, pinhole intrinsics in pixels.
 
-A bare list of frames, or {"frames": [...]}; `file_path` is relative to the file.
+A bare list of frames, or {"frames": [...]}, under any name. Intrinsics are fx, fy, cx, cy or LVSM's `fxfycxcy`; photos are
+`file_path` or LVSM's `image_path`, relative to the file. A frame with neither is a camera without a photo.
 """
 
 from pathlib import Path
@@ -9,21 +10,24 @@ from typing import Any
 import numpy as np
 
 from ...errors import CaptureError
-from ..camera import Camera, View
-from .capture import Capture, PhotoSize, matrix_4x4, mean_up, missing_photos, photo_path, read_json, reading
+from ..camera import Camera, camera_of
+from .capture import Capture, Found, PhotoSize, inverse, matrix_4x4, read_json, reading, without_scale
+from .frames import Frame, capture_of, file_name, whole
 
 NAME = "opencv_cameras.json"
+PATTERNS = ("*.json",)
 
 
-def find(path: Path) -> Path | None:
-    """The folder's opencv_cameras.json, or the file itself where it has frames with w2c."""
-    if path.is_dir():
-        return path / NAME if (path / NAME).is_file() else None
-    if path.suffix != ".json":
-        return None
-    frames = _frames(read_json(path))
+def in_folder(folder: Path) -> Found | None:
+    """The folder's opencv_cameras.json."""
+    return Found((folder / NAME,)) if (folder / NAME).is_file() else None
+
+
+def of_file(path: Path) -> tuple[Path, ...]:
+    """The file, where it is JSON with frames of w2c."""
+    frames = _frames(read_json(path)) if path.suffix.lower() == ".json" else []
     is_ours = bool(frames) and isinstance(frames[0], dict) and "w2c" in frames[0]
-    return path if is_ours else None
+    return (path,) if is_ours else ()
 
 
 def _frames(content: Any) -> list:
@@ -31,35 +35,23 @@ def _frames(content: Any) -> list:
     return frames if isinstance(frames, list) else []
 
 
-def read(found: Path, photo_size: PhotoSize) -> Capture:
+def read(files: tuple[Path, ...], photo_size: PhotoSize) -> Capture:
     """The frames of the file. Raises CaptureError, CameraError."""
-    frames = _frames(read_json(found))
+    (file,) = files
+    frames = _frames(read_json(file))
     if not frames:
-        raise CaptureError(f"{found} has no list of frames: export the capture again.")
-    views, absent = [], []
-    for number, frame in enumerate(frames):
-        with reading(found, f"frame {number}"):
-            photo = photo_path(found.parent, str(frame.get("file_path") or frame["image_path"]))
-            is_there = photo.is_file()
-            if not is_there:
-                absent.append(photo.name)
-            width, height = (frame["w"], frame["h"]) if "w" in frame and "h" in frame else photo_size(photo)
-            camera = Camera(
-                camera_to_world=_inverse(matrix_4x4(frame["w2c"])),
-                fx=frame["fx"],
-                fy=frame["fy"],
-                cx=frame["cx"],
-                cy=frame["cy"],
-                width=width,
-                height=height,
-            )
-            views.append(View(camera, photo if is_there else None, photo.name))
-    up = mean_up([view.camera for view in views])
-    return Capture(found.resolve().parent.name, tuple(views), up=up, warnings=missing_photos(absent))
+        raise CaptureError(f"{file} has no list of frames: export the capture again.")
+    return capture_of([_frame(file, number, frame) for number, frame in enumerate(frames)], [file.parent], photo_size)
 
 
-def _inverse(world_to_camera: np.ndarray) -> np.ndarray:
-    try:
-        return np.linalg.inv(world_to_camera)
-    except np.linalg.LinAlgError as error:
-        raise ValueError("a pose that is singular") from error
+def _frame(file: Path, number: int, values: dict[str, Any]) -> Frame:
+    place = f"frame {number}"
+
+    def camera(width: int, height: int) -> tuple[Camera, None]:
+        fxfycxcy = values["fxfycxcy"] if "fxfycxcy" in values else [values[key] for key in ("fx", "fy", "cx", "cy")]
+        pose = without_scale(inverse(matrix_4x4(values["w2c"])))
+        return camera_of(pose, np.array(fxfycxcy, dtype=np.float64), width, height), None
+
+    with reading(file, place):
+        size = (whole(values["w"]), whole(values["h"])) if "w" in values and "h" in values else None
+        return Frame(file, place, file_name(values.get("file_path") or values.get("image_path")), size, camera)

@@ -148,6 +148,61 @@ def test_the_next_import_forgets_the_failure_of_the_last():
     assert last_failure.error is None
 
 
+def write_colmap_model(place):
+    """A COLMAP model of the first two photos in a folder; the folder."""
+    place.mkdir(parents=True)
+    (place / "cameras.txt").write_text(f"1 OPENCV 64 48 {FX} {FY} {CX} {CY} 0.01 0 0 0\n")
+    lines = [f"{number + 1} 1 0 0 0 {-number} 0 0 1 {photo_path(number).name}\n\n" for number in range(2)]
+    (place / "images.txt").write_text("".join(lines), encoding="utf-8")
+    return place
+
+
+def test_a_colmap_model_is_imported_by_its_folder_or_any_of_its_files():
+    model = write_colmap_model(folder / "sparse" / "0")
+    for chosen in (model, model / "images.txt", f"{model}/"):
+        empty_scene()
+        assert bpy.ops.lvsm.import_capture(filepath=str(chosen)) == {"FINISHED"}
+        first, second = views()
+        assert [view.photo for view in (first, second)] == [photo_path(0), photo_path(1)]
+        assert (first.camera.fx, first.distortion.coefficients[0]) == (FX, 0.01)
+        assert np.allclose(second.camera.position, [1, 0, 0])
+
+
+def test_the_dialog_shows_the_files_of_every_format():
+    shown = bpy.ops.lvsm.import_capture.get_rna_type().properties["filter_glob"].default.split(";")
+    assert {"*.json", "*.txt", "*.bin", "*.xml", "*.csv", "*.sfm", "*.out"} == set(shown)
+
+
+def test_masks_come_with_their_photos():
+    (folder / "masks").mkdir()
+    mask = folder / "masks" / "0.png"
+    mask.write_bytes(results.encode_png(np.full((48, 64, 3), 255, np.uint8)))
+    capture = write_capture(
+        "masked.json", json.dumps(LENS | {"frames": [FRAMES[0] | {"mask_path": "masks/0.png"}, FRAMES[1]]})
+    )
+    empty_scene()
+    assert bpy.ops.lvsm.import_capture(filepath=capture) == {"FINISHED"}
+    assert [view.mask for view in views()] == [mask, None]
+
+
+def test_cameras_on_a_maps_grid_are_moved_to_the_origin():
+    far = np.array([447321.37, 5411876.25, 312.4])
+    frames = []
+    for number, frame in enumerate(FRAMES[:3]):
+        matrix = np.array(pose(number))
+        matrix[:3, 3] += far
+        frames.append(frame | {"transform_matrix": matrix.tolist()})
+    empty_scene()
+    assert bpy.ops.lvsm.import_capture(filepath=write_capture("far.json", json.dumps(LENS | {"frames": frames}))) == {
+        "FINISHED"
+    }
+    positions = np.array([view.camera.position for view in views()])
+    expected = np.array([pose(number) for number in range(3)])[:, :3, 3] + far
+    offsets = expected - positions
+    assert np.abs(offsets - np.round(offsets[0])).max() < 1e-5, offsets
+    assert np.abs(positions).max() < 10
+
+
 def locate(directory):
     return bpy.ops.lvsm.locate_photos(directory=str(directory))
 

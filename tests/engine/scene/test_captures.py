@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -26,10 +27,10 @@ def load(tmp_path):
     for name in ("a.png", "b.jpg"):
         (tmp_path / name).touch()
 
-    def loaded(document, name="transforms.json"):
+    def loaded(document, name="transforms.json", sizes=()):
         text = document if isinstance(document, str) else json.dumps(document)
         (tmp_path / name).write_text(text, encoding="utf-8")
-        return load_capture(tmp_path / name, photo_size=lambda _: (40, 30))
+        return load_capture(tmp_path / name, photo_size=lambda path: dict(sizes).get(path.name, (40, 30)))
 
     return loaded
 
@@ -63,6 +64,73 @@ def test_paths_written_on_windows_are_found(load, tmp_path, name):
     assert views[0].name == "c.png"
 
 
+def scaled(scale):
+    """A pose (4, 4) whose axes have this length, at (1, 2, 3)."""
+    pose = np.diag([scale, scale, scale, 1.0])
+    pose[:3, 3] = 1, 2, 3
+    return pose
+
+
+@pytest.mark.parametrize("scale", [0.01, 2.5])
+def test_a_rotation_with_a_scale_is_the_same_camera_without(load, scale):
+    camera = load({**LENS, "frames": [FRAME | {"transform_matrix": scaled(scale).tolist()}]}).views[0].camera
+    assert np.allclose(camera.camera_to_world[:3, :3], OPENCV_FROM_OPENGL[:3, :3])
+    assert np.allclose(camera.position, [1, 2, 3])
+    frame = OPENCV_FRAME | {"w2c": np.linalg.inv(scaled(scale)).tolist()}
+    camera = load([frame], "opencv_cameras.json").views[0].camera
+    assert np.allclose(camera.camera_to_world, scaled(1))
+
+
+@pytest.mark.parametrize("lengths", [(1, 1, 2), (-1, 1, 1)])
+def test_a_rotation_that_is_stretched_or_mirrored_is_refused(load, lengths):
+    with pytest.raises(CameraError, match="frame 0: .*singular, scaled or mirrored"):
+        load({**LENS, "frames": [FRAME | {"transform_matrix": np.diag([*lengths, 1]).tolist()}]})
+
+
+def test_frames_that_name_no_photo_are_cameras_to_look_through(load):
+    unnamed = {key: value for key, value in OPENCV_FRAME.items() if key != "file_path"}
+    for capture in (
+        load({**LENS, "frames": [FRAME, {"transform_matrix": POSE}]}),
+        load([OPENCV_FRAME, unnamed], "opencv_cameras.json"),
+    ):
+        assert [view.name for view in capture.views] == ["a.png", "frame 1"]
+        assert capture.views[1].photo is None and capture.warnings == ()
+
+
+def test_test_cameras_without_photos_are_as_large_as_the_photos_of_the_train_cameras(load, tmp_path):
+    content = {"camera_angle_x": math.pi / 2, "frames": [FRAME | {"file_path": "./test/r_0"}]}
+    (tmp_path / "transforms_test.json").write_text(json.dumps(content))
+    load({"camera_angle_x": math.pi / 2, "frames": [FRAME]}, "transforms_train.json")
+    train, test = load_capture(tmp_path, photo_size=lambda _: (40, 30)).views
+    assert train.photo is not None and test.photo is None and test.name == "r_0"
+    assert np.allclose(test.camera.fxfycxcy, [20, 20, 20, 15]) and test.camera.height == 30
+
+
+def test_a_missing_photo_whose_size_nobody_knows_is_told(load):
+    frames = [FRAME, FRAME | {"file_path": "b"}, FRAME | {"file_path": "gone"}]
+    content = {"camera_angle_x": 1, "frames": frames}
+    assert len(load(content).views) == 3  # both photos have one size
+    with pytest.raises(CaptureError, match="frame 2: its photo is missing and its size is not given"):
+        load(content, sizes={"b.jpg": (20, 15)})
+
+
+def test_masks_are_found_and_missing_ones_are_named(load, tmp_path):
+    (tmp_path / "m.png").touch()
+    frames = [FRAME | {"mask_path": "m.png"}, FRAME | {"mask_path": "gone.png"}, FRAME]
+    capture = load({**LENS, "frames": frames})
+    assert [view.mask for view in capture.views] == [tmp_path / "m.png", None, None]
+    assert capture.warnings == ("1 frames have no masks on disk and go without: gone.png.",)
+
+
+@pytest.mark.parametrize("keys", [{"image_path": "a.png"}, {"file_path": "a.png"}])
+def test_lvsms_own_words_are_known(load, keys):
+    frame = {"w2c": POSE, "fxfycxcy": [50, 51, 20, 15], **keys}
+    view = load({"scene_name": "toy", "frames": [frame]}, "toy.json").views[0]
+    assert np.allclose(view.camera.fxfycxcy, [50, 51, 20, 15]) and (view.camera.width, view.camera.height) == (40, 30)
+    with pytest.raises(CaptureError, match="toy.json, frame 0"):
+        load({"frames": [frame | {"fxfycxcy": [50, 51, 20]}]}, "toy.json")
+
+
 def test_fisheye_and_brown_lenses_keep_opencv_s_order(load):
     numbers = {"k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4}
     brown = load({**LENS, **numbers, "camera_model": "OPENCV", "frames": [FRAME]}).views[0].distortion
@@ -92,7 +160,7 @@ def test_opencv_cameras_come_bare_or_in_frames(load, wrap):
         ({"w": "wide"}, "value"),
         ({"k4": 0.1}, "k4"),
         ({"camera_model": "EQUIRECTANGULAR"}, "EQUIRECTANGULAR"),
-        ({"file_path": 3}, "file_path"),
+        ({"file_path": 3}, "no path"),
     ],
 )
 def test_a_bad_value_is_told_with_file_and_frame(load, change, words):
@@ -176,3 +244,62 @@ def test_a_truncated_colmap_model_is_told_by_its_folder(tmp_path):
         (tmp_path / name).write_bytes(b"\x05\x00\x00")
     with pytest.raises(CaptureError, match=tmp_path.name):
         load_capture(tmp_path)
+
+
+def test_a_folder_with_several_captures_says_which_was_read(load, tmp_path):
+    load([OPENCV_FRAME], "opencv_cameras.json")
+    load({**LENS, "frames": [FRAME]})
+    (warning,) = load_capture(tmp_path).warnings
+    assert warning.endswith("holds several captures: transforms.json was read, and not opencv_cameras.json.")
+    assert load_capture(tmp_path / "opencv_cameras.json").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("notes.md", "holds no posed photos in a known format"),
+        ("cameras.xml", "holds no posed photos in a known format"),
+        ("other.json", "holds no posed photos in a known format"),
+        ("cameras.sfm", "cameras.sfm, its tables: 'version' is missing"),
+        ("cameras.bin", "is part of a COLMAP model that lacks its other files"),
+        ("gone.json", "does not exist"),
+    ],
+)
+def test_a_chosen_file_never_stands_for_another_capture_beside_it(load, tmp_path, name, words):
+    load({**LENS, "frames": [FRAME]})
+    if name != "gone.json":
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(CaptureError, match=name) as caught:
+        load_capture(tmp_path / name)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\0"])
+def test_a_path_that_cannot_be_is_told(tmp_path, name):
+    with pytest.raises(CaptureError, match="does not exist"):
+        load_capture(tmp_path / name)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "transforms.json")
+    for path in (tmp_path, tmp_path / "transforms.json"):
+        with pytest.raises(CaptureError, match="holds no posed photos"):
+            load_capture(path)
+
+
+def test_a_head_of_many_values_is_not_copied_into_each_frame(load):
+    import tracemalloc
+
+    content = LENS | {f"value {number}": 0 for number in range(10_000)} | {"frames": [FRAME] * 2000}
+    tracemalloc.start()
+    assert len(load(content).views) == 2000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
+
+
+def test_a_shrunk_photo_whose_full_size_nobody_tells_is_refused(load, tmp_path):
+    (tmp_path / "images_4").mkdir()
+    (tmp_path / "images_4" / "c.png").touch()
+    with pytest.raises(CaptureError, match="frame 0: its photo is there only shrunk, in images_4"):
+        load({"fl_x": 50, "frames": [FRAME | {"file_path": "images/c.png"}]})
