@@ -33,7 +33,7 @@ from .scene.frame import poses_in_frame, world_to_model
 from .scene.selection import spread_views
 
 # The share of a picture that photos tell, below which it is said to be guessed.
-MOSTLY_GUESSED = 0.1
+MOSTLY_GUESSED = 0.35
 # More photos cost the model memory and time sooner than they improve its picture; detail is what the others are for.
 MAX_MODEL_VIEWS = 8
 # Where the system does not tell how much memory is free.
