@@ -51,29 +51,6 @@ class Sweep:
     alpha: Tensor
 
 
-def sweep(
-    photos: Photos,
-    maps: DepthMaps,
-    presence: Tensor,
-    target: Target,
-    distance: Tensor,
-    guide: Tensor,
-    background: tuple[float, float, float],
-    blend: Blend | None = None,
-    check: Callable[[], None] = never_stop,
-    band_pixels: int = BAND_PIXELS,
-) -> Sweep:
-    """Colours and depth of targets from their photos.
-
-    maps: of these photos. presence: (B, V) in [0, 1], how far each counts. distance: (B,), from the targets to the subject.
-    guide: (B, 3, H, W) in [0, 1], a picture of the targets of any quality. background: what is shown where nothing is. blend:
-    chooses what is shown; None: a rule does. check: called bands_of(target.height, target.width) times with a blend; may raise
-    to stop. band_pixels: about so many are computed at a time.
-    """
-    found = search(photos, maps, presence, target, distance, guide, background, check, band_pixels)
-    return found.decided() if blend is None else found.blended(blend, check, band_pixels)
-
-
 def search(
     photos: Photos,
     maps: DepthMaps,
@@ -85,7 +62,13 @@ def search(
     check: Callable[[], None] = never_stop,
     band_pixels: int = BAND_PIXELS,
 ) -> "Search":
-    """Where the targets' surfaces are, coarse to fine; what is shown there is decided later. Arguments as of sweep."""
+    """Where the targets' surfaces are by their photos, coarse to fine; what is shown there is decided later.
+
+    maps: of these photos. presence: (B, V) in [0, 1], how far each counts. distance: (B,), from the targets to the subject.
+    guide: (B, 3, H, W) in [0, 1], a picture of the targets of any quality. background: what is shown where nothing is. check:
+    by this and by `blended` together called bands_of(target.height, target.width) times; may raise to stop.
+    band_pixels: about so many are computed at a time.
+    """
     surfaces = confirmed(maps, photos, presence)
     near, far = _range(photos, surfaces, presence, target, distance)
     planes = matching = found = None
@@ -163,7 +146,7 @@ def _weights(blend: Blend, evidence: Evidence) -> Tensor:
 
 
 def bands_of(height: int, width: int) -> int:
-    """How often a sweep of this size calls its check, with a blend."""
+    """How often a search in this size and its blending call their check."""
     matched = sum(-(-rows // band_rows(columns)) for rows, columns in halved_sizes(height, width, COARSE_SIDE))
     return matched + -(-height // band_rows(width))
 

@@ -20,7 +20,7 @@ from lvsm_engine.model.plane_sweep.evidence import HARDLY_PRESENT, Evidence
 from lvsm_engine.model.plane_sweep.filters import box_filtered, guided_filtered
 from lvsm_engine.model.plane_sweep.matching import BAND_PIXELS, band_rows
 from lvsm_engine.model.plane_sweep.reprojection import Photos, Target, cosines, look_up, seen_at, sights_of
-from lvsm_engine.model.plane_sweep.sweep import Sweep, bands_of, search, sweep
+from lvsm_engine.model.plane_sweep.sweep import Sweep, bands_of, search
 from lvsm_engine.model.rays import rays_in_camera
 
 FOCAL, SIZE = 90.0, 96
@@ -87,8 +87,10 @@ def maps_of(photos: Photos) -> DepthMaps:
     return DepthMaps.stacked(found)
 
 
-def swept(photos: Photos, to: Target, guide: torch.Tensor, **options: object) -> Sweep:
-    return sweep(photos, maps_of(photos), torch.ones(photos.images.shape[:2]), to, DISTANCE, guide, WHITE, **options)
+def swept(photos: Photos, to: Target, guide: torch.Tensor, blend: Blend | None = None, **options: object) -> Sweep:
+    """As a blend shows it, or the rule."""
+    found = search(photos, maps_of(photos), torch.ones(photos.images.shape[:2]), to, DISTANCE, guide, WHITE, **options)
+    return found.decided() if blend is None else found.blended(blend, **options)
 
 
 def lively_blend() -> Blend:
@@ -245,7 +247,7 @@ def test_around_a_cut_out_subject_nothing_is_drawn():
     found = [depth_map(photos.of([n]), photos.of(others[n]), DISTANCE, empty[n]) for n in range(4)]
     maps = DepthMaps.stacked(found)
     _, is_ball = ball(camera(0.1, 0.1))
-    drawn = sweep(photos, maps, torch.ones(1, 4), target(camera(0.1, 0.1)), DISTANCE, GREY, WHITE)
+    drawn = search(photos, maps, torch.ones(1, 4), target(camera(0.1, 0.1)), DISTANCE, GREY, WHITE).decided()
     assert (drawn.alpha[0][is_ball] > 0.5).float().mean() > 0.97
     assert (drawn.alpha[0][~is_ball] < 0.5).float().mean() > 0.95
     outside = drawn.alpha[0] < 0.01
@@ -269,17 +271,22 @@ def test_a_photo_fades_in_without_a_jump():
     maps = maps_of(photos)
 
     def picture(last: float) -> torch.Tensor:
-        return sweep(photos, maps, torch.tensor([[1.0, 1.0, 1.0, 1.0, last]]), to, DISTANCE, GREY, WHITE).picture
+        presence = torch.tensor([[1.0, 1.0, 1.0, 1.0, last]])
+        return search(photos, maps, presence, to, DISTANCE, GREY, WHITE).decided().picture
 
-    without = sweep(
-        photos.of([0, 1, 2, 3]),
-        DepthMaps(*(getattr(maps, name)[:, :4] for name in DepthMaps.__slots__)),
-        torch.ones(1, 4),
-        to,
-        DISTANCE,
-        GREY,
-        WHITE,
-    ).picture
+    without = (
+        search(
+            photos.of([0, 1, 2, 3]),
+            DepthMaps(*(getattr(maps, name)[:, :4] for name in DepthMaps.__slots__)),
+            torch.ones(1, 4),
+            to,
+            DISTANCE,
+            GREY,
+            WHITE,
+        )
+        .decided()
+        .picture
+    )
     torch.testing.assert_close(picture(0.0), without, rtol=0, atol=2e-3)
     steps = [(picture(share / 8) - picture((share + 1) / 8)).abs().mean() for share in range(8)]
     assert max(steps) < 0.6 * (picture(0.0) - picture(1.0)).abs().mean()
@@ -342,7 +349,7 @@ def test_distances_that_make_no_sense_give_a_finite_picture(distance):
         for n in range(count)
     ]
     maps = DepthMaps.stacked(found)
-    result = sweep(photos, maps, torch.ones(1, count), target(camera(0.0)), away, GREY, WHITE, load_blend())
+    result = search(photos, maps, torch.ones(1, count), target(camera(0.0)), away, GREY, WHITE).blended(load_blend())
     assert result.picture.isfinite().all() and result.inverse_depth.isfinite().all()
 
 
@@ -364,7 +371,8 @@ def test_photos_of_several_sizes_stand_in_one_array():
     padded = torch.stack([torch.nn.functional.pad(image, (0, 16, 0, 26), value=9.0) for image in cut])
     sizes = torch.tensor([80.0, 70.0]).expand(1, len(AROUND), 2)
     photos = Photos(padded[None], whole.camera_to_world, whole.fxfycxcy, sizes)
-    found = sweep(photos, maps_of(whole), torch.ones(1, len(AROUND)), target(camera(0.0)), DISTANCE, GREY, WHITE)
+    shown = search(photos, maps_of(whole), torch.ones(1, len(AROUND)), target(camera(0.0)), DISTANCE, GREY, WHITE)
+    found = shown.decided()
     truth, _ = walls(camera(0.0))
     assert (found.picture[0] - truth)[:, 10:50, 10:60].abs().mean() < 0.06
     assert (found.picture[..., -8:, -8:] - 0.5).abs().max() < 0.51

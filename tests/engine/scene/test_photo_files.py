@@ -47,9 +47,9 @@ def test_photos_are_found_as_they_are_named(find, file, name):
         ("images_4/a.png", "images/a.png"),
         ("images_4/a.png", "images/a.JPG"),
         ("images_2/cam1/a.png", "cam1/a.png"),
-        ("images/a.png", "/home/someone/work/a.png"),
+        ("images/a.png", "/home/ana/shoot/a.png"),
         ("a.png", "C:\\Users\\someone\\photos\\a.png"),
-        ("images/cam1/a.png", "D:/work/cam1/a.png"),
+        ("images/cam1/a.png", "D:/shoot/cam1/a.png"),
     ],
 )
 def test_photos_are_found_elsewhere_and_that_is_said(find, tmp_path, file, name):

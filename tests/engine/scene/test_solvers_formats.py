@@ -47,8 +47,8 @@ a.png,1,2,3,0,0,0,36,0.1,-0.1,0.1,0.2,0.3,0,0.01,0.02
 MESHROOM = {
     "version": ["1", "2", "6"],
     "views": [
-        {"viewId": "7", "poseId": "7", "intrinsicId": "1", "path": "D:/work/photos/a.png", "rigId": "4294967295"},
-        {"viewId": "8", "poseId": "8", "intrinsicId": "1", "path": "D:/work/photos/b.jpg"},
+        {"viewId": "7", "poseId": "7", "intrinsicId": "1", "path": "D:/shoot/photos/a.png", "rigId": "4294967295"},
+        {"viewId": "8", "poseId": "8", "intrinsicId": "1", "path": "D:/shoot/photos/b.jpg"},
     ],
     "intrinsics": [
         {
