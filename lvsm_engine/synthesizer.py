@@ -23,6 +23,7 @@ from .kept_tokens import draw_kept_tokens, kept_count, subject_mask
 from .model.checkpoint import Model, ModelCard, load_checkpoint
 from .model.config import ModelConfig, model_size
 from .model.costs import bytes_a_target, bytes_of_inputs, checks_of, context_tokens, tokens_a_target
+from .model.plane_sweep.blend import Blend
 from .model.plane_sweep.blend_file import BUNDLED as BUNDLED_DETAIL
 from .model.plane_sweep.blend_file import load_blend
 from .model.rays import plucker_rays
@@ -68,7 +69,7 @@ class Synthesizer:
         self.model, self.card, self.device, self.precision = model.to(device), card, device, precision
         self.free_bytes = free_bytes
         self.max_batch_tokens = max_batch_tokens or MAX_TOKENS_A_BATCH[device.type]
-        self.blend = load_blend(detail_weights).to(device)
+        self._detail_weights = detail_weights
 
     @classmethod
     def load(
@@ -86,6 +87,11 @@ class Synthesizer:
         except torch.OutOfMemoryError as error:
             size = sum(parameter.nbytes for parameter in model.parameters()) / 1e9
             raise DeviceError(f"The model's {size:.1f} GB do not fit on {chosen}: choose the device cpu.") from error
+
+    @functools.cached_property
+    def blend(self) -> Blend:
+        """What weighs the photos' colours; read when detail is first asked for. Raises CheckpointError."""
+        return load_blend(self._detail_weights).to(self.device)
 
     @property
     def config(self) -> ModelConfig:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lvsm_engine.detail import PhotoDetail
-from lvsm_engine.errors import Cancelled, CaptureError
+from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError
 from lvsm_engine.metrics import psnr
 from lvsm_engine.model.plane_sweep.blend_file import load_blend
 from lvsm_engine.photos import WHITE, load_photo, resize_image, save_image, to_bytes
@@ -108,6 +108,16 @@ def test_depth_is_told_in_the_worlds_own_units(locomotive):
         for chosen, camera in ((views, target), (grown, larger(target)))
     ]
     np.testing.assert_allclose(depths[1], 10 * depths[0], rtol=1e-2)
+
+
+def test_weights_of_the_detail_that_are_damaged_harm_nothing_else(tmp_path):
+    path = tmp_path / "detail.safetensors"
+    path.write_bytes(b"torn")
+    model = lively_model("inputs_first")
+    scene = Synthesizer(model, CARD, torch.device("cpu"), torch.float32, detail_weights=path).encode(ring_views(2))
+    assert np.isfinite(scene.render(ring_cameras(1))).all()
+    with pytest.raises(CheckpointError, match=r"detail\.safetensors: the weights of the detail cannot be used"):
+        scene.render_detail(ring_cameras(1))
 
 
 def test_the_models_own_pictures_stay_exact_without_it(locomotive):

@@ -75,7 +75,7 @@ def evidence_of(
     present = seen.is_seen[:, :, 0] * rows.presence[..., None, None]
     cosine = cosines(sights, points)[:, :, 0]
     of_photos = _of_photos(colours, before, likelihood, is_empty, present, cosine, decided, rows.guide)
-    strongest = (_nearness(cosine) * present).amax(1)
+    strongest = (_angle_weight(cosine) * present).amax(1)
     of_places = _of_places(found, rows, decided, share, present.sum(1) / present.shape[1], strongest)
 
     guesses = (decided, rows.guide, found.picture, background[:, None, None].expand_as(decided))
@@ -95,8 +95,8 @@ def evidence_of(
     return Evidence(*(column[..., inner, :].movedim((-2, -1), (1, 2)).contiguous() for column in columns))
 
 
-def _nearness(cosine: Tensor) -> Tensor:
-    """How near in direction a photo stands, in [e^-6, 1]."""
+def _angle_weight(cosine: Tensor) -> Tensor:
+    """How much a photo counts by the angle from which it sees a place, in [e^-6, 1]."""
     return (ANGLE_SHARPNESS * (cosine - 1)).clamp_min(-6).exp()
 
 
@@ -118,7 +118,7 @@ def _of_photos(
         COLOUR_SCALE * (colours - picture[:, None]).abs().mean(2) for picture in (decided, guide)
     )
     lighter = COLOUR_SCALE * (colours - decided[:, None]).mean(2)
-    near = _nearness(cosine)
+    near = _angle_weight(cosine)
     portion = near * present / ((near * present).sum(1, keepdim=True) + 1e-3)
     is_present = (present > 0).float()
     around = torch.stack([here * is_present, unlike_decided, hidden], 2)
