@@ -49,11 +49,16 @@ def wait(request):
     return request.wait(timeout=120)
 
 
+def assert_same_pictures(ours, theirs):
+    """Two processes may share a product of matrices out in different ways, and so round its sums differently."""
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 def test_the_worker_gives_what_the_synthesizer_gives(client, model_file):
     views, cameras = ring_views(4), ring_cameras(6)[4:]
     answer = wait(client.render(model_file, views, cameras))
     expected = Synthesizer.load(model_file, "cpu").encode(views).render(cameras)
-    np.testing.assert_array_equal(answer["images"], expected)
+    assert_same_pictures(answer["images"], expected)
     assert answer["device"] == "cpu"
     assert answer["model"] == CARD.name
     assert client.hello["torch"] == torch.__version__
@@ -65,10 +70,10 @@ def test_detail_from_the_photos_comes_with_depth_and_confidence(client, model_fi
     scene = Synthesizer.load(model_file, "cpu").encode(views)
     expected = scene.render_detail(cameras)
     result = client.render(str(model_file), views, cameras, detail=True).wait(60)
-    np.testing.assert_array_equal(result["images"], expected.images)
-    np.testing.assert_array_equal(result["depths"], expected.depths)
-    np.testing.assert_array_equal(result["confidences"], expected.confidences)
-    np.testing.assert_array_equal(result["alphas"], expected.alphas)
+    assert_same_pictures(result["images"], expected.images)
+    assert_same_pictures(result["depths"], expected.depths)
+    assert_same_pictures(result["confidences"], expected.confidences)
+    assert_same_pictures(result["alphas"], expected.alphas)
     assert result["warnings"] == list(scene.warnings)
     assert "depths" not in client.render(str(model_file), views, cameras).wait(60)
 
