@@ -11,13 +11,31 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import LOCATE_PHOTOS, CaptureError, DeviceError, LvsmError
-from ..scene.picture_formats import FLOAT_FORMATS, Unreadable, float_picture_size, open_picture, picture_format, why
+from ..scene.picture_formats import (
+    FLOAT_FORMATS,
+    Unreadable,
+    float_picture_size,
+    open_picture,
+    picture_format,
+    turn_when_loaded,
+    why,
+)
 from ..whole_files import write_whole
 from .colour_profiles import in_srgb
 from .float_files import read_float_file
 
 # What a photo takes at its peak on its way to float32: as it is stored, and twice as floats, the second with its alpha.
 BYTES_OF_A_PIXEL, BYTES_OF_A_TRANSPARENT_PIXEL = 27, 80
+# What undoes the turn of each EXIF orientation but the first, which is none.
+UNDONE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 def decode_file(source: Path | np.ndarray, what: str, is_wide: bool, free: float | None) -> np.ndarray:
@@ -51,13 +69,20 @@ def _decode_by_pillow(stored: Path | io.BytesIO, what: str, is_wide: bool, free:
     with open_picture(stored) as file:
         has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
         _check_memory(what, file.width * file.height, has_alpha, free)
-        # Most solvers take pixels as they are stored: turned only where the camera says otherwise.
-        is_turned = (file.width > file.height) != is_wide
-        upright = _in_8_bits(ImageOps.exif_transpose(file) if is_turned else file, file.format)
-        colours = in_srgb(upright, file.info.get("icc_profile"))
+        picture = _in_8_bits(_turned(file, is_wide), file.format)
+        colours = in_srgb(picture, file.info.get("icc_profile"))
         if has_alpha:
-            colours.putalpha(upright.convert("RGBA").getchannel("A"))
+            colours.putalpha(picture.convert("RGBA").getchannel("A"))
         return np.asarray(colours)
+
+
+def _turned(file: Image.Image, is_wide: bool) -> Image.Image:
+    """The picture as it is stored, which is how most solvers take it; as its EXIF turns it where only so it is wide, or not."""
+    done = turn_when_loaded(file)
+    is_stored_wide = (file.height > file.width) if done >= 5 else (file.width > file.height)
+    if is_stored_wide != is_wide:
+        return file if done > 1 else ImageOps.exif_transpose(file)
+    return file.transpose(UNDONE[done]) if done in UNDONE else file
 
 
 def _check_memory(what: str, pixels: int, has_alpha: bool, free: float | None) -> None:

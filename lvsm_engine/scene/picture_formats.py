@@ -65,6 +65,8 @@ AVIF_BRANDS = {b"avif", b"avis"}
 BEGINNING_BYTES = 64
 # TIFF 6.0, NewSubfileType: bit 0 is set where a picture is a smaller copy of another in the file.
 NEW_SUBFILE_TYPE = 254
+# TIFF's and EXIF's orientation: 1 as it is stored, from 5 on with width and height exchanged.
+ORIENTATION = 274
 # The header of a float picture ends before this, or is no header.
 MAX_HEADER_BYTES = 2**20
 
@@ -175,7 +177,14 @@ def picture_size(stored: Path | io.BytesIO) -> tuple[int, int]:
     if picture_format(stored) in FLOAT_FORMATS:
         return float_picture_size(stored)
     with open_picture(stored) as picture:
-        return picture.size
+        width, height = picture.size
+        return (height, width) if turn_when_loaded(picture) >= 5 else (width, height)
+
+
+def turn_when_loaded(picture: "Picture") -> int:
+    """The orientation by which Pillow turns a picture itself, its size already told: a TIFF's. 1 of all others."""
+    orientation = picture.tag_v2.get(ORIENTATION) if picture.format == TIFF else None  # type: ignore[attr-defined]
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def float_picture_size(stored: Path | io.BytesIO) -> tuple[int, int]:

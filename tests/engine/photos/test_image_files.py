@@ -32,9 +32,9 @@ def loaded(content, camera=CAMERA):
     return load_photo(View(camera, np.frombuffer(content, np.uint8), "front"), WHITE)[0] * 255
 
 
-def refusal(content):
+def refusal(content, camera=CAMERA):
     with pytest.raises(CaptureError) as caught:
-        loaded(content)
+        loaded(content, camera)
     return str(caught.value)
 
 
@@ -87,14 +87,26 @@ def test_a_photo_of_several_pictures_is_its_first():
         assert np.abs(loaded(content) - RAMP).mean() < 6, file_format
 
 
-def test_a_photo_is_turned_as_exif_says_where_its_camera_stands_upright():
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])  # the second is turned by Pillow itself
+def test_a_photo_is_turned_as_exif_says_where_only_so_it_fits_its_camera(file_format, tmp_path):
     upright = Camera(np.eye(4), 40.0, 40.0, 16.0, 24.0, 32, 48)
+    turns = {
+        5: RAMP.transpose(1, 0, 2),
+        6: np.rot90(RAMP, -1),
+        7: np.rot90(RAMP, 2).transpose(1, 0, 2),
+        8: np.rot90(RAMP),
+    }
     exif = Image.Exif()
-    for number, turn in ((6, -1), (8, 1)):
+    for number in range(1, 9):
         exif[0x0112] = number
-        content = encoded("PNG", exif=exif)
-        np.testing.assert_allclose(loaded(content, upright), np.rot90(RAMP, turn), atol=1e-3)
+        content = encoded(file_format, exif=exif)
+        (tmp_path / "a").write_bytes(content)
+        assert picture_size(tmp_path / "a") == (48, 32)
         np.testing.assert_allclose(loaded(content), RAMP, atol=1e-3)
+        if number in turns:
+            np.testing.assert_allclose(loaded(content, upright), turns[number], atol=1e-3)
+        else:
+            assert "the photo has 48x32 pixels and its camera 32x48" in refusal(content, upright)
 
 
 def test_heic_is_read_by_its_plug_in():
