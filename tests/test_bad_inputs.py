@@ -35,6 +35,10 @@ MODELS = {
 PHOTOS = {
     "400_megapixels.png": "20000x20000 pixels are more than the 300 million that a picture may have",
     "claims_2e31_pixels_a_side.png": "pixels are more than the 300 million that a picture may have",
+    "postscript.png": "it is a PostScript file: save it as PNG or JPEG",
+    "raw_with_a_preview.tif": "it is a camera's raw file: develop it to PNG, TIFF or JPEG",
+    "cut_short.jpg": "it is cut short, damaged, or of an unusual kind of JPEG",
+    "claims_1e10_pixels.exr": "100000x100000 pixels are more than the 300 million that a picture may have",
 }
 SQUARE = Camera(np.eye(4), 50, 50, 32, 32, 64, 64)
 
@@ -82,11 +86,11 @@ def test_a_bad_photo_is_refused(name, role, recwarn):
     assert is_one_sentence(caught.value) and not recwarn.list
 
 
-@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize("name", [name for name in PHOTOS if name != "cut_short.jpg"])  # its size can be told
 def test_a_bad_photo_whose_size_the_capture_does_not_tell_is_refused(name, tmp_path):
     frame = {"file_path": str(FOLDER / "photos" / name), "transform_matrix": np.eye(4).tolist()}
     (tmp_path / "transforms.json").write_text(json.dumps({"fl_x": 40, "frames": [frame]}))
-    with pytest.raises(CaptureError, match=f"{name}.* pixels are more than the 300 million") as caught:
+    with pytest.raises(CaptureError, match=f"{name}.*{PHOTOS[name]}") as caught:
         load_capture(tmp_path)
     assert is_one_sentence(caught.value)
 

@@ -65,11 +65,11 @@ def strangers_in(folder: str) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("lvsm_engine", ()),
+        ("lvsm_engine", ("photos",)),
         ("blender_addon", ()),
         ("training", ("training",)),
         ("benchmarks", ("training", "dev")),
-        ("tests", ("training", "dev")),
+        ("tests", ("training", "dev", "photos")),
     ],
 )
 def test_all_that_a_package_imports_is_declared(package: str, extras: tuple[str, ...]) -> None:

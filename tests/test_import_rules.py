@@ -109,7 +109,7 @@ ALLOWED = {
     },
     "training.render.studio": ("lvsm_engine.scene", "blender_addon.scene_cameras", "training.render"),
 }
-SCENE_MAY_USE = {"numpy", "PIL"}  # the last inside the function that reads a photo's size
+SCENE_MAY_USE = {"numpy", "PIL", "pillow_heif"}  # the last two inside the functions that open a photo
 
 
 def modules():

@@ -1,7 +1,6 @@
 """Capture: what every reader returns; and what all readers check alike."""
 
 import json
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import CameraError, CaptureError
-from ..camera import OPENCV_FROM_OPENGL, ROTATION_TOLERANCE, TOO_MANY_PIXELS, Camera, View, check_picture_size
+from ..camera import OPENCV_FROM_OPENGL, ROTATION_TOLERANCE, Camera, View
+from ..picture_formats import Unreadable, picture_size, why
 
 PhotoSize = Callable[[Path], tuple[int, int]]
 
@@ -107,19 +107,12 @@ def from_opengl(camera_to_world: np.ndarray) -> np.ndarray:
 def size_by_pillow(path: Path) -> tuple[int, int]:
     """A photo's (width, height). Raises CaptureError."""
     try:
-        from PIL import Image
+        return picture_size(path)
     except ImportError as error:
         raise CaptureError(f"{path}: the capture does not tell the photo's size: add w and h to its file.") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
-            with Image.open(path) as image:
-                check_picture_size(*image.size)
-                return image.size
-    except Image.DecompressionBombError as error:
-        raise CaptureError(f"{path}: the photo's pixels are {TOO_MANY_PIXELS}: shrink it.") from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise CaptureError(f"{path}: the photo cannot be read ({error}): replace it or remove its frame.") from error
+    except (Unreadable, OSError) as error:
+        reason = why(error, "picture")
+        raise CaptureError(f"{path}: the photo cannot be read ({reason}): replace it or remove its frame.") from error
 
 
 def finite_points(places: Any) -> np.ndarray:

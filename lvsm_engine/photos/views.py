@@ -1,49 +1,21 @@
-"""Photos as the model needs them, each together with its camera; and pictures as files.
+"""Photos as the model needs them, each together with its camera: undistorted, cropped, resized by OpenCV."""
 
-Decoding by Pillow, undistortion and resampling by OpenCV. In memory pictures are (H, W, 3) float32 in [0, 1],
-sRGB-encoded.
-"""
-
-import io
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-from .errors import LOCATE_PHOTOS, CaptureError, DeviceError
-from .main_memory import free_main_memory
-from .scene.camera import (
-    MAX_PIXELS,
-    TOO_MANY_PIXELS,
-    Camera,
-    Distortion,
-    View,
-    check_picture_size,
-    cropped,
-    is_of_shape,
-    resized,
-    square_pixels,
-)
-from .scene.srgb import to_linear, to_srgb
-from .whole_files import write_whole
+from ..errors import LOCATE_PHOTOS, CaptureError
+from ..main_memory import free_main_memory
+from ..scene.camera import Camera, Distortion, View, cropped, is_of_shape, resized, square_pixels
+from ..scene.srgb import to_linear, to_srgb
+from .image_files import decode_file
 
 # What transparent photos are laid over where nobody says more.
 WHITE = (1.0, 1.0, 1.0)
-# What a photo takes at its peak on its way to float32: as it is stored, and twice as floats, the second with its alpha.
-BYTES_OF_A_PIXEL, BYTES_OF_A_TRANSPARENT_PIXEL = 27, 80
 # OpenCV's remap counts in 16 bits.
 MAX_REMAPPED_SIDE = 32766
-
-SHEET_ROW_HEIGHT = 160
-SHEET_MAX_CELL_WIDTH = 8 * SHEET_ROW_HEIGHT
-SHEET_GAP = 4
-SHEET_LABEL_HEIGHT = 16
-
-# Pillow's own limit is an error at twice this number: ours are checked first.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
 def load_photo(
@@ -117,58 +89,7 @@ def _masked(pixels: np.ndarray, view: View, free: float | None) -> np.ndarray:
 
 def _decode_file(source: Path | np.ndarray, view: View, role: str, free: float | None) -> np.ndarray:
     """An image file, or its bytes (N,), as (H, W, 3 or 4) uint8. role: "photo" or "mask", for messages; free: bytes."""
-    what = f"the {role} of {view.name}"
-    stored: Path | io.BytesIO
-    if isinstance(source, np.ndarray):
-        stored = io.BytesIO(source.tobytes())
-    else:
-        stored, what = source, f"{source}: {what}"
-    try:
-        with _opened(stored) as file:
-            check_picture_size(*file.size)
-            has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
-            _check_memory(what, file.width * file.height, has_alpha, free)
-            upright = ImageOps.exif_transpose(file) if _is_turned(file, view.camera) else file
-            return np.asarray(_in_8_bits(upright, file.format).convert("RGBA" if has_alpha else "RGB"))
-    except FileNotFoundError as error:
-        raise CaptureError(f"{what} is missing: locate it.", LOCATE_PHOTOS) from error
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
-        raise CaptureError(
-            f"{what} cannot be read ({error}): replace it or leave the view out.", LOCATE_PHOTOS
-        ) from error
-
-
-def _opened(stored: Path | io.BytesIO) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
-        try:
-            return Image.open(stored)
-        except Image.DecompressionBombError as error:
-            raise ValueError(f"its pixels are {TOO_MANY_PIXELS}") from error
-
-
-def _check_memory(what: str, pixels: int, has_alpha: bool, free: float | None) -> None:
-    """Before any is taken: a file of some kilobytes may be a photo of gigabytes. Raises DeviceError."""
-    need = pixels * (BYTES_OF_A_TRANSPARENT_PIXEL if has_alpha else BYTES_OF_A_PIXEL)
-    if free is not None and need > free:
-        raise DeviceError(f"{what} needs about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: shrink it.")
-
-
-def _in_8_bits(picture: Image.Image, file_format: str | None) -> Image.Image:
-    """A grey picture of 16 bits scaled to 8, which Pillow would clip; others as they are. Raises ValueError.
-
-    A PNG has at most 16 bits, also where Pillow gives it 32.
-    """
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and file_format == "PNG"):
-        return Image.fromarray(np.rint(np.asarray(picture, np.float32) / 257).astype(np.uint8))
-    if picture.mode in ("I", "F"):
-        raise ValueError("its pixels are 32-bit numbers, not colours of 8 or 16 bits")
-    return picture
-
-
-def _is_turned(file: Image.Image, camera: Camera) -> bool:
-    """Whether the camera was solved with the photo turned as its EXIF says; most solvers take pixels as stored."""
-    return (file.width > file.height) != (camera.width > camera.height)
+    return decode_file(source, f"the {role} of {view.name}", view.camera.width > view.camera.height, free)
 
 
 def _camera_of_size(view: View, width: int, height: int) -> Camera:
@@ -228,51 +149,3 @@ def resize_image(image: np.ndarray, width: int, height: int) -> np.ndarray:
     grows = width * height > image.shape[0] * image.shape[1]
     interpolation = cv2.INTER_LANCZOS4 if grows else cv2.INTER_AREA
     return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=interpolation).clip(0, 1)
-
-
-def to_bytes(image: np.ndarray) -> np.ndarray:
-    """Float in [0, 1] -> uint8, rounded to the nearest k / 255; uint8 stays."""
-    return image if image.dtype == np.uint8 else np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-
-
-def save_image(path: Path, image: np.ndarray) -> None:
-    """Write (H, W, 3 or 4), float in [0, 1] or uint8, in the format of the name's ending: whole, or not at all.
-
-    Raises OutputError.
-    """
-    path = Path(path)
-    picture, file_format = Image.fromarray(to_bytes(image)), Image.registered_extensions()[path.suffix.lower()]
-    write_whole(path, lambda part: picture.save(part, format=file_format))
-
-
-def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], path: Path) -> None:
-    """Write rows of pictures (any sizes), a label above each row. Raises OutputError."""
-    strips = []
-    for row, label in zip(rows, labels, strict=True):
-        cells = [sheet_cell(image) for image in row]
-        width = sum(cell.shape[1] + SHEET_GAP for cell in cells) + SHEET_GAP
-        strip = Image.new("RGB", (width, SHEET_ROW_HEIGHT + SHEET_LABEL_HEIGHT + SHEET_GAP), "white")
-        ImageDraw.Draw(strip).text((SHEET_GAP, 2), label, fill="black", font=ImageFont.load_default(12))
-        left = SHEET_GAP
-        for cell in cells:
-            strip.paste(Image.fromarray(cell), (left, SHEET_LABEL_HEIGHT))
-            left += cell.shape[1] + SHEET_GAP
-        strips.append(strip)
-    sheet = Image.new("RGB", (max(strip.width for strip in strips), sum(strip.height for strip in strips)), "white")
-    top = 0
-    for strip in strips:
-        sheet.paste(strip, (0, top))
-        top += strip.height
-    save_image(path, np.asarray(sheet))
-
-
-def sheet_cell(image: np.ndarray) -> np.ndarray:
-    """A picture at the contact sheet's row height, uint8; a panorama at the most width instead.
-
-    Small ones are enlarged without smoothing, to judge their pixels.
-    """
-    height, width = image.shape[:2]
-    scale = min(SHEET_ROW_HEIGHT / height, SHEET_MAX_CELL_WIDTH / width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    method = Image.Resampling.NEAREST if height < SHEET_ROW_HEIGHT else Image.Resampling.LANCZOS
-    return np.asarray(Image.fromarray(to_bytes(np.asarray(image))).resize(size, method))
