@@ -140,13 +140,12 @@ class PhotoDetail:
         key = (number, halvings)
         if key not in self._kept:
             width, height = (max(1, round(side / 2**halvings)) for side in (camera.width, camera.height))
-            image, alpha, _ = load_cut_out(self._views[number], self._background)
-            if alpha is not None and alpha.min() == 1:
-                alpha = None
+            image, alpha, camera = load_cut_out(self._views[number], self._background, max(width, height))
+            shown = None if alpha is None else to_bytes(resize_image(alpha, width, height))
+            if shown is not None and shown.min() == 255:
+                shown = None
             self._kept[key] = _Photo(
-                to_bytes(resize_image(image, width, height)),
-                None if alpha is None else to_bytes(resize_image(alpha, width, height)),
-                resized(camera, width, height),
+                to_bytes(resize_image(image, width, height)), shown, resized(camera, width, height)
             )
             while sum(photo.image.nbytes for photo in self._kept.values()) > MAX_KEPT_BYTES and len(self._kept) > 1:
                 self._kept.popitem(last=False)

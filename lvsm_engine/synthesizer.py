@@ -149,7 +149,7 @@ class Synthesizer:
         tracker = Tracker("Loading photos", len(views), on_progress, cancel)
         images, cameras = [], []
         for view in views:
-            image, camera = fit_photo(*load_photo(view, self.background), width, height)
+            image, camera = fit_photo(*load_photo(view, self.background, max(width, height)), width, height)
             images.append(torch.from_numpy(image))
             cameras.append(camera)
             tracker.step()

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ..baselines import fitted_photo, mean_photo
 from ..errors import CaptureError, OutputError
 from ..metrics import SSIM_WINDOW, psnr, ssim
-from ..photos import WHITE, contact_sheet, load_photo, save_image, sheet_cell
+from ..photos import SHEET_ROW_HEIGHT, WHITE, contact_sheet, load_photo, save_image, sheet_cell
 from ..progress import OnProgress, Progress
 from ..scene.camera import Camera, square_pixels
 from ..scene.captures import Capture, load_capture
@@ -104,16 +104,16 @@ class TargetReport:
 
     def write_sheet(self) -> None:
         """The contact sheet: the inputs, then each target's truth and result. Raises OutputError."""
-        first = [sheet_cell(self._load(position)[0]) for position in self._inputs]
+        first = [sheet_cell(self._load(position, SHEET_ROW_HEIGHT)[0]) for position in self._inputs]
         label = f"inputs {','.join(map(str, self._inputs))}"
         contact_sheet([first, *self._rows], [label, *self._labels], self._out / "sheet.png")
 
-    def _load(self, position: int) -> tuple[np.ndarray, Camera]:
-        return load_photo(self._capture.views[position], self._background)
+    def _load(self, position: int, side: int | None = None) -> tuple[np.ndarray, Camera]:
+        return load_photo(self._capture.views[position], self._background, side)
 
     def _fitted(self, position: int, target: Camera) -> np.ndarray:
         """An input's photo at the size of a target, cut rather than stretched."""
-        return fitted_photo(self._load(position), target)
+        return fitted_photo(self._load(position, max(target.width, target.height)), target)
 
     def _nearest_input(self, target: Camera) -> np.ndarray:
         nearest = nearest_view(target, [self._capture.views[position].camera for position in self._inputs])

@@ -5,8 +5,10 @@ a file claims have been looked at.
 """
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -24,8 +26,12 @@ from ..whole_files import write_whole
 from .colour_profiles import in_srgb
 from .float_files import read_float_file
 
-# What a photo takes at its peak on its way to float32: as it is stored, and twice as floats, the second with its alpha.
-BYTES_OF_A_PIXEL, BYTES_OF_A_TRANSPARENT_PIXEL = 27, 80
+# What a pixel takes at the peak of its way: while its file is decoded, and as floats once it is handed on.
+BYTES_OF_A_DECODED_PIXEL, BYTES_OF_A_FLOAT_PIXEL = 16, 36
+# A photo is shrunk to no less than so many times the side that is wanted: what is left to do is done well.
+MARGIN = 2
+# So much smaller libjpeg decodes at once, by leaving out what is finer.
+JPEG_STEPS = (8, 4, 2)
 # What undoes the turn of each EXIF orientation but the first, which is none.
 UNDONE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,11 +44,32 @@ UNDONE = {
 }
 
 
-def decode_file(source: Path | np.ndarray, what: str, is_wide: bool, free: float | None) -> np.ndarray:
-    """An image file, or its bytes (N,), as (H, W, 3 or 4) uint8: sRGB-encoded, straight alpha.
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """A picture as it was asked for.
+
+    pixels: (h, w, 3 or 4) uint8, sRGB-encoded, straight alpha; each is the mean of step x step pixels of the picture, whose
+    size is (width, height), from its first on: what is left over at its right and bottom is left out.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    step: int
+
+
+def step_to(width: int, height: int, side: int | None) -> int:
+    """How many pixels may be one in a picture of which no more than `side` pixels a side are wanted; None: all of them."""
+    return 1 if side is None else max(1, min(width, height) // (MARGIN * side))
+
+
+def decode_file(
+    source: Path | np.ndarray, what: str, is_wide: bool, side: int | None = None, free: float | None = None
+) -> Decoded:
+    """An image file, or its bytes (N,).
 
     what: "the photo of NAME", for messages. is_wide: whether it is to be wider than high: it is turned as its EXIF says where
-    it is not so as it is stored. free: bytes of memory that may be taken, None where that is not known.
+    it is not so as it is stored. side: how many pixels a side are wanted of it, at most; None: all. A picture with alpha is
+    never shrunk: its colours do not mix as they are. free: bytes of memory that may be taken, None where that is not known.
     Raises CaptureError for a file that is missing or cannot be read; DeviceError for one that does not fit.
     """
     stored = io.BytesIO(source.tobytes()) if isinstance(source, np.ndarray) else source
@@ -52,9 +79,9 @@ def decode_file(source: Path | np.ndarray, what: str, is_wide: bool, free: float
         name = picture_format(stored)
         if name in FLOAT_FORMATS:
             width, height = float_picture_size(stored)
-            _check_memory(what, width * height, True, free)
-            return read_float_file(stored, name)
-        return _decode_by_pillow(stored, what, is_wide, free)
+            _check_memory(what, width * height, width * height, free)
+            return Decoded(read_float_file(stored, name), (width, height), 1)
+        return _decode_by_pillow(stored, what, is_wide, side, free)
     except FileNotFoundError as error:
         raise CaptureError(f"{what} is missing: locate it.", LOCATE_PHOTOS) from error
     except LvsmError:
@@ -65,15 +92,38 @@ def decode_file(source: Path | np.ndarray, what: str, is_wide: bool, free: float
         ) from error
 
 
-def _decode_by_pillow(stored: Path | io.BytesIO, what: str, is_wide: bool, free: float | None) -> np.ndarray:
+def _decode_by_pillow(
+    stored: Path | io.BytesIO, what: str, is_wide: bool, side: int | None, free: float | None
+) -> Decoded:
     with open_picture(stored) as file:
-        has_alpha = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
-        _check_memory(what, file.width * file.height, has_alpha, free)
+        (width, height), has_alpha = file.size, file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
+        step = 1 if has_alpha else step_to(width, height, side)
+        drafted = _draft(file, step)
+        _check_memory(what, file.width * file.height, width * height // step**2, free)
         picture = _in_8_bits(_turned(file, is_wide), file.format)
+        size = (picture.width * drafted, picture.height * drafted)
+        picture, step = _shrunk(picture, step // drafted), step // drafted * drafted
         colours = in_srgb(picture, file.info.get("icc_profile"))
         if has_alpha:
             colours.putalpha(picture.convert("RGBA").getchannel("A"))
-        return np.asarray(colours)
+        return Decoded(np.asarray(colours), size, step)
+
+
+def _draft(file: Image.Image, step: int) -> int:
+    """Have a JPEG decoded smaller, by a whole number up to `step` that divides its sides. Returns that number: 1 of others."""
+    fitting = (some for some in JPEG_STEPS if some <= step and file.width % some == file.height % some == 0)
+    number, width = next(fitting, 1), file.width
+    if number > 1:
+        file.draft(file.mode, (file.width // number, file.height // number))
+    return width // file.width
+
+
+def _shrunk(picture: Image.Image, step: int) -> Image.Image:
+    """The mean of each step x step pixels, without what is left over at the right and the bottom."""
+    if step == 1:
+        return picture
+    picture = picture.convert("L") if picture.mode == "1" else picture
+    return picture.reduce(step, (0, 0, picture.width // step * step, picture.height // step * step))
 
 
 def _turned(file: Image.Image, is_wide: bool) -> Image.Image:
@@ -85,9 +135,9 @@ def _turned(file: Image.Image, is_wide: bool) -> Image.Image:
     return file.transpose(UNDONE[done]) if done in UNDONE else file
 
 
-def _check_memory(what: str, pixels: int, has_alpha: bool, free: float | None) -> None:
-    """Before any is taken: a file of some kilobytes may be a photo of gigabytes. Raises DeviceError."""
-    need = pixels * (BYTES_OF_A_TRANSPARENT_PIXEL if has_alpha else BYTES_OF_A_PIXEL)
+def _check_memory(what: str, decoded: int, handed_on: int, free: float | None) -> None:
+    """Before any is taken for so many pixels: a file of some kilobytes may be a photo of gigabytes. Raises DeviceError."""
+    need = decoded * BYTES_OF_A_DECODED_PIXEL + handed_on * BYTES_OF_A_FLOAT_PIXEL
     if free is not None and need > free:
         raise DeviceError(f"{what} needs about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: shrink it.")
 
@@ -98,7 +148,7 @@ def _in_8_bits(picture: Image.Image, file_format: str | None) -> Image.Image:
     A PNG has at most 16 bits, also where Pillow gives it 32. Raises Unreadable.
     """
     if picture.mode.startswith("I;16") or (picture.mode == "I" and file_format in ("PNG", "PPM")):
-        return Image.fromarray(np.rint(np.asarray(picture, np.float32) / 257).astype(np.uint8))
+        return Image.fromarray(cv2.convertScaleAbs(np.asarray(picture).astype(np.uint16, copy=False), alpha=1 / 257))
     if picture.mode in ("I", "F"):
         raise Unreadable("its pixels are 32-bit numbers, not colours of 8 or 16 bits")
     return picture.convert("RGBA") if picture.mode in ("P", "PA") else picture

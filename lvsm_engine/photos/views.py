@@ -10,38 +10,48 @@ from ..errors import LOCATE_PHOTOS, CaptureError
 from ..main_memory import free_main_memory
 from ..scene.camera import Camera, Distortion, View, cropped, is_of_shape, resized, square_pixels
 from ..scene.srgb import to_linear, to_srgb
-from .image_files import decode_file
+from .image_files import Decoded, decode_file, step_to
 
 # What transparent photos are laid over where nobody says more.
 WHITE = (1.0, 1.0, 1.0)
 # OpenCV's remap counts in 16 bits.
 MAX_REMAPPED_SIDE = 32766
+# Values of a photo that become floats at a time.
+VALUES_AT_ONCE = 2**22
 
 
 def load_photo(
-    view: View, background: tuple[float, float, float], free_bytes: Callable[[], float | None] = free_main_memory
+    view: View,
+    background: tuple[float, float, float],
+    side: int | None = None,
+    free_bytes: Callable[[], float | None] = free_main_memory,
 ) -> tuple[np.ndarray, Camera]:
     """A view's photo (H, W, 3) without lens distortion, with square pixels, and the camera of that picture.
 
-    background: sRGB-encoded; RGBA photos, and what a mask leaves out, are laid over it in linear light. A photo smaller
-    or larger than its camera says, but of the same shape, keeps its pixels and gets the camera scaled. free_bytes: tells
-    how much main memory may be taken; None where that is not known.
+    background: sRGB-encoded; RGBA photos, and what a mask leaves out, are laid over it in linear light. side: how many pixels
+    a side are wanted of the photo, at most: one of more than twice as many comes smaller, and much sooner; None: as it is. A
+    photo smaller or larger than its camera says, but of the same shape, keeps its pixels and gets the camera scaled.
+    free_bytes: tells how much main memory may be taken; None where that is not known.
     Raises CaptureError for a photo that is missing, unreadable, or of another shape than its camera; DeviceError for one
     that does not fit into memory.
     """
-    image, _, camera = load_cut_out(view, background, free_bytes)
+    image, _, camera = load_cut_out(view, background, side, free_bytes)
     return image, camera
 
 
 def load_cut_out(
-    view: View, background: tuple[float, float, float], free_bytes: Callable[[], float | None] = free_main_memory
+    view: View,
+    background: tuple[float, float, float],
+    side: int | None = None,
+    free_bytes: Callable[[], float | None] = free_main_memory,
 ) -> tuple[np.ndarray, np.ndarray | None, Camera]:
     """What load_photo gives, and between its picture and its camera the alpha (H, W) float32 of a photo that has any, or a
     mask: None of others. Raises what load_photo raises."""
-    pixels = _masked(_decode(view, free_bytes()), view, free_bytes())
-    camera = _camera_of_size(view, pixels.shape[1], pixels.shape[0])
-    alpha = pixels[..., 3].astype(np.float32) / 255 if pixels.shape[2] == 4 else None
-    image = _over_background(pixels, background) if pixels.shape[2] == 4 else pixels.astype(np.float32) / 255
+    decoded = _decode(view, side, free_bytes())
+    pixels = _masked(decoded.pixels, view, free_bytes())
+    step = step_to(pixels.shape[1], pixels.shape[0], side)
+    image, alpha = _as_floats(pixels, background, step)
+    camera = _shrunk(_camera_of_size(view, *decoded.size), decoded.step * step, image.shape[1], image.shape[0])
     straight = square_pixels(camera)
     if view.distortion is None and straight is camera:
         return image, alpha, camera
@@ -57,17 +67,17 @@ def load_cut_out(
     return straightened[0], straightened[1], straight
 
 
-def _decode(view: View, free: float | None) -> np.ndarray:
-    """(H, W, 3 or 4) uint8."""
+def _decode(view: View, side: int | None, free: float | None) -> Decoded:
+    """The photo; whole where it has a mask, whose pixels are to lie over its own."""
     if view.photo is None:
         raise CaptureError(f"{view.name} has no photo: give it one, or leave it out.", LOCATE_PHOTOS)
     if not isinstance(view.photo, np.ndarray) or view.photo.ndim == 1:
-        return _decode_file(view.photo, view, "photo", free)
+        return _decode_file(view.photo, view, "photo", side if view.mask is None else None, free)
     if view.photo.ndim != 3 or view.photo.shape[2] not in (3, 4) or view.photo.dtype != np.uint8:
         raise CaptureError(
             f"{view.name}: the photo is an array {view.photo.shape} of {view.photo.dtype}: give (H, W, 3 or 4) uint8."
         )
-    return view.photo
+    return Decoded(view.photo, (view.photo.shape[1], view.photo.shape[0]), 1)
 
 
 def _masked(pixels: np.ndarray, view: View, free: float | None) -> np.ndarray:
@@ -75,7 +85,7 @@ def _masked(pixels: np.ndarray, view: View, free: float | None) -> np.ndarray:
     if view.mask is None:
         return pixels
     is_file = not isinstance(view.mask, np.ndarray) or view.mask.ndim == 1
-    mask = _decode_file(view.mask, view, "mask", free)[..., 0] if is_file else np.asarray(view.mask)
+    mask = _decode_file(view.mask, view, "mask", None, free).pixels[..., 0] if is_file else np.asarray(view.mask)
     height, width = pixels.shape[:2]
     if mask.ndim != 2 or mask.dtype != np.uint8 or not is_of_shape((width, height), mask.shape[::-1]):
         raise CaptureError(
@@ -87,9 +97,9 @@ def _masked(pixels: np.ndarray, view: View, free: float | None) -> np.ndarray:
     return np.dstack([pixels[..., :3], alpha])
 
 
-def _decode_file(source: Path | np.ndarray, view: View, role: str, free: float | None) -> np.ndarray:
-    """An image file, or its bytes (N,), as (H, W, 3 or 4) uint8. role: "photo" or "mask", for messages; free: bytes."""
-    return decode_file(source, f"the {role} of {view.name}", view.camera.width > view.camera.height, free)
+def _decode_file(source: Path | np.ndarray, view: View, role: str, side: int | None, free: float | None) -> Decoded:
+    """An image file, or its bytes (N,). role: "photo" or "mask", for messages; free: bytes."""
+    return decode_file(source, f"the {role} of {view.name}", view.camera.width > view.camera.height, side, free)
 
 
 def _camera_of_size(view: View, width: int, height: int) -> Camera:
@@ -106,11 +116,48 @@ def _camera_of_size(view: View, width: int, height: int) -> Camera:
     return resized(camera, width, height)
 
 
+def _shrunk(camera: Camera, step: int, width: int, height: int) -> Camera:
+    """The camera of a picture of which each step x step pixels became one, from the first on, width x height in all."""
+    return camera if step == 1 else resized(cropped(camera, 0, 0, width * step, height * step), width, height)
+
+
+def _as_floats(
+    pixels: np.ndarray, background: tuple[float, float, float], step: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels (H, W, 3 or 4) uint8 over the background: (h, w, 3) float32, and the alpha (h, w) if there is any.
+
+    Each is the mean of step x step pixels; what is left over at the right and the bottom is left out. Some rows at a time:
+    a whole photo in floats takes gigabytes.
+    """
+    height, width = pixels.shape[0] // step, pixels.shape[1] // step
+    has_alpha = pixels.shape[2] == 4
+    image = np.empty((height, width, 3), np.float32)
+    alpha = np.empty((height, width), np.float32) if has_alpha else None
+    rows_at_once = max(1, VALUES_AT_ONCE // pixels[:step].size)
+    for top in range(0, height, rows_at_once):
+        rows = slice(top, min(height, top + rows_at_once))
+        band = pixels[rows.start * step : rows.stop * step, : width * step]
+        colours = _over_background(band, background) if has_alpha else band.astype(np.float32) / 255
+        image[rows] = _means(colours, step)
+        if alpha is not None:
+            alpha[rows] = _means(band[..., 3].astype(np.float32) / 255, step)
+    return image, alpha
+
+
+def _means(values: np.ndarray, step: int) -> np.ndarray:
+    """Of each step x step values of (H, W, ...) float32, whose sides it divides."""
+    size = (values.shape[1] // step, values.shape[0] // step)
+    return values if step == 1 else cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+
+
 def _over_background(pixels: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
     """Straight-alpha RGBA (H, W, 4) uint8 over a colour, mixed in linear light: (H, W, 3) float32."""
-    alpha = pixels[..., 3:].astype(np.float32) / 255
-    colour = to_linear(pixels[..., :3].astype(np.float32) / 255)
-    return to_srgb(colour * alpha + to_linear(np.array(background, np.float32)) * (1 - alpha))
+    image = pixels[..., :3].astype(np.float32) / 255
+    image[pixels[..., 3] == 0] = background
+    mixed = (pixels[..., 3] > 0) & (pixels[..., 3] < 255)
+    alpha = pixels[mixed][:, 3:].astype(np.float32) / 255
+    image[mixed] = to_srgb(to_linear(image[mixed]) * alpha + to_linear(np.array(background, np.float32)) * (1 - alpha))
+    return image
 
 
 def _undistorted(image: np.ndarray, camera: Camera, distortion: Distortion | None, straight: Camera) -> np.ndarray:

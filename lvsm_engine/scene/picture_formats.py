@@ -125,9 +125,13 @@ def open_picture(stored: Path | io.BytesIO) -> "Picture":
             raise Unreadable(f"its pixels are {TOO_MANY_PIXELS}") from error
         except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
             raise Unreadable(why(error, name)) from error
-    _check_size(*picture.size)
-    if name == TIFF and _is_preview(picture):
-        raise Unreadable("it is a camera's raw file: develop it to PNG, TIFF or JPEG")
+    try:
+        _check_size(*picture.size)
+        if name == TIFF and _is_preview(picture):
+            raise Unreadable("it is a camera's raw file: develop it to PNG, TIFF or JPEG")
+    except Unreadable:
+        picture.close()
+        raise
     return picture
 
 

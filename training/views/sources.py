@@ -205,7 +205,8 @@ class CaptureSource:
     def _all(self) -> Scene:
         if self._kept is None:
             with _told_of(self._path):
-                fitted = [fit_photo(*load_photo(view, WHITE), self._size, self._size) for view in self._photos]
+                size = self._size
+                fitted = [fit_photo(*load_photo(view, WHITE, size), size, size) for view in self._photos]
             images = np.stack([to_bytes(image) for image, _ in fitted])
             poses = np.stack([camera.camera_to_world for _, camera in fitted])
             fxfycxcy = np.stack([camera.fxfycxcy for _, camera in fitted])

@@ -88,7 +88,7 @@ def test_without_its_package_an_exr_is_refused_by_name(tmp_path, monkeypatch):
 def test_an_exr_that_claims_too_much_is_refused_before_it_is_decoded(tmp_path):
     path = save_exr(tmp_path / "a.exr", {"RGB": LIGHT})
     with pytest.raises(DeviceError, match="a.exr: the photo of front needs about"):
-        load_photo(View(CAMERA, path, "front"), WHITE, lambda: 1000)
+        load_photo(View(CAMERA, path, "front"), WHITE, free_bytes=lambda: 1000)
     content = path.read_bytes()
     end = np.array([0, 0, 47, 31], "<i4").tobytes()
     assert content.count(end) == 2

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lvsm_engine.errors import LOCATE_PHOTOS, CaptureError, DeviceError, OutputError
-from lvsm_engine.photos import WHITE, contact_sheet, fit_photo, load_photo, save_image
+from lvsm_engine.photos import WHITE, contact_sheet, fit_photo, load_cut_out, load_photo, save_image
 from lvsm_engine.scene.camera import Camera, Distortion, View, project
 from lvsm_engine.scene.srgb import to_linear, to_srgb
 
@@ -19,7 +19,7 @@ CAMERA = Camera(np.eye(4), 300.0, 300.0, 160.0, 120.0, 320, 240)
 POINTS = np.array([[x, y, 2.0] for x in (-0.8, -0.3, 0.2, 0.7) for y in (-0.6, -0.1, 0.4)])
 
 
-def photo_of_points(camera, distortion=None):
+def photo_of_points(camera, distortion=None, radius=2.0):
     """A white photo with a soft dark dot at each point, as a lens with this distortion shows it."""
     matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
     nothing = np.zeros(3)
@@ -33,7 +33,7 @@ def photo_of_points(camera, distortion=None):
     y, x = np.mgrid[: camera.height, : camera.width] + 0.5
     image = np.ones((camera.height, camera.width))
     for u, v in pixels.reshape(-1, 2):
-        image -= 0.9 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * 2.0**2))
+        image -= 0.9 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * radius**2))
     return np.rint(np.repeat(image.clip(0, 1)[..., None], 3, axis=2) * 255).astype(np.uint8)
 
 
@@ -102,6 +102,48 @@ def test_a_shrunk_photo_gets_its_camera_shrunk():
     pixels = photo_of_points(CAMERA)[::2, ::2]
     _, camera = load_photo(View(CAMERA, pixels, "a"), WHITE)
     assert (camera.width, camera.height, camera.fx, camera.cx) == (160, 120, 150.0, 80.0)
+
+
+@pytest.mark.parametrize("lens", [None, Distortion("brown", (-0.1, 0.02, 0.001, 0.0))], ids=["pinhole", "lens"])
+@pytest.mark.parametrize("size", [(2560, 1920), (2557, 1913)], ids=["divisible", "not divisible"])
+@pytest.mark.parametrize("kind", ["jpg", "png", "png with alpha", "mask", "pixels"])
+def test_a_photo_of_which_less_is_wanted_comes_smaller_with_its_camera(tmp_path, kind, size, lens):
+    large = Camera(np.eye(4), 2400.0, 2400.0, 1280.0, 960.0, *size)
+    pixels, path = photo_of_points(large, lens, radius=16.0), tmp_path / f"a.{kind[:3]}"
+    opaque = np.full(pixels.shape[:2], 255, np.uint8)
+    if kind == "png with alpha":
+        pixels = np.dstack([pixels, opaque])
+    if kind in ("mask", "pixels"):
+        view = View(large, pixels, "a", opaque if kind == "mask" else None, lens)
+    else:
+        Image.fromarray(pixels).save(path, **({"quality": 95} if kind == "jpg" else {"compress_level": 1}))
+        view = View(large, path, "a", None, lens)
+    image, alpha, camera = load_cut_out(view, WHITE, 200)
+    assert 400 <= min(image.shape[:2]) < 600 and image.shape[:2] == (camera.height, camera.width)
+    assert (alpha is not None) == (kind in ("png with alpha", "mask"))
+    if alpha is not None:
+        assert alpha.shape == image.shape[:2] and alpha.min() > 0.999
+    assert_dots_are_where_the_camera_projects_them(image, camera)
+
+
+def test_edges_of_cut_outs_mix_in_linear_light_before_they_shrink():
+    """Half of the pixels black, half of them at half alpha: as if the whole photo had been read."""
+    pixels = np.zeros((800, 800, 4), np.uint8)
+    pixels[..., 3] = np.where(np.arange(800) % 2, 255, 128)
+    view = View(Camera(np.eye(4), 700, 700, 400, 400, 800, 800), pixels, "a")
+    whole, whole_alpha, _ = load_cut_out(view, WHITE)
+    small, alpha, _ = load_cut_out(view, WHITE, 100)
+    assert small.shape == (200, 200, 3)
+    np.testing.assert_allclose(small, whole.mean(), atol=1e-5)
+    np.testing.assert_allclose(alpha, whole_alpha.mean(), atol=1e-5)
+
+
+def test_a_huge_photo_of_which_little_is_wanted_takes_little_memory(tmp_path):
+    Image.new("1", (8000, 8000)).save(tmp_path / "black.png")
+    view = View(Camera(np.eye(4), 7000, 7000, 4000, 4000, 8000, 8000), tmp_path / "black.png", "a")
+    assert load_photo(view, WHITE, 128, free_bytes=lambda: 8000 * 8000 * 17)[0].shape == (258, 258, 3)
+    with pytest.raises(DeviceError, match="needs about 3.3 GB"):
+        load_photo(view, WHITE, free_bytes=lambda: 8000 * 8000 * 17)
 
 
 def test_transparent_photos_are_laid_over_the_background_in_linear_light():
@@ -223,7 +265,7 @@ def test_a_photo_that_does_not_fit_into_memory_is_refused_before_it_is_decoded(t
     path = tmp_path / "black.png"
     Image.new("1", (320, 240)).save(path)
     view = View(CAMERA, path, "front") if role == "photo" else View(CAMERA, photo_of_points(CAMERA), "front", path)
-    assert load_photo(view, WHITE, free_bytes=lambda: 320 * 240 * 30)[0].shape == (240, 320, 3)
+    assert load_photo(view, WHITE, free_bytes=lambda: 320 * 240 * 60)[0].shape == (240, 320, 3)
     with pytest.raises(DeviceError, match=f"black.png: the {role} of front needs about 0.0 GB, .*: shrink it"):
         load_photo(view, WHITE, free_bytes=lambda: 320 * 240 * 20)
     assert load_photo(view, WHITE, free_bytes=lambda: None)[0].shape == (240, 320, 3)
