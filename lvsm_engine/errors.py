@@ -5,7 +5,7 @@ single action helps, `remedy` names it (one of REMEDIES), so that a user interfa
 offer it as a button.
 """
 
-import unicodedata
+from .plain_text import plain
 
 CHOOSE_PYTHON = "choose_python"
 INSTALL_PACKAGES = "install_packages"
@@ -28,24 +28,21 @@ REMEDIES = (
 )
 
 
-# Unicode's categories of what moves a terminal's cursor, turns the writing round or cannot be encoded: names may hold it.
-INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 # A sentence with a few long paths. Of a longer one the ends are kept: the file it begins with, and what to do.
 MAX_SENTENCE = 2000
 
 
-def _plain(sentence: str) -> str:
-    """The sentence with "?" for each letter that is invisible, its middle left out where it is endless."""
-    if len(sentence) > MAX_SENTENCE:
-        sentence = f"{sentence[: MAX_SENTENCE // 2]} ... {sentence[-MAX_SENTENCE // 2 :]}"
-    return "".join("?" if unicodedata.category(letter) in INVISIBLE else letter for letter in sentence)
+def _shortened(sentence: str) -> str:
+    if len(sentence) <= MAX_SENTENCE:
+        return sentence
+    return f"{sentence[: MAX_SENTENCE // 2]} ... {sentence[-MAX_SENTENCE // 2 :]}"
 
 
 class LvsmError(Exception):
     """A failure that a person can act upon."""
 
     def __init__(self, sentence: str, remedy: str = "") -> None:
-        super().__init__(_plain(sentence))
+        super().__init__(plain(_shortened(sentence)))
         self.remedy = remedy
 
 

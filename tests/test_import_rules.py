@@ -28,7 +28,8 @@ ROOMS = {
     "card": ("objects.manifest", "views", "batches", "train", "export"),
 }
 ALLOWED = {
-    "lvsm_engine.errors": (),
+    "lvsm_engine.plain_text": (),
+    "lvsm_engine.errors": ("lvsm_engine.plain_text",),
     "lvsm_engine.progress": ("lvsm_engine.errors",),
     "lvsm_engine.whole_files": ("lvsm_engine.errors",),
     "lvsm_engine.main_memory": (),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import tyro
 
-from .terminal import say, without_control_characters
+from ..plain_text import plain
+from .terminal import say
 
 
 @dataclass
@@ -23,6 +24,6 @@ class Inspect:
         entries = {**dataclasses.asdict(config), **dataclasses.asdict(card)}
         text = entries.pop("text")
         for name, value in entries.items():
-            say(f"{name:16} {without_control_characters(str(value), kept='')}")
+            say(f"{name:16} {plain(str(value))}")
         say(f"\n{text}".rstrip())
         return 0

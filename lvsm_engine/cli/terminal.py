@@ -1,16 +1,13 @@
-"""What the commands say to a terminal, a pipe or a file. The standard library only.
-
-Names and texts come from anyone's files: a control character in them is shown by its number and steers no terminal.
-"""
+"""What the commands say to a terminal, a pipe or a file. The standard library only."""
 
 import contextlib
 import io
 import os
 import sys
-import unicodedata
 from collections.abc import Iterator
 
 from ..errors import OutputError
+from ..plain_text import plain
 
 
 class NobodyReads(Exception):
@@ -27,7 +24,7 @@ def prepare() -> None:
 def say(text: str) -> None:
     """Print a result. Raises OutputError where stdout takes no more, NobodyReads where its other end is closed."""
     with writing():
-        print(without_control_characters(text))
+        print(plain(text, kept="\n\t"))
 
 
 def finish() -> None:
@@ -39,17 +36,7 @@ def finish() -> None:
 def complain(text: str) -> None:
     """Print a sentence on stderr, if there is anyone to read it."""
     with contextlib.suppress(OSError):
-        print(without_control_characters(text), file=sys.stderr)
-
-
-def without_control_characters(text: str, kept: str = "\n\t") -> str:
-    """The text with escapes such as \\x1b in the place of control characters other than those kept."""
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) == "Cc" and character not in kept
-        else character
-        for character in text
-    )
+        print(plain(text, kept="\n\t"), file=sys.stderr)
 
 
 @contextlib.contextmanager

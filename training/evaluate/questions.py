@@ -231,11 +231,10 @@ class Captures:
 
     def _photos_of(self, capture: Capture) -> PhotoAt:
         """Reads a position's photo (H, W, 3) uint8, opaque and undistorted, with its camera; keeps the latest."""
-        side = max(max(self._size_of(view.camera)) for view in capture.views)
 
         @functools.lru_cache(maxsize=PHOTOS_IN_MEMORY)
         def photo_at(position: int) -> tuple[np.ndarray, Camera]:
-            image, camera = load_photo(capture.views[position], self._background, side)
+            image, camera = load_photo(capture.views[position], self._background)
             return to_bytes(image), camera
 
         return photo_at

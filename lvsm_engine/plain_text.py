@@ -1,0 +1,16 @@
+"""Text that steers no terminal: names and texts come from anyone's files. The standard library only."""
+
+import unicodedata
+
+# Unicode's categories of what moves a terminal's cursor, turns the writing round or cannot be encoded.
+INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def plain(text: str, kept: str = "") -> str:
+    """The text with an escape such as \\x1b in the place of each invisible letter other than those kept."""
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in INVISIBLE and letter not in kept
+        else letter
+        for letter in text
+    )
