@@ -11,7 +11,7 @@ setup: .venv/ready
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(VENV)/pip install -q --upgrade pip
-	$(VENV)/pip install -q -e '.[dev,training]'
+	$(VENV)/pip install -q -e '.[dev,training,photos]'
 	touch $@
 
 # bpy pins an older numpy, and each version of it needs an interpreter of its own.

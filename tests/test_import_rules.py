@@ -18,7 +18,7 @@ VALUES = tuple(
 ROOMS = {
     "objects": (),
     "render": (),
-    "procedural": ("render.cameras",),
+    "procedural": ("render.cameras", "render.glb_file"),
     "views": ("objects.manifest", "procedural"),
     "batches": ("views",),
     "train": ("batches", "views"),

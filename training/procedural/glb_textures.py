@@ -9,8 +9,6 @@ is named by its content's hash, so no image is there twice. Licences of the obje
 
 import hashlib
 import io
-import json
-import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,12 +22,11 @@ from tqdm import tqdm
 from lvsm_engine.whole_files import write_bytes
 
 from ..exit_status import exit_status
+from ..render.glb_file import GlbError, GlbFile
 from .textures import TextureError
 
 MIN_SIDE = 32
 MIN_CONTRAST = 4.0  # Standard deviation of the codes; below it is a plain colour, or a palette's one cell.
-MAX_JSON = 64 * 2**20  # Bytes; a GLB file's own description is far smaller.
-_JSON, _BINARY = 0x4E4F534A, 0x004E4942  # Chunk types, glTF 2.0 specification, 4.4.3.
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,11 @@ def take_textures(options: Options) -> None:
 
 def base_colour_images(path: Path) -> Iterator[bytes]:
     """The encoded base colour images, JPEG or PNG, that lie in a GLB file. Raises TextureError for a damaged one."""
-    description, binary = _chunks(path)
+    try:
+        file = GlbFile.from_bytes(path.read_bytes())
+    except GlbError as error:
+        raise TextureError(f"{path} cannot be read as a GLB file ({error}): delete it, or export it again.") from error
+    description = file.description
     try:
         textures, images, views = (description.get(key, []) for key in ("textures", "images", "bufferViews"))
         used = {
@@ -74,28 +75,9 @@ def base_colour_images(path: Path) -> Iterator[bytes]:
             if "bufferView" in images[index]:
                 view = views[images[index]["bufferView"]]
                 start = view.get("byteOffset", 0)
-                yield binary[start : start + view["byteLength"]]
+                yield file.binary[start : start + view["byteLength"]]
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise TextureError(f"{path} has a material whose image is not in it ({error!r}): export it again.") from error
-
-
-def _chunks(path: Path) -> tuple[dict, bytes]:
-    """The JSON and the binary chunk of a GLB file."""
-    content = path.read_bytes()
-    try:
-        magic, version, _ = struct.unpack_from("<4sII", content)
-        length, kind = struct.unpack_from("<II", content, 12)
-        if magic != b"glTF" or version != 2 or kind != _JSON or length > MAX_JSON:
-            raise ValueError("no glTF 2.0 header")
-        description = json.loads(content[20 : 20 + length])
-        if not isinstance(description, dict):
-            raise ValueError("its description is no object")
-        if 20 + length >= len(content):
-            return description, b""
-        size, kind = struct.unpack_from("<II", content, 20 + length)
-        return description, content[28 + length : 28 + length + size] if kind == _BINARY else b""
-    except (struct.error, ValueError, RecursionError) as error:
-        raise TextureError(f"{path} cannot be read as a GLB file ({error}): delete it, or export it again.") from error
 
 
 def _write(folder: Path, content: bytes) -> None:

@@ -31,6 +31,7 @@ from ..exit_status import exit_status
 from .devices import Device
 from .fan_out import Crew, render_all
 from .job import RenderJob, time_limit
+from .photographable import photographable
 from .ray_session import plan_places, ray_session
 from .views_folder import ViewsFolder
 
@@ -125,7 +126,7 @@ def _render(options: Options, jobs: Sequence[RenderJob], total: int, folder: Vie
         resources = ray.cluster_resources()
         places = plan_places(options.processes, options.device, resources["CPU"], resources.get("GPU", 0))
         with logging_redirect_tqdm(), tqdm(total=total, initial=total - len(jobs), unit="object") as bar:
-            render_all(jobs, Crew(command, places), folder, bar.update)
+            render_all(jobs, Crew(command, places, prepared=photographable), folder, bar.update)
 
 
 def _job(options: Options, path: Path) -> RenderJob:

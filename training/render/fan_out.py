@@ -41,11 +41,15 @@ class FanOutError(LvsmError):
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Who renders. command: starts a studio, as studio_process asks for. objects_per_process: then it is renewed."""
+    """Who renders. command: starts a studio, as studio_process asks for. objects_per_process: then it is renewed.
+
+    prepared: makes of an object's file what a studio gets; it raises RejectedError for one that no studio can use.
+    """
 
     command: tuple[str, ...]
     places: Places
     objects_per_process: int = OBJECTS_PER_PROCESS
+    prepared: Callable[[bytes], bytes] = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,10 @@ class Outcome:
 class Worker:
     """What runs on a node, as a Ray actor: one studio at a time."""
 
-    def __init__(self, command: Sequence[str], objects_per_process: int) -> None:
-        self._command, self._objects_per_process = command, objects_per_process
+    def __init__(
+        self, command: Sequence[str], objects_per_process: int, prepared: Callable[[bytes], bytes] = bytes
+    ) -> None:
+        self._command, self._objects_per_process, self._prepared = command, objects_per_process, prepared
         self._studio: StudioProcess | None = None
 
     def start(self) -> str:
@@ -72,6 +78,10 @@ class Worker:
 
     def render(self, job: RenderJob, glb: bytes) -> Outcome:
         """Render an object; after one that the studio died of, in a new studio. Raises StudioStartError."""
+        try:
+            glb = self._prepared(glb)
+        except RejectedError as error:
+            return _no_views(job, "read", str(error))
         if self._studio is not None and self._studio.jobs >= self._objects_per_process:
             self.close()
         self.start()
@@ -79,7 +89,7 @@ class Worker:
         try:
             return Outcome(views=self._studio.render(job, glb))
         except RejectedError as error:
-            return Outcome(left_out=LeftOut(name=job.name, stage=self._studio.stage, reason=str(error)))
+            return _no_views(job, self._studio.stage, str(error))
         except StudioError as error:
             self.close()
             return Outcome(
@@ -160,7 +170,7 @@ class _FanOut:
                     self._ray.kill(place.actor)
 
     def _hire(self, place: _Place) -> None:
-        place.actor = self._actors.remote(self._crew.command, self._crew.objects_per_process)
+        place.actor = self._actors.remote(self._crew.command, self._crew.objects_per_process, self._crew.prepared)
         self._pending[place.actor.start.remote()] = place
 
     def _take(self, reference: Any) -> None:
@@ -193,7 +203,7 @@ class _FanOut:
         else:
             order.losses += 1
             if order.losses > MAX_LOSSES:
-                self._finish(order, _no_views(order, "worker", _first_line(error)))
+                self._finish(order, _no_views(order.job, "worker", _first_line(error)))
             else:
                 self._requeue(order)
         if place.failed_starts < MAX_FAILED_STARTS:
@@ -213,7 +223,7 @@ class _FanOut:
             try:
                 glb = Path(order.job.source).read_bytes()
             except OSError as error:
-                self._finish(order, _no_views(order, "read", str(error)))
+                self._finish(order, _no_views(order.job, "read", str(error)))
                 continue
             place.order = order
             self._pending[place.actor.render.remote(order.job, glb)] = place
@@ -235,8 +245,8 @@ class _FanOut:
             self._described = True
 
 
-def _no_views(order: _Order, stage: str, reason: str) -> Outcome:
-    return Outcome(left_out=LeftOut(name=order.job.name, stage=stage, reason=reason))
+def _no_views(job: RenderJob, stage: str, reason: str) -> Outcome:
+    return Outcome(left_out=LeftOut(name=job.name, stage=stage, reason=reason))
 
 
 def _cause_of(error: Exception) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 
 # Shares of a view that the subject covers: outside of these it teaches nothing.
 MIN_SUBJECT, MAX_SUBJECT = 0.02, 0.95
+# Views of a sheet of paper from its side show nothing; more of them than this share, and something is wrong.
+MAX_BLANK = 0.25
 # Of linear base colours: what differs by less looks alike.
 MIN_HUE, MIN_CONTRAST = 0.02, 0.1
 
@@ -33,6 +35,9 @@ def check_images(images: np.ndarray) -> None:
     shares = subject.mean(axis=(1, 2))
     if shares.max() == 0:
         raise RejectedError("the views are blank")
+    blank = int((shares == 0).sum())
+    if blank > MAX_BLANK * len(shares):
+        raise RejectedError(f"{blank} of {len(shares)} views are blank")
     if shares.max() < MIN_SUBJECT:
         raise RejectedError(f"the subject covers {shares.max():.1%} of the frame at most")
     if shares.min() > MAX_SUBJECT:

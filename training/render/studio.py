@@ -74,6 +74,7 @@ def render_object(job: RenderJob, device: str, replies: Replies) -> None:
     use_device(scene, device)
     scene.cycles.use_denoising = job.denoise
     import_object(Path(job.source))
+    check_textures()
     check_materials()
     replies.say(stage="render")
     set_lighting(scene, lighting_for(job.name, job.sampling))
@@ -130,7 +131,10 @@ def use_device(scene: bpy.types.Scene, kind: str) -> None:
 
 def import_object(path: Path) -> None:
     """Import a GLB (turned Z-up by Blender) and normalise it. Raises RejectedError for one without a body."""
-    bpy.ops.import_scene.gltf(filepath=str(path))
+    try:
+        bpy.ops.import_scene.gltf(filepath=str(path))
+    except RuntimeError as error:  # what the importer reports, among it each extension that it does not know
+        raise RejectedError(f"Blender cannot import it: {_cause_in(str(error))}") from error
     for stray in [item for item in bpy.context.scene.objects if item.type == "LIGHT"]:
         bpy.data.objects.remove(stray)
     normalise()
@@ -168,6 +172,13 @@ def world_vertices() -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, 3))
 
 
+def check_textures() -> None:
+    """Raise RejectedError for a texture without pixels, in whose place Blender renders magenta."""
+    for image in bpy.data.images:
+        if image.users and image.source == "FILE" and 0 in image.size:
+            raise RejectedError(f"its texture '{image.name}' is missing or cannot be read")
+
+
 def check_materials() -> None:
     """Raise RejectedError for an object of plain grey: no texture, no vertex colours, no hue, no contrast."""
     colours = []
@@ -197,6 +208,12 @@ def base_colours(material: bpy.types.Material | None) -> list[tuple[float, float
                     return None
                 colours.append(tuple(socket.default_value[:3]))
     return colours or None
+
+
+def _cause_in(report: str) -> str:
+    """The sentence in an operator's report, or what was raised in its traceback."""
+    lines = [line.strip() for line in report.splitlines() if line.strip() and not line.startswith("Location: ")]
+    return lines[-1].removeprefix("Error: ") if lines else "it does not say why"
 
 
 def photograph(scene: bpy.types.Scene, camera: Camera) -> np.ndarray:

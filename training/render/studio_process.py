@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import shutil
+import signal
+import stat
 import subprocess
 import tempfile
 import threading
@@ -140,9 +142,11 @@ def remove_abandoned_folders() -> None:
     """Remove the scratch folders of studios that are gone, and of the processes that started them."""
     for log in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*/{_LOG}"):
         try:
-            with log.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(log.parent, ignore_errors=True)
+            # Anyone may put a pipe or a link in its place: the one is not waited for, the other not followed.
+            with open(os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as file:
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(log.parent, ignore_errors=True)
         except OSError:
             continue  # In use, of another user, or just gone.
 
@@ -157,7 +161,9 @@ def _scratch_folder() -> tuple[Path, IO[bytes]]:
 
 
 def _cause_of(status: int) -> str:
-    return f"the studio ended with status {status}" if status >= 0 else f"the studio was killed by signal {-status}"
+    if status >= 0:
+        return f"the studio ended with status {status}"
+    return f"the studio was killed by {signal.Signals(-status).name}"
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -182,7 +182,7 @@ def test_a_damaged_photo_is_a_photo_or_a_sentence(file_format):
                 (CAMERA, upright)[int(rng.integers(2))], np.frombuffer(mutated(content, rng), np.uint8), "front"
             )
             try:
-                load_photo(some, WHITE, lambda: 30e6)
+                load_photo(some, WHITE, free_bytes=lambda: 30e6)
             except CaptureError as error:
                 assert is_plain(str(error))
     assert time.process_time() - began < 20

@@ -18,12 +18,14 @@ def views_with(*shares: float) -> np.ndarray:
 def test_a_subject_that_one_view_shows_well_is_kept() -> None:
     check_images(views_with(0.005, 0.02, 0.01))
     check_images(views_with(1.0, 0.95, 1.0))
+    check_images(views_with(0.5, 0.5, 0.0, 0.5))  # a sheet of paper, once from its side
 
 
 @pytest.mark.parametrize(
     ("shares", "reason"),
     [
         ((0.0, 0.0), "the views are blank"),
+        ((0.5, 0.0, 0.5), "1 of 3 views are blank"),
         ((0.01, 0.0175), r"the subject covers 1\.8% of the frame at most"),
         ((0.9575, 1.0), r"the subject covers 95\.8% of the frame at least"),
     ],

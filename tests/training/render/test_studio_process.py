@@ -1,5 +1,6 @@
 """A studio process and the one that started it: each without the other."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,22 @@ def test_the_scratch_folder_of_a_living_studio_is_not_abandoned(scratch: Path) -
     assert len(list(scratch.glob(f"{SCRATCH}*"))) == 1
     studio.close()
     assert list(scratch.glob(f"{SCRATCH}*")) == []
+
+
+def test_a_pipe_or_a_link_in_the_place_of_a_log_is_let_be(scratch: Path) -> None:
+    for name in ("pipe", "link"):
+        (scratch / f"{SCRATCH}{name}").mkdir()
+    os.mkfifo(scratch / f"{SCRATCH}pipe" / "log.txt")
+    (scratch / "someones").touch()
+    (scratch / f"{SCRATCH}link" / "log.txt").symlink_to(scratch / "someones")
+    remove_abandoned_folders()
+    assert len(list(scratch.glob(f"{SCRATCH}*/log.txt"))) == 2
+
+
+def test_a_studio_that_is_killed_is_told_by_the_signal(scratch: Path) -> None:
+    command = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"]
+    with pytest.raises(StudioStartError, match="the studio was killed by SIGSEGV"):
+        StudioProcess(command)
 
 
 def test_a_studio_that_does_not_start_is_named_with_its_words(scratch: Path) -> None:
