@@ -4,6 +4,7 @@ Knows nothing of what is written. The standard library only, so Blender's own Py
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -14,6 +15,7 @@ from .errors import OutputError
 
 # What a file's name ends with until it is whole. A killed process leaves one; none of them is ever read.
 PART = ".part"
+NO_FILE = "it is a device, a pipe or a socket"
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -44,6 +46,15 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
             part.unlink(missing_ok=True)
 
 
+def refuse_pipe(path: str | Path) -> None:
+    """Before a file is opened for reading. Raises OSError for a pipe, which would be waited for without end, a device and a
+    socket; what is not there, and folders, raise when they are opened."""
+    with contextlib.suppress(FileNotFoundError):
+        kind = os.stat(path).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise OSError(errno.EINVAL, NO_FILE, str(path))
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file's whole content at once. Raises OutputError."""
     write_whole(path, lambda part: part.write_bytes(content))
@@ -56,5 +67,5 @@ def _refuse_what_is_no_file(path: Path) -> None:
     except OSError:  # nothing stands there, or a link to nothing
         return
     if not stat.S_ISREG(kind):
-        what = "a folder" if stat.S_ISDIR(kind) else "a device, a pipe or a socket"
-        raise OutputError(f"{path} is {what} and would be replaced: choose another name.")
+        what = "it is a folder" if stat.S_ISDIR(kind) else NO_FILE
+        raise OutputError(f"{path}: {what} and would be replaced: choose another name.")

@@ -9,10 +9,8 @@ inferred from names and shapes.
 import dataclasses
 import json
 import math
-import os
 import pickle
 import re
-import stat
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -27,7 +25,7 @@ from torch import Tensor
 
 from ..errors import CHOOSE_MODEL, CheckpointError, OutputError
 from ..scene.frame import SceneFrame
-from ..whole_files import write_whole
+from ..whole_files import refuse_pipe, write_whole
 from .config import ModelConfig
 from .decoder_only import DecoderOnly
 from .earlier_files import in_todays_words
@@ -349,9 +347,7 @@ def _fill(config: ModelConfig, tensors: Mapping[str, Tensor], path: str | Path) 
 def _is_pickle(path: Path) -> bool:
     """True for torch's zip and for its older bare pickle; raises CheckpointError for a file that cannot be read."""
     try:
-        kind = os.stat(path).st_mode
-        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # a pipe would be waited for
-            raise _refusal(path, "it is a device, a pipe or a socket")
+        refuse_pipe(path)
         with open(path, "rb") as file:
             head = file.read(9)
     except OSError as error:

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..whole_files import refuse_pipe
 from .camera import MAX_PIXELS, TOO_MANY_PIXELS, check_picture_size
 
 if TYPE_CHECKING:
@@ -77,9 +78,8 @@ class Unreadable(ValueError):
 
 def picture_format(stored: Path | io.BytesIO) -> str:
     """What a file is: one of PILLOWS_NAMES or FLOAT_FORMATS. Raises Unreadable for all else; OSError."""
-    if isinstance(stored, Path) and stored.exists() and not stored.is_file():
-        raise Unreadable("it is a folder, a device or a pipe")
     if isinstance(stored, Path):
+        refuse_pipe(stored)
         with open(stored, "rb") as file:
             beginning = file.read(BEGINNING_BYTES)
     else:

@@ -105,8 +105,8 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("/dev/null")
-    for name, words in (("pipe", "a device, a pipe"), ("link", "a device, a pipe"), ("folder", "is a folder")):
-        with pytest.raises(OutputError, match=f"{name} is {words.removeprefix('is ')}.*would be replaced: choose"):
+    for name, words in (("pipe", "a device, a pipe"), ("link", "a device, a pipe"), ("folder", "a folder")):
+        with pytest.raises(OutputError, match=f"{name}: it is {words}.*would be replaced: choose"):
             write_bytes(tmp_path / name, b"new")
     assert sorted(os.listdir(tmp_path)) == ["folder", "link", "pipe"]
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode) and (tmp_path / "link").is_symlink()

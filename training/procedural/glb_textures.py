@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from PIL import Image
 from tqdm import tqdm
 
+from lvsm_engine.scene.picture_formats import open_picture
 from lvsm_engine.whole_files import write_bytes
 
 from ..exit_status import exit_status
@@ -86,11 +86,11 @@ def _write(folder: Path, content: bytes) -> None:
     if any((folder / f"{name}{suffix}").exists() for suffix in (".jpg", ".png")):
         return
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_picture(io.BytesIO(content)) as image:
             suffix = {"JPEG": ".jpg", "PNG": ".png"}.get(image.format or "")
             plain = np.asarray(image.convert("RGB").resize((64, 64))).std(axis=(0, 1)).max() < MIN_CONTRAST
             too_small = min(image.size) < MIN_SIDE
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError) as error:
         raise TextureError(f"An image of {len(content)} bytes cannot be decoded ({error}): it is left out.") from error
     if suffix is None or plain or too_small:
         return

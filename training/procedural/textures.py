@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.scene.picture_formats import open_picture
 from lvsm_engine.scene.srgb import to_linear
 
 SIDE = 128  # Texels of every texture, a power of 2.
@@ -75,13 +76,13 @@ class ImageFolder:
 @lru_cache(IMAGES_IN_MEMORY)
 def _read_image(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
             side = min(image.size)
             left, top = (image.width - side) // 2, (image.height - side) // 2
             square = image.convert("RGB").crop((left, top, left + side, top + side))
             return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BOX))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError) as error:
         raise TextureError(f"{path} cannot be read as an image ({error}): delete it, or replace it.") from error
 
 

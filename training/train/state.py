@@ -3,9 +3,11 @@
 import copy
 import dataclasses
 import json
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import nn
@@ -18,7 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from lvsm_engine.errors import LvsmError, OutputError
-from lvsm_engine.whole_files import write_bytes, write_whole
+from lvsm_engine.whole_files import refuse_pipe, write_bytes, write_whole
 
 from ..configs import TrainingConfig, resolved
 from .averaging import AveragedWeights
@@ -105,14 +107,36 @@ def _reason(error: BaseException) -> str:
 def load_state(path: Path) -> dict:
     """The state that save_state wrote. Raises RunStateError where it cannot be read: never a fresh start."""
     try:
+        refuse_pipe(path)
+        _check_sums(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or not {"step", "model", "optimizers", "seconds"} <= set(state):
+        if not _is_state(state):
             raise ValueError("it holds something else")
         return state
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, BadZipFile, pickle.UnpicklingError) as error:
         raise RunStateError(
             f"{path}: the run's state cannot be read ({error}). Restore the file, or give another --out to start anew."
         ) from error
+
+
+def _check_sums(path: Path) -> None:
+    """torch writes a sum of each tensor's bytes and reads none. Raises ValueError, BadZipFile, OSError."""
+    with ZipFile(path) as archive:
+        if archive.testzip() is not None:
+            raise ValueError("it is damaged")
+
+
+def _is_state(state: object) -> bool:
+    """Whether it has what a state has; of its tensors `restore` knows."""
+    if not isinstance(state, dict) or not {"step", "seconds", "model", "optimizers"} <= state.keys():
+        return False
+    counts = [state[name] for name in ("step", "skipped", "skipped_in_a_row") if name in state]
+    tables = [state[name] for name in ("model", "optimizers", AVERAGED) if name in state]
+    return (
+        all(type(count) is int and count >= 0 for count in counts)
+        and all(isinstance(table, dict) for table in tables)
+        and type(state["seconds"]) in (int, float)
+    )
 
 
 def find_state(folder: Path, config: TrainingConfig) -> dict | None:
@@ -120,7 +144,7 @@ def find_state(folder: Path, config: TrainingConfig) -> dict | None:
 
     A run that is to be longer than the one that decayed goes on from before its decay.
     """
-    if not (folder / LATEST).exists():
+    if not os.path.lexists(folder / LATEST):  # a link to nothing is a state that is lost, and no new run
         return None
     state = load_state(folder / LATEST)
     if not (folder / BEFORE_DECAY).exists():
@@ -134,14 +158,32 @@ def find_state(folder: Path, config: TrainingConfig) -> dict | None:
 def restore(
     state: dict, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], averaged: AveragedWeights | None = None
 ) -> RunProgress:
-    """Put a loaded state into a model, its averaged weights and its optimizers, whole or in shards."""
-    if averaged is not None:
-        set_model_state_dict(model, state.get(AVERAGED, state["model"]), options=WHOLE)
-        averaged.restart()
-    set_model_state_dict(model, state["model"], options=WHOLE)
-    set_optimizer_state_dict(model, optimizers, state["optimizers"], options=WHOLE)
+    """Put a loaded state into a model, its averaged weights and its optimizers, whole or in shards.
+
+    Raises RunStateError for a state that lacks something of the model or is of another one.
+    """
+    names = get_model_state_dict(model).keys()
+    for entry in ("model", AVERAGED):
+        if missing := sorted(names - state.get(entry, names)):
+            raise _misfit(f"the tensor '{missing[0]}' is missing")
+    if not state["optimizers"].get("state"):
+        raise _misfit("what the optimizers keep is missing")
+    try:
+        if averaged is not None:
+            set_model_state_dict(model, state.get(AVERAGED, state["model"]), options=WHOLE)
+            averaged.restart()
+        set_model_state_dict(model, state["model"], options=WHOLE)
+        set_optimizer_state_dict(model, optimizers, state["optimizers"], options=WHOLE)
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:  # whatever torch stumbles over
+        raise _misfit(" ".join(str(error).split())) from error
     return RunProgress(
         **{field.name: state[field.name] for field in dataclasses.fields(RunProgress) if field.name in state}
+    )
+
+
+def _misfit(reason: str) -> RunStateError:
+    return RunStateError(
+        f"The run's state does not fit its model ({reason}). Restore {LATEST}, or give another --out to start anew."
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.scene.srgb import to_linear, to_srgb
+from lvsm_engine.whole_files import refuse_pipe
 
 UNREADABLE = (OSError, KeyError, ValueError, EOFError, RuntimeError, MemoryError, BadZipFile, struct.error, zlib.error)
 """What numpy and zipfile raise for a damaged .npz (found by damaging them at random)."""
@@ -110,6 +111,7 @@ def view_files(folder: Path) -> list[Path]:
 def read_file(path: Path) -> Iterator[StoredScene]:
     """The scenes of a .npz file; the second of many in "pool.npz" is called "pool/1". Raises ViewsError."""
     try:
+        refuse_pipe(path)
         with np.load(path) as file:
             images, poses, fxfycxcy = (file[key] for key in ("images", "camera_to_world", "fxfycxcy"))
     except UNREADABLE as error:
@@ -129,6 +131,7 @@ def scene_names(path: Path, scenes: int) -> list[str]:
 def stored_shape(path: Path) -> tuple[int, int, int]:
     """Scenes, views of each and pixels a side in a .npz file, told by its head alone. Raises ViewsError."""
     try:
+        refuse_pipe(path)
         with ZipFile(path) as archive, archive.open("images.npy") as member:
             version = np.lib.format.read_magic(member)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

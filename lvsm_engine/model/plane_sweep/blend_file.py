@@ -6,7 +6,7 @@ from pathlib import Path
 import safetensors.torch
 
 from ...errors import CheckpointError
-from ...whole_files import write_whole
+from ...whole_files import refuse_pipe, write_whole
 from .blend import Blend
 
 BUNDLED = Path(__file__).resolve().parents[2] / "weights" / "detail.safetensors"
@@ -27,6 +27,7 @@ def save_blend(path: Path, blend: Blend, text: str) -> None:
 def load_blend(path: Path = BUNDLED) -> Blend:
     """The blend of a file, ready to be used. Raises CheckpointError."""
     try:
+        refuse_pipe(path)
         with safetensors.safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "null"))
             sizes = _sizes(header)

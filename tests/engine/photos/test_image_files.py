@@ -15,7 +15,7 @@ from PIL import Image
 from lvsm_engine.errors import CaptureError, DeviceError
 from lvsm_engine.photos import WHITE, load_photo
 from lvsm_engine.scene.camera import Camera, View
-from lvsm_engine.scene.picture_formats import Unreadable, picture_size
+from lvsm_engine.scene.picture_formats import picture_size
 
 CAMERA = Camera(np.eye(4), 40.0, 40.0, 24.0, 16.0, 48, 32)
 RAMP = np.indices((32, 48)).sum(axis=0)[..., None] * np.array([3, 2, 1]) + 20
@@ -123,10 +123,10 @@ def test_heic_without_its_plug_in_is_refused_by_name(monkeypatch):
 
 def test_pipes_and_folders_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    for path in (tmp_path, tmp_path / "a.png"):
-        with pytest.raises(CaptureError, match="it is a folder, a device or a pipe"):
+    for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "a.png", "it is a device, a pipe or a socket")):
+        with pytest.raises(CaptureError, match=rf"the photo of front cannot be read \({reason}\)"):
             load_photo(View(CAMERA, path, "front"), WHITE)
-        with pytest.raises(Unreadable):
+        with pytest.raises(OSError, match=reason):
             picture_size(path)
 
 

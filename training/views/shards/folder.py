@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
 
+from lvsm_engine.whole_files import refuse_pipe
+
 from ...json_lines import UNREADABLE_JSON, ListError, value_of
 from ..stored import StoredScene, ViewsError
 from .record import decode_header, decode_record
@@ -54,6 +56,7 @@ def read_index(shard: Path) -> list[Entry]:
     """The index beside a shard. Raises ViewsError."""
     path = shard.with_suffix(".json")
     try:
+        refuse_pipe(path)
         entries = json.loads(path.read_text(encoding="utf-8"))["records"]
         return [value_of(entry, Entry, f"record {number}") for number, entry in enumerate(entries)]
     except FileNotFoundError as error:
@@ -67,8 +70,9 @@ def read_index(shard: Path) -> list[Entry]:
 def open_shard(shard: Path) -> ArrayRecordReader:
     """A reader of a shard's records. Raises ViewsError."""
     try:
+        refuse_pipe(shard)
         return ArrayRecordReader(str(shard), READER_OPTIONS)
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         raise ViewsError(f"{shard} cannot be opened ({error}): restore it, or pack again.") from error
 
 
