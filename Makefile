@@ -1,10 +1,10 @@
-# make setup demo test extension screenshots bench: each makes what it needs first.
+# make setup demo test fuzz extension screenshots bench: each makes what it needs first.
 PYTHON ?= python3.11
 VENV := .venv/bin
 BPY_VERSIONS := 4.2 5.0
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup demo test lint extension screenshots bench sample-capture clean
+.PHONY: setup demo test fuzz lint extension screenshots bench sample-capture clean
 
 setup: .venv/ready
 
@@ -26,6 +26,10 @@ extension: setup
 
 test: setup lint $(BPY_VERSIONS:%=.venv-bpy/%/ready)
 	$(VENV)/python -m pytest
+
+# Hostile inputs for ten minutes, the same each time.
+fuzz: setup
+	$(VENV)/python -m tests.fuzz
 
 lint: setup
 	$(VENV)/ruff check .

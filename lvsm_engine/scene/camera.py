@@ -50,7 +50,8 @@ class Camera:
             value = float(getattr(self, name))
             object.__setattr__(self, name, value)
             if not np.isfinite(value) or (name in ("fx", "fy") and value <= 0):
-                raise CameraError(f"The camera's {name} is {value:g}: it must be a positive number of pixels.")
+                wanted = "a positive number of pixels" if name in ("fx", "fy") else "a number of pixels"
+                raise CameraError(f"The camera's {name} is {value:g}: it must be {wanted}.")
         for name in ("width", "height"):
             value = getattr(self, name)
             if value != int(value) or not 1 <= value <= MAX_SIDE:
@@ -162,11 +163,17 @@ def is_of_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def square_pixels(camera: Camera) -> Camera:
-    """The camera of its photo resampled to fx = fy, at fx: the height follows. The same object where they are equal."""
+    """The camera of its photo resampled to fx = fy, at fx: the height follows. The same object where they are equal.
+
+    Raises CameraError where that is higher than pictures may be.
+    """
     if camera.fx == camera.fy:
         return camera
     down = camera.fx / camera.fy
-    return replace(camera, fy=camera.fx, cy=camera.cy * down, height=max(1, round(camera.height * down)))
+    height = camera.height * down
+    if not (height <= MAX_SIDE and height * camera.width <= MAX_PIXELS):
+        raise CameraError(f"The camera's fx is {camera.fx:g} and its fy {camera.fy:g}: no lens is so, solve it again.")
+    return replace(camera, fy=camera.fx, cy=camera.cy * down, height=max(1, round(height)))
 
 
 def camera_of(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, width: int, height: int) -> Camera:

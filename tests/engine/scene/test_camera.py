@@ -92,3 +92,9 @@ def test_a_lens_with_three_numbers_is_refused():
 )
 def test_a_picture_is_of_its_cameras_shape_at_any_scale_but_for_a_pixel(size, other, expected):
     assert is_of_shape(size, other) == expected
+
+
+@pytest.mark.parametrize(("fx", "fy"), [(1e300, 1e-300), (1e6, 1.0)])
+def test_pixels_that_no_lens_has_are_refused(fx, fy):
+    with pytest.raises(CameraError, match=r"fx is 1e\+\d+ and its fy \S+: no lens is so, solve it again"):
+        square_pixels(Camera(np.eye(4), fx, fy, 20, 15, 40, 30))
