@@ -22,7 +22,6 @@ from .photo_size import header_size
 
 # Files whose pixels are scene-linear floats: Blender decodes them, the engine's image library does not.
 FLOAT_FILES = {".exr", ".hdr", ".dpx", ".cin"}
-ENCODED_SPACES = {"sRGB", "Non-Color", "Raw"}
 
 
 def _keep_calibration_for_its_photo(settings: "LVSM_CameraSettings", _context: bpy.types.Context) -> None:
@@ -223,7 +222,8 @@ def _pixels(image: bpy.types.Image, name: str) -> np.ndarray:
     if image.channels < 3:
         values = values[..., :1].repeat(3, axis=-1)
     if image.is_float:
-        values = _encoded(values, is_linear=image.colorspace_settings.name not in ENCODED_SPACES)
+        # Blender makes floats of any colour space linear when it loads them, but for data, which it shows as they are.
+        values = _encoded(values, is_linear=not image.colorspace_settings.is_data)
     # Rounded in place: the floats of a photo of 24 megapixels are 400 MB.
     values *= 255
     values += 0.5

@@ -150,6 +150,28 @@ def test_float_pixels_become_the_bytes_that_they_would_be_shown_as():
     assert (views()[0].photo == OPAQUE[..., :3]).all()
 
 
+def test_float_files_of_any_colour_space_are_what_blender_shows():
+    settings, seen = build(), set()
+    scene, path = bpy.context.scene, folder / "shown.png"
+    scene.view_settings.view_transform = "Standard"
+    scene.render.image_settings.file_format = "PNG"
+    written = bpy.data.images.new("Written", 8, 6, float_buffer=True)
+    set_pixels(written, LINEAR)
+    written.filepath_raw, written.file_format = str(folder / "light.exr"), "OPEN_EXR"
+    written.save()
+    for space in ("sRGB", "Non-Color", "ACEScg", "Filmic sRGB", "Linear Rec.709", "Linear Rec.2020"):
+        settings.photo = bpy.data.images.load(str(folder / "light.exr"))
+        settings.photo.colorspace_settings.name = space
+        settings.photo.save_render(str(path), scene=scene)
+        shown = bpy.data.images.load(str(path))
+        expected = np.empty((6, 8, 4), np.float32)
+        shown.pixels.foreach_get(expected.ravel())
+        photo = views()[0].photo.astype(np.int16)
+        assert np.abs(photo - np.rint(expected[::-1, :, :3] * 255)).max() <= 1, space
+        seen.add(photo.tobytes())
+    assert len(seen) == 5  # sRGB and data alone look alike
+
+
 def test_a_packed_file_that_only_blender_decodes_goes_as_pixels():
     settings = build()
     settings.photo = bpy.data.images.new("Deep", 8, 6, float_buffer=True)
