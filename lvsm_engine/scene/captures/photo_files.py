@@ -13,7 +13,22 @@ PHOTO_FOLDERS = ("images", "input", "photos", "rgb")
 # Copies at a fraction of the size, as nerfstudio, mip-NeRF 360 and DL3DV keep them.
 SHRUNK_FOLDERS = ("images_2", "images_4", "images_8")
 # In the order in which they are taken where a name has none, or another.
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif", ".exr", ".hdr", ".jp2", ".tga")
+ENDINGS = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".exr",
+    ".hdr",
+    ".jp2",
+    ".tga",
+)
 # A few photos of full size are worth more than all shrunk.
 SHRUNK_WEIGHT = 0.5
 # A place is judged by so many of the photos, and so many of a path's last parts are looked at.
