@@ -46,6 +46,14 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
             part.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder of what is to be written, and those above it. Raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be made ({error.strerror}): choose another folder.") from error
+
+
 def refuse_pipe(path: str | Path) -> None:
     """Before a file is opened for reading. Raises OSError for a pipe, which would be waited for without end, a device and a
     socket; what is not there, and folders, raise when they are opened."""

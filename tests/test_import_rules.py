@@ -34,7 +34,7 @@ ALLOWED = {
     "lvsm_engine.whole_files": ("lvsm_engine.errors",),
     "lvsm_engine.main_memory": (),
     "lvsm_engine.devices": ("lvsm_engine.errors", "lvsm_engine.main_memory"),
-    "lvsm_engine.scene": ("lvsm_engine.errors", "lvsm_engine.whole_files"),
+    "lvsm_engine.scene": ("lvsm_engine.errors", "lvsm_engine.progress", "lvsm_engine.whole_files"),
     "lvsm_engine.photos": (
         "lvsm_engine.scene",
         "lvsm_engine.errors",

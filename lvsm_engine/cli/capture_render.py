@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..baselines import fitted_photo, mean_photo
-from ..errors import CaptureError, OutputError
+from ..errors import CaptureError
 from ..metrics import SSIM_WINDOW, psnr, ssim
 from ..photos import SHEET_ROW_HEIGHT, WHITE, contact_sheet, load_photo, save_image, sheet_cell
 from ..progress import OnProgress, Progress
@@ -18,7 +18,7 @@ from ..scene.camera import Camera, square_pixels
 from ..scene.captures import Capture, load_capture
 from ..scene.selection import nearest_view
 from ..synthesizer import Scene, Synthesizer
-from ..whole_files import write_bytes
+from ..whole_files import make_folder, write_bytes
 from .terminal import complain, say
 
 
@@ -167,14 +167,6 @@ def table(targets: list[dict[str, Any]]) -> str:
         else:
             lines.append(f"{name} {'no photo to compare with':>29} {target['seconds']:8.2f}")
     return "\n".join(lines)
-
-
-def make_folder(path: Path) -> None:
-    """Make the folder of the results. Raises OutputError."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be made ({error.strerror}): choose another folder.") from error
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

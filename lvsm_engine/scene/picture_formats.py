@@ -34,6 +34,23 @@ PILLOWS_NAMES = {
 """The formats that are decoded by Pillow."""
 FLOAT_FORMATS = (EXR, HDR)
 """Those of scene-linear floats."""
+ENDINGS = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg"),
+    "WebP": (".webp",),
+    TIFF: (".tif", ".tiff"),
+    "BMP": (".bmp",),
+    HEIC: (".heic", ".heif"),
+    AVIF: (".avif",),
+    EXR: (".exr",),
+    HDR: (".hdr",),
+    "JPEG 2000": (".jp2",),
+    TARGA: (".tga",),
+    "GIF": (".gif",),
+    "PNM": (".ppm",),
+    "Photoshop": (".psd",),
+}
+"""What their files are called, in the order in which photos are looked for."""
 
 BEGINNINGS = {
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -94,6 +111,11 @@ def picture_format(stored: Path | io.BytesIO) -> str:
     if name not in PILLOWS_NAMES and name not in FLOAT_FORMATS:
         raise Unreadable(f"it is a {name} file: save it as PNG or JPEG")
     return name
+
+
+def ending_of(stored: Path | io.BytesIO) -> str:
+    """What a picture's file is to be called. Raises Unreadable."""
+    return ENDINGS[picture_format(stored)][0]
 
 
 def _format_of(beginning: bytes) -> str | None:

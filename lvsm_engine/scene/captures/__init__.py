@@ -1,6 +1,7 @@
-"""Captures: posed photos on disk. One reader a format, a table of them; one writer.
+"""Captures: posed photos on disk. One reader a format, a table of them; two writers.
 
     capture = load_capture("folder or file")
+    export_capture(capture, folder, WRITERS["COLMAP"], encode)
 
 numpy and the standard library only; a photo's size may need Pillow, where the file does not tell it.
 """
@@ -13,9 +14,10 @@ from pathlib import Path
 from ...errors import CaptureError
 from . import bundler, colmap, meshroom, metashape, opencv_cameras, openmvg, realitycapture, transforms
 from .capture import Capture, Found, PhotoSize, size_by_pillow
+from .export import WRITERS, export_capture
 from .transforms import write_transforms
 
-__all__ = ["FILE_PATTERNS", "Capture", "find_format", "load_capture", "write_transforms"]
+__all__ = ["FILE_PATTERNS", "WRITERS", "Capture", "export_capture", "find_format", "load_capture", "write_transforms"]
 
 
 @dataclass(frozen=True, slots=True)

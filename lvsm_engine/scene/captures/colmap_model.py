@@ -123,6 +123,21 @@ def pose_matrix(numbers: Sequence[float]) -> np.ndarray:
     return matrix
 
 
+def pose_numbers(matrix: np.ndarray) -> list[float]:
+    """QW QX QY QZ TX TY TZ of a rigid (4, 4), QW not negative: the inverse of pose_matrix."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix[:3, :3].tolist()
+    # Each row is the quaternion times one of its own numbers: the one with the largest is the most exact.
+    rows = [
+        [1 + a + e + i, h - f, c - g, d - b],
+        [h - f, 1 + a - e - i, b + d, c + g],
+        [c - g, b + d, 1 - a + e - i, f + h],
+        [d - b, c + g, f + h, 1 - a - e + i],
+    ]
+    largest = max(range(4), key=lambda number: rows[number][number])
+    length = math.copysign(math.hypot(*rows[largest]), rows[largest][0])
+    return [*(number / length for number in rows[largest]), *matrix[:3, 3].tolist()]
+
+
 def poses_of(model: ColmapModel) -> dict[int, np.ndarray]:
     """cam_from_world (4, 4) of each image, by image_id: its frame's where there are frames, else its own.
 

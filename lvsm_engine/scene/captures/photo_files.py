@@ -9,32 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..picture_formats import ENDINGS
+
 PHOTO_FOLDERS = ("images", "input", "photos", "rgb")
 # Copies at a fraction of the size, as nerfstudio, mip-NeRF 360 and DL3DV keep them.
 SHRUNK_FOLDERS = ("images_2", "images_4", "images_8")
-# In the order in which they are taken where a name has none, or another.
-ENDINGS = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".bmp",
-    ".heic",
-    ".heif",
-    ".avif",
-    ".exr",
-    ".hdr",
-    ".jp2",
-    ".tga",
-)
 # A few photos of full size are worth more than all shrunk.
 SHRUNK_WEIGHT = 0.5
 # A place is judged by so many of the photos, and so many of a path's last parts are looked at.
 JUDGED_PHOTOS = 100
 MAX_PARTS = 16
 SHOWN_NAMES = 3
+_ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +112,7 @@ class _Listings:
         path = self._photo(folder, parts[-1]) if folder is not None else None
         if path is None:
             return None
-        is_completed = path.name.startswith(parts[-1]) and path.suffix.lower() in ENDINGS
+        is_completed = path.name.startswith(parts[-1]) and path.suffix.lower() in _ENDINGS
         is_whole = place.dropped == 0 and not place.is_shrunk and path.parent == place.folder.joinpath(*parts[:-1])
         return PhotoFile(path, is_whole and is_completed, place.is_shrunk)
 
@@ -136,9 +122,9 @@ class _Listings:
     def _photo(self, folder: Path, name: str) -> Path | None:
         """The file of this name, or else of this name with an ending, or else with another ending."""
         stem, ending = os.path.splitext(name)
-        others = [name + other for other in ENDINGS]
-        if ending.lower() in ENDINGS:
-            others += [stem + other for other in ENDINGS]
+        others = [name + other for other in _ENDINGS]
+        if ending.lower() in _ENDINGS:
+            others += [stem + other for other in _ENDINGS]
         for candidate in (name, *others):
             for entry in self._named(folder, candidate):
                 if _is_file(folder / entry):

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...errors import CaptureError
 from ...whole_files import write_bytes
 from ..camera import OPENCV_FROM_OPENGL, Camera, Distortion, View
@@ -113,7 +115,8 @@ def _distortion(entry: Mapping[str, Any]) -> Distortion | None:
 def write_transforms(capture: Capture, path: Path) -> None:
     """Write a capture as nerfstudio's transforms.json, every frame with its own intrinsics: whole, or not at all.
 
-    Photos are named relative to the file where they lie below it. Raises OutputError, CaptureError.
+    Photos and masks are named relative to the file where they lie below it; a camera without a photo has no name. Raises
+    OutputError, CaptureError.
     """
     path = Path(path)
     frames = [_written(view, path.parent) for view in capture.views]
@@ -122,12 +125,14 @@ def write_transforms(capture: Capture, path: Path) -> None:
 
 
 def _written(view: View, folder: Path) -> dict[str, Any]:
-    if not isinstance(view.photo, Path):
-        raise CaptureError(f"{view.name} has no photo on disk: save it before the capture is written.")
-    photo, camera = view.photo.resolve(), view.camera
-    below = photo.relative_to(folder.resolve()) if photo.is_relative_to(folder.resolve()) else photo
-    frame = {
-        "file_path": below.as_posix(),
+    camera, frame = view.camera, dict[str, Any]()
+    for key, picture in (("file_path", view.photo), ("mask_path", view.mask)):
+        if isinstance(picture, np.ndarray):
+            raise CaptureError(f"{view.name} has a picture that is not on disk: save it before the capture is written.")
+        if picture is not None:
+            file, folder = picture.resolve(), folder.resolve()
+            frame[key] = (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()
+    frame |= {
         "transform_matrix": (camera.camera_to_world @ OPENCV_FROM_OPENGL).tolist(),
         "fl_x": camera.fx,
         "fl_y": camera.fy,
