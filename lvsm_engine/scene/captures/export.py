@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import CaptureError, OutputError
+from ...errors import LOCATE_PHOTOS, CaptureError, OutputError
 from ...progress import Cancel, OnProgress, Tracker
 from ...whole_files import make_folder, write_whole
 from ..camera import View
@@ -101,6 +101,8 @@ def _copied(picture: Path | np.ndarray | None, bare: Path, encode: Encode, made:
         path, source = bare.with_name(bare.name + picture.suffix), picture
         if path.exists() and path.samefile(picture):
             return path
+        if not picture.is_file():
+            raise CaptureError(f"{picture} does not exist: locate it.", LOCATE_PHOTOS)
         _write(path, lambda part: shutil.copyfile(source, part), made)
     else:
         content = picture.tobytes() if picture.ndim == 1 else encode(picture)
