@@ -12,6 +12,7 @@ MODULES = (
     "input_views",
     "preferences",
     "capture_import",
+    "capture_export",
     "worker_owner",
     "synthesize",
     "passes",

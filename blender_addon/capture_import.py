@@ -25,6 +25,8 @@ from .photo_size import header_size
 DISPLAY_SIZE = 0.1
 # So many times their spread from the origin cameras lose digits that a picture shows.
 FAR = 1000
+WORLD_OFFSET = "lvsm_world_offset"
+"""The custom property of a collection whose capture was moved to the origin: what its export adds again."""
 # Looking through more files than this blocks a window for longer than anyone waits: a second or two.
 MAX_FILES = 100_000
 
@@ -38,13 +40,15 @@ def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Co
     The scene's own camera is set only where it had none. Photos are opened when they are needed.
     Raises CaptureError or CameraError, with nothing made.
     """
-    capture = _near_the_origin(load_capture(path, photo_size=_photo_size))
+    capture, offset = _near_the_origin(load_capture(path, photo_size=_photo_size))
     lenses = [_shown_lens(view) for view in capture.views]
     pictures = [picture for view in capture.views for picture in (view.photo, view.mask)]
     images = _open_all([picture if isinstance(picture, Path) else None for picture in pictures])
     display_size = DISPLAY_SIZE * _spread(capture.views)
     collection = bpy.data.collections.new(capture.name)
     context.scene.collection.children.link(collection)
+    if offset.any():
+        collection[WORLD_OFFSET] = offset.tolist()
     for position, (view, lens, photo, mask) in enumerate(
         zip(capture.views, lenses, images[::2], images[1::2], strict=True)
     ):
@@ -57,14 +61,15 @@ def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Co
     return collection, capture
 
 
-def _near_the_origin(capture: Capture) -> Capture:
-    """The capture; one that is too far from the origin for Blender's numbers is moved there, and a warning says so.
+def _near_the_origin(capture: Capture) -> tuple[Capture, np.ndarray]:
+    """The capture, and (3,) where its origin now is in its own world. One that is too far from there for Blender's numbers
+    is moved, and a warning says so.
 
     Blender's matrices have 24 bits: metres of a map's grid would fall onto steps of half a metre.
     """
     middle = np.stack([view.camera.position for view in capture.views]).mean(axis=0).round()
     if np.abs(middle).max() < FAR * _spread(capture.views):
-        return capture
+        return capture, np.zeros(3)
     moved = []
     for view in capture.views:
         pose = view.camera.camera_to_world.copy()
@@ -73,7 +78,7 @@ def _near_the_origin(capture: Capture) -> Capture:
     points = capture.points - middle if capture.points is not None else None
     by = ", ".join(f"{0 - number:.0f}" for number in middle)
     warning = f"The cameras are far from the origin, where Blender is inexact: all were moved by ({by})."
-    return replace(capture, views=tuple(moved), points=points, warnings=(*capture.warnings, warning))
+    return replace(capture, views=tuple(moved), points=points, warnings=(*capture.warnings, warning)), middle
 
 
 def _spread(views: tuple[View, ...]) -> float:

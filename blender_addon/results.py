@@ -16,6 +16,8 @@ TAG = "lvsm_result"
 # Level 1 is four times as fast as the default on photos and 10 % larger.
 _COMPRESSION = 1
 _UP_FILTER = 2
+# Of PNG, by the number of channels: grey, RGB, RGBA; all of 8 bits.
+_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 
 
 def quantized(image: np.ndarray) -> np.ndarray:
@@ -24,16 +26,16 @@ def quantized(image: np.ndarray) -> np.ndarray:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """(H, W, 3) uint8, sRGB-encoded, from the top -> the bytes of a PNG file.
+    """(H, W), (H, W, 3) or (H, W, 4) uint8, sRGB-encoded, from the top -> the bytes of a PNG file.
 
     Not Blender's own encoder, which works on the main thread only (0.3 s for a film frame): this one may run in any.
     """
-    height, width, _ = pixels.shape
-    rows = pixels.reshape(height, width * 3)
-    filtered = np.full((height, 1 + width * 3), _UP_FILTER, np.uint8)
+    height, width = pixels.shape[:2]
+    rows = pixels.reshape(height, -1)
+    filtered = np.full((height, 1 + rows.shape[1]), _UP_FILTER, np.uint8)
     filtered[:, 1:] = rows
     filtered[1:, 1:] -= rows[:-1]
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
+    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[rows.shape[1] // width], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), _COMPRESSION)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks

@@ -1,0 +1,175 @@
+"""Export Capture: the input views become a folder that any program takes. At once for scripts, in steps for a window."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from lvsm_engine.errors import Cancelled, CaptureError, LvsmError
+from lvsm_engine.progress import Progress
+from lvsm_engine.scene.camera import View
+from lvsm_engine.scene.captures import WRITERS, Capture, export_capture
+
+from . import input_views
+from .capture_import import WORLD_OFFSET
+from .failures import last_failure
+from .results import encode_png
+from .worker_owner import progress_text
+
+TICK_SECONDS = 0.1
+DESCRIPTIONS = {
+    "transforms.json": "As nerfstudio, instant-ngp and LVSM read it, with masks",
+    "COLMAP": "A model of text files in sparse/0, as COLMAP and most splatting programs read it",
+}
+
+
+def exported_views(context: bpy.types.Context) -> tuple[View, ...]:
+    """The input views where their captures' files had them, before they were moved to the origin. Raises LvsmError."""
+    depsgraph = context.evaluated_depsgraph_get()
+    return tuple(
+        _moved(view, _offset(context.scene.objects[view.name]))
+        for view in input_views.input_views(context.scene, depsgraph)
+    )
+
+
+def _offset(camera_object: bpy.types.Object) -> np.ndarray:
+    """(3,): how far the import moved the capture that a camera came with."""
+    kept = (collection.get(WORLD_OFFSET) for collection in camera_object.users_collection)
+    return np.array(next((offset for offset in kept if offset is not None), (0.0, 0.0, 0.0)))
+
+
+def _moved(view: View, offset: np.ndarray) -> View:
+    pose = view.camera.camera_to_world.copy()
+    pose[:3, 3] += offset
+    return replace(view, camera=replace(view.camera, camera_to_world=pose))
+
+
+class Job:
+    """An export on a thread of its own: it knows no Blender, and a window goes on meanwhile."""
+
+    def __init__(self, views: tuple[View, ...], folder: Path, writer: str) -> None:
+        self.progress = Progress(0.0, "Copying photos")
+        self._cancelled = Event()
+        self._threads = ThreadPoolExecutor(1, "lvsm_export")
+        capture = Capture(folder.name, views)
+        self._future: Future[None] = self._threads.submit(
+            export_capture, capture, folder, WRITERS[writer], encode_png, self._follow, self._cancelled.is_set
+        )
+        self._threads.shutdown(wait=False)
+
+    @property
+    def done(self) -> bool:
+        """Whether result() returns at once."""
+        return self._future.done()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def result(self) -> None:
+        """Wait for the end. Raises LvsmError."""
+        self._future.result()
+
+    def _follow(self, progress: Progress) -> None:
+        self.progress = progress
+
+
+class LVSM_OT_export_capture(bpy.types.Operator):
+    """Write the cameras that have photos, and copies of the photos, into an empty folder, for other programs"""
+
+    bl_idname = "lvsm.export_capture"
+    bl_label = "Export Capture"
+
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    writer: EnumProperty(
+        name="Format",
+        items=[(name, name, DESCRIPTIONS[name]) for name in WRITERS],
+        description="How the cameras are written",
+    )
+
+    _job: Job
+    _is_followed = False
+
+    @classmethod
+    def poll(cls, context):  # noqa: ARG003 (Blender's signature)
+        if not input_views.has_photos():
+            cls.poll_message_set("Add a photo to at least one camera")
+            return False
+        return True
+
+    def invoke(self, context, event):
+        self._is_followed = True
+        if self.directory:
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        last_failure.forget()
+        try:
+            if not self.directory:
+                raise CaptureError("No folder is chosen: choose an empty one.")
+            self._views = exported_views(context)
+            self._job = Job(self._views, Path(bpy.path.abspath(self.directory)), self.writer)
+            if not self._is_followed:
+                return self._finish()
+        except LvsmError as error:
+            return self._fail(error)
+        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context, event):
+        if event.type == "ESC" and event.value == "PRESS":
+            self._job.cancel()
+        elif event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        if not self._job.done:
+            context.workspace.status_text_set(progress_text(self._job.progress) + " (Esc to cancel)")
+            return {"PASS_THROUGH"}
+        self._leave(context)
+        try:
+            return self._finish()
+        except LvsmError as error:
+            return self._fail(error)
+
+    def cancel(self, context):
+        """Blender calls this when it takes the window away, and when no folder is chosen."""
+        if hasattr(self, "_timer"):
+            self._job.cancel()
+            self._leave(context)
+
+    def _leave(self, context):
+        context.window_manager.event_timer_remove(self._timer)
+        context.workspace.status_text_set(None)
+
+    def _finish(self) -> set[str]:
+        self._job.result()
+        self.report({"INFO"}, f"Exported {len(self._views)} cameras to {self.directory}")
+        return {"FINISHED"}
+
+    def _fail(self, error: LvsmError) -> set[str]:
+        if isinstance(error, Cancelled):
+            self.report({"INFO"}, str(error))
+        else:
+            last_failure.keep(error)
+            self.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+
+
+def draw_in_export_menu(menu, _context) -> None:
+    menu.layout.operator(LVSM_OT_export_capture.bl_idname, text="Posed Photos of LVSM")
+
+
+def register() -> None:
+    bpy.utils.register_class(LVSM_OT_export_capture)
+    bpy.types.TOPBAR_MT_file_export.append(draw_in_export_menu)
+
+
+def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_export.remove(draw_in_export_menu)
+    bpy.utils.unregister_class(LVSM_OT_export_capture)
