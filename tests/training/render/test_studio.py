@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lvsm_engine.scene.camera import Camera, project
 from training.left_out import LeftOut
 from training.render.cameras import cameras_for
+from training.render.glb_file import GlbFile
 from training.render.job import RenderJob
 from training.render.lighting import WHITE, lighting_for
+from training.render.photographable import photographable
 from training.render.rejection import RejectedError
 from training.render.studio_process import StudioProcess
 from training.render.views_folder import ViewsFolder
@@ -249,6 +252,66 @@ def test_an_object_whose_colours_are_emitted_is_kept(studio: StudioProcess) -> N
     assert studio.render(job_for("box", "published"), box_glb(black, glow=FACES))
     with pytest.raises(RejectedError, match="untextured grey"):
         studio.render(job_for("box", "published"), box_glb(black, glow=black))
+
+
+def skinned_box() -> bytes:
+    """The box on a bone that an animation carries away and grows."""
+    file = GlbFile.from_bytes(box_glb())
+    description, binary = file.description, file.binary
+
+    def add(values: np.ndarray, kind: str, component: int, **more: object) -> int:
+        nonlocal binary
+        payload = values.tobytes()
+        description["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(payload)})
+        place = {"bufferView": len(description["bufferViews"]) - 1, "count": len(values)}
+        description["accessors"].append({**place, "type": kind, "componentType": component, **more})
+        binary += payload
+        description["buffers"][0]["byteLength"] = len(binary)
+        return len(description["accessors"]) - 1
+
+    joints = add(np.zeros((4, 4), np.uint8), "VEC4", 5121)
+    weights = add(np.tile(np.array([1, 0, 0, 0], np.float32), (4, 1)), "VEC4", 5126)
+    for primitive in description["meshes"][0]["primitives"]:
+        primitive["attributes"] |= {"JOINTS_0": joints, "WEIGHTS_0": weights}
+    description["nodes"] = [{"children": [1, 2]}, {"mesh": 0, "skin": 0}, {"translation": [1, 0, 0]}]
+    description["skins"] = [{"joints": [2]}]
+    times = add(np.array([0, 1], np.float32), "SCALAR", 5126, min=[0], max=[1])
+    places = add(np.array([[30, 0, 0], [60, 0, 0]], np.float32), "VEC3", 5126)
+    sizes = add(np.array([[5, 5, 5], [9, 9, 9]], np.float32), "VEC3", 5126)
+    channels = [
+        {"sampler": number, "target": {"node": 2, "path": path}} for number, path in enumerate(("translation", "scale"))
+    ]
+    samplers = [{"input": times, "output": places}, {"input": times, "output": sizes}]
+    description["animations"] = [{"channels": channels, "samplers": samplers}]
+    return GlbFile(description, binary).to_bytes()
+
+
+def test_a_skinned_object_is_photographed_at_rest(studio: StudioProcess, box: dict[str, np.ndarray]) -> None:
+    job = job_for("box", "published")
+    with np.load(io.BytesIO(studio.render(job, photographable(skinned_box())))) as file:
+        at_rest = file["images"][..., 3] > 127
+    with np.load(io.BytesIO(studio.render(job, photographable(box_glb())))) as file:
+        still = file["images"][..., 3] > 127
+    assert still.any(axis=(1, 2)).all() and (at_rest != still).mean() < 0.002
+
+
+def test_a_texture_that_is_cut_short_is_named(studio: StudioProcess) -> None:
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(stream, "PNG")
+    picture = stream.getvalue()[:6000]  # its head is whole
+    file = GlbFile.from_bytes(box_glb())
+    description = file.description
+    place = {"buffer": 0, "byteOffset": len(file.binary), "byteLength": len(picture)}
+    description["bufferViews"].append(place)
+    description["buffers"][0]["byteLength"] += len(picture)
+    description["images"] = [{"bufferView": len(description["bufferViews"]) - 1, "mimeType": "image/png"}]
+    description["textures"] = [{"source": 0}]
+    for material in description["materials"]:
+        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
+    cut = GlbFile(description, file.binary + picture).to_bytes()
+    with pytest.raises(RejectedError, match=r"its texture '\S+' is missing or cannot be read"):
+        studio.render(job_for("box", "published"), photographable(cut))
 
 
 def test_the_command_renders_a_folder_the_same_and_lists_what_it_leaves_out(
