@@ -255,7 +255,7 @@ def test_an_object_whose_colours_are_emitted_is_kept(studio: StudioProcess) -> N
 
 
 def skinned_box() -> bytes:
-    """The box on a bone that an animation carries away and grows."""
+    """The box on a bone that an animation carries away and stretches."""
     file = GlbFile.from_bytes(box_glb())
     description, binary = file.description, file.binary
 
@@ -277,7 +277,7 @@ def skinned_box() -> bytes:
     description["skins"] = [{"joints": [2]}]
     times = add(np.array([0, 1], np.float32), "SCALAR", 5126, min=[0], max=[1])
     places = add(np.array([[30, 0, 0], [60, 0, 0]], np.float32), "VEC3", 5126)
-    sizes = add(np.array([[5, 5, 5], [9, 9, 9]], np.float32), "VEC3", 5126)
+    sizes = add(np.array([[5, 1, 1], [9, 1, 1]], np.float32), "VEC3", 5126)
     channels = [
         {"sampler": number, "target": {"node": 2, "path": path}} for number, path in enumerate(("translation", "scale"))
     ]
