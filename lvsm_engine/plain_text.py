@@ -2,8 +2,8 @@
 
 import unicodedata
 
-# Unicode's categories of what moves a terminal's cursor, turns the writing round or cannot be encoded.
-INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# Unicode's categories of what moves a terminal's cursor, turns the writing round, cannot be encoded or has no shape.
+INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def plain(text: str, kept: str = "") -> str:

@@ -7,8 +7,8 @@ from lvsm_engine.errors import KINDS, LvsmError
 
 @pytest.mark.parametrize("kind", KINDS.values())
 def test_what_is_invisible_is_told_by_its_number(kind):
-    sentence = str(kind("a\x1b[2J\u202eb\ud800\n\u2028.png is missing."))
-    assert sentence == r"a\x1b[2J\u202eb\ud800\n\u2028.png is missing."
+    sentence = str(kind("a\x1b[2J\u202eb\ud800\n\u2028\uf03f.png is missing."))
+    assert sentence == r"a\x1b[2J\u202eb\ud800\n\u2028\uf03f.png is missing."
 
 
 def test_letters_of_any_language_stay():

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.plain_text import plain
 
 from .targets import Attack
 
@@ -111,5 +112,5 @@ def _most_memory() -> float:
 
 def _what_is_wrong_with(sentence: str) -> str | None:
     """Of an error's words: one line for a person, which names no type of Python's."""
-    is_sentence = sentence.isprintable() and sentence.rstrip().endswith((".", "!")) and "Path(" not in sentence
+    is_sentence = plain(sentence) == sentence and sentence.rstrip().endswith((".", "!")) and "Path(" not in sentence
     return None if is_sentence else f"no sentence: {sentence!r}"

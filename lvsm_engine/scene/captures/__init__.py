@@ -12,7 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import CaptureError
-from . import bundler, colmap, meshroom, metashape, opencv_cameras, openmvg, realitycapture, transforms
+from . import (
+    bundler,
+    colmap,
+    meshroom,
+    metashape,
+    opencv_cameras,
+    openmvg,
+    polycam,
+    realitycapture,
+    record3d,
+    transforms,
+)
 from .capture import Capture, Found, PhotoSize, size_by_pillow
 from .export import WRITERS, export_capture
 from .transforms import write_transforms
@@ -38,7 +49,18 @@ class Format:
 
 FORMATS = tuple(
     Format(each.NAME, each.PATTERNS, each.in_folder, each.of_file, each.read)
-    for each in (transforms, opencv_cameras, colmap, openmvg, metashape, realitycapture, meshroom, bundler)
+    for each in (
+        transforms,
+        opencv_cameras,
+        colmap,
+        openmvg,
+        metashape,
+        realitycapture,
+        meshroom,
+        bundler,
+        polycam,
+        record3d,
+    )
 )
 """In the order in which a folder's are taken."""
 
