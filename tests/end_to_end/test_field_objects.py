@@ -14,6 +14,8 @@ from training.render.studio_process import StudioProcess
 
 from ..shared_data import ROOT, shared
 
+BAD_OBJECTS = ROOT / "tests" / "bad_inputs" / "objects"
+
 
 @pytest.fixture(scope="module", params=["4.2", "5.0"])
 def studio(request: pytest.FixtureRequest) -> Iterator[StudioProcess]:
@@ -67,26 +69,16 @@ def test_only_the_default_scenes_meshes_are_framed(studio, name):
     assert shares(studio, "26_glb_scene_extras", "input", f"{name}.glb").min() > 0.01
 
 
-# What is refused before Blender sees it is refused by test_attacked_objects_are_refused_before_blender_sees_them.
+# Of those that are refused before, see tests/test_bad_inputs.py.
 BY_BLENDER = {
     "ext_required": "Blender cannot import it: Extension X is not available",
     "inf": "the longest side is",
     "nan": "the longest side is",
     "no_mesh": "the file has no mesh",
-    "triangle": "the subject is untextured grey",
 }
 
 
 @pytest.mark.parametrize("name", BY_BLENDER)
 def test_attacks_that_are_glb_files_are_left_out_by_their_cause(studio, name):
     with pytest.raises(RejectedError, match=BY_BLENDER[name]):
-        subjects(studio, shared("attack_cases", "glb_bombs", "glb") / f"{name}.glb")
-
-
-def test_attacked_objects_are_refused_before_blender_sees_them():
-    paths = sorted(shared("attack_cases", "glb_bombs", "glb").glob("*.glb"))
-    assert len(paths) == 26
-    for path in paths:
-        if path.stem not in BY_BLENDER:
-            with pytest.raises(RejectedError):
-                photographable(path.read_bytes())
+        subjects(studio, BAD_OBJECTS / f"{name}.glb")
