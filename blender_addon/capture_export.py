@@ -16,7 +16,7 @@ from lvsm_engine.scene.captures import WRITERS, Capture, export_capture
 
 from . import input_views
 from .capture_import import WORLD_OFFSET
-from .failures import last_failure
+from .last_outcome import last_outcome
 from .results import encode_png
 from .worker_owner import progress_text
 
@@ -109,7 +109,7 @@ class LVSM_OT_export_capture(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context):
-        last_failure.forget()
+        last_outcome.forget()
         try:
             if not self.directory:
                 raise CaptureError("No folder is chosen: choose an empty one.")
@@ -156,7 +156,7 @@ class LVSM_OT_export_capture(bpy.types.Operator):
         if isinstance(error, Cancelled):
             self.report({"INFO"}, str(error))
         else:
-            last_failure.keep(error)
+            last_outcome.keep(error)
             self.report({"ERROR"}, str(error))
         return {"CANCELLED"}
 

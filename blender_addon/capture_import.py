@@ -18,7 +18,7 @@ from lvsm_engine.scene.camera import Camera, View, square_pixels
 from lvsm_engine.scene.captures import FILE_PATTERNS, Capture, load_capture
 
 from . import input_views, scene_cameras
-from .failures import last_failure
+from .last_outcome import last_outcome
 from .photo_size import header_size
 
 # A camera's size on the screen, in units of the cameras' spread.
@@ -161,18 +161,18 @@ class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
     filter_glob: StringProperty(default=";".join(FILE_PATTERNS), options={"HIDDEN"})
 
     def execute(self, context):
-        last_failure.forget()
+        last_outcome.forget()
         window_manager = context.window_manager
         window_manager.progress_begin(0, 1000)
         try:
             collection, capture = import_capture(context, Path(bpy.path.abspath(self.filepath)))
         except LvsmError as error:
-            last_failure.keep(error)
+            last_outcome.keep(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         finally:
             window_manager.progress_end()
-        for warning in capture.warnings:
+        for warning in last_outcome.warn(capture.warnings):
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, f"Imported {len(capture.views)} cameras into {collection.name}")
         return {"FINISHED"}
@@ -208,7 +208,7 @@ class LVSM_OT_locate_photos(bpy.types.Operator):
                 image.reload()
         left = missing_photos(context.scene)
         if len(left) < len(missing):
-            last_failure.forget()
+            last_outcome.forget()
         if left:
             self.report(
                 {"WARNING"},

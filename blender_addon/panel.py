@@ -8,7 +8,7 @@ import bpy
 
 from . import input_views, render_engine, synthesize
 from .camera_list import camera_list
-from .failures import last_failure
+from .last_outcome import last_outcome
 from .worker_owner import progress_text, worker
 
 UI_FONT = 0
@@ -21,6 +21,20 @@ STATES = {
     "busy": ("Working", "SORTTIME"),
     "failed": ("Failed", "ERROR"),
 }
+
+
+# How late a panel may be about what happens without Blender: a render's end, the death of an engine that waits.
+WATCH_SECONDS = 0.5
+_seen: list[object] = []
+
+
+def _redraw_when_changed() -> float:
+    """A timer of Blender's: panels are redrawn when what they tell has changed."""
+    now = [worker.state, worker.device_name, last_outcome.error, last_outcome.warnings]
+    if now != _seen:
+        _seen[:] = now
+        synthesize.redraw_panels(bpy.context)
+    return WATCH_SECONDS
 
 
 class SideBarPanel:
@@ -48,8 +62,10 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
             _draw_hint(layout, context.region.width, synthesize.obstacle(context.scene))
         else:
             _draw_progress(row, job.request.progress)
-        if last_failure.error is not None:
-            _draw_failure(layout, context.region.width, str(last_failure.error), last_failure.way_out)
+        if last_outcome.error is not None:
+            _draw_failure(layout, context.region.width, str(last_outcome.error), last_outcome.way_out)
+        for warning in last_outcome.warnings:
+            _draw_sentence(layout.box().column(align=True), context.region.width, warning, "INFO")
 
 
 def _scene_camera_name(scene: bpy.types.Scene) -> str:
@@ -59,8 +75,12 @@ def _scene_camera_name(scene: bpy.types.Scene) -> str:
 def _draw_hint(layout, width: int, hint: str) -> None:
     column = layout.column(align=True)
     column.active = False
-    for number, line in enumerate(wrapped(hint, width)):
-        column.label(text=line, icon="INFO" if number == 0 else "BLANK1")
+    _draw_sentence(column, width, hint, "INFO")
+
+
+def _draw_sentence(column, width: int, sentence: str, icon: str) -> None:
+    for number, line in enumerate(wrapped(sentence, width)):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1")
 
 
 def _draw_progress(row, progress) -> None:
@@ -70,8 +90,7 @@ def _draw_progress(row, progress) -> None:
 
 def _draw_failure(layout, width: int, sentence: str, way_out: tuple[str, str] | None) -> None:
     box = layout.box().column(align=True)
-    for number, line in enumerate(wrapped(sentence, width)):
-        box.label(text=line, icon="ERROR" if number == 0 else "BLANK1")
+    _draw_sentence(box, width, sentence, "ERROR")
     if way_out is not None:
         operator, label = way_out
         box.separator()
@@ -230,8 +249,12 @@ classes = (
 def register():
     for cls in classes:
         bpy.utils.register_class(cls)
+    if not bpy.app.background:
+        bpy.app.timers.register(_redraw_when_changed, persistent=True)
 
 
 def unregister():
+    if bpy.app.timers.is_registered(_redraw_when_changed):
+        bpy.app.timers.unregister(_redraw_when_changed)
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)

@@ -10,7 +10,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
 
-from .failures import last_failure
+from .last_outcome import last_outcome
 
 PYTHON_VARIABLE = "LVSM_PYTHON"
 # Where a virtual environment keeps its interpreter: Linux and macOS, Windows.
@@ -134,7 +134,7 @@ class LVSM_OT_choose_python(bpy.types.Operator):
         assert preferences is not None  # poll
         preferences.python = str(path)
         context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
-        last_failure.forget()
+        last_outcome.forget()
         self.report({"INFO"}, f"The engine will run on {path}")
         return {"FINISHED"}
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import bpy
 import numpy as np
+from bpy.app.handlers import persistent
 
 from lvsm_engine.errors import Cancelled, LvsmError, WorkerError
+from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
 from lvsm_engine.worker.client import Request
 
 from . import passes, scene_cameras
-from .failures import last_failure
+from .last_outcome import last_outcome
 from .worker_owner import progress_text, worker
 
 POLL_SECONDS = 0.05
@@ -41,7 +43,7 @@ class LVSM_RenderEngine(bpy.types.RenderEngine):
             render_frame(self, depsgraph)
         except LvsmError as error:
             if not self.test_break():  # the user's own: Blender drops what was rendered
-                last_failure.keep(error)
+                last_outcome.keep(error)
                 self.report({"ERROR"}, str(error))
         except Exception as error:
             traceback.print_exc()
@@ -56,6 +58,8 @@ def render_frame(render_engine, depsgraph) -> None:
     names = [view.name for view in scene.render.views if view.use] if scene.render.use_multiview else [WHOLE_FRAME]
     cameras = [_view_camera(render_engine, depsgraph, name) for name in names]
     result = follow(render_engine, worker.render(scene, depsgraph, cameras))
+    for warning in last_outcome.warn(result["warnings"]):
+        render_engine.report({"WARNING"}, warning)
     left, bottom, right, top = frame_window(scene.render, width, height)
     asked = [entry.name for entry in passes.passes_of(depsgraph.view_layer)]
     for name, picture in zip(names, passes.of_each_camera(result), strict=True):
@@ -90,12 +94,18 @@ def follow(render_engine, request: Request) -> dict[str, Any]:
 
     Raises Cancelled when the user breaks, WorkerError when the engine is stopped under the render.
     """
+    told, shown = Progress(0.0, ""), ""
     while not request.poll():
         if render_engine.test_break():
             request.cancel()
             raise Cancelled
-        render_engine.update_progress(request.progress.fraction)
-        render_engine.update_stats("", progress_text(request.progress))
+        if request.progress != told:
+            told = request.progress
+            render_engine.update_progress(told.fraction)
+        text = told.stage if bpy.app.background else progress_text(told)  # on a console each is a line
+        if text != shown:
+            shown = text
+            render_engine.update_stats("", text)
         time.sleep(POLL_SECONDS)
     try:
         return request.result()
@@ -195,14 +205,22 @@ def _compatibility_lists() -> list[set[str]]:
 classes = (LVSM_RenderEngine, LVSM_OT_use_exact_colors)
 
 
+@persistent
+def forget_the_last(*_) -> None:
+    """A render begins, or an animation: its warnings are told once."""
+    last_outcome.forget()
+
+
 def register():
     for cls in classes:
         bpy.utils.register_class(cls)
+    bpy.app.handlers.render_init.append(forget_the_last)
     for engines in _compatibility_lists():
         engines.add(LVSM_RenderEngine.bl_idname)
 
 
 def unregister():
+    bpy.app.handlers.render_init.remove(forget_the_last)
     for engines in _compatibility_lists():
         engines.discard(LVSM_RenderEngine.bl_idname)
     for cls in reversed(classes):

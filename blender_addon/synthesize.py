@@ -11,7 +11,7 @@ from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
 from . import input_views, results, scene_cameras
-from .failures import last_failure
+from .last_outcome import last_outcome
 from .worker_owner import progress_text, worker
 
 TICK_SECONDS = 0.1
@@ -89,6 +89,7 @@ def obstacle(scene: bpy.types.Scene) -> str:
 
 def start(context: bpy.types.Context) -> Job:
     """Send the target camera and the input views to the engine. Returns at once. Raises LvsmError."""
+    last_outcome.forget()
     camera_object = target_camera(context.scene)
     depsgraph = context.evaluated_depsgraph_get()
     camera = scene_cameras.camera_from_blender(camera_object, depsgraph)
@@ -183,7 +184,7 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
 
     def _finish(self, context, job: Job) -> bpy.types.Image:
         image = finish(job)
-        for warning in job.request.result()["warnings"]:
+        for warning in last_outcome.warn(job.request.result()["warnings"]):
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, f"Synthesized {image.name} in {job.request.result()['seconds']:.1f} s")
         return image
@@ -192,7 +193,7 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
         if isinstance(error, Cancelled):
             self.report({"INFO"}, str(error))
         else:
-            last_failure.keep(error)
+            last_outcome.keep(error)
             self.report({"ERROR"}, str(error))
         return {"CANCELLED"}
 
@@ -231,7 +232,7 @@ class LVSM_OT_use_fewer_views(bpy.types.Operator):
             return {"CANCELLED"}
         for position, item in enumerate(used):
             item.data.lvsm.use_as_input = position in kept
-        last_failure.forget()
+        last_outcome.forget()
         return {"FINISHED"}
 
 

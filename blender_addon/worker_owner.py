@@ -16,7 +16,7 @@ from lvsm_engine.scene.camera import Camera
 from lvsm_engine.worker.client import Client, Request
 
 from . import bundled_engine, input_views, preferences
-from .failures import last_failure
+from .last_outcome import last_outcome
 
 DEFAULT_MODEL = "default"  # what the engine calls the one that comes with it
 
@@ -41,7 +41,6 @@ class WorkerOwner:
 
     def render(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, cameras: Sequence[Camera]) -> Request:
         """Ask for what the cameras see, from the scene's input views. Returns at once. Raises LvsmError."""
-        last_failure.forget()
         views = input_views.input_views(scene, depsgraph)
         return self.client().render(model_file(scene), views, cameras, detail=scene.lvsm.use_detail)
 
@@ -110,11 +109,11 @@ class LVSM_OT_restart_engine(bpy.types.Operator):
     bl_label = "Restart Engine"
 
     def execute(self, context):
-        last_failure.forget()
+        last_outcome.forget()
         try:
             worker.restart()
         except LvsmError as error:
-            last_failure.keep(error)
+            last_outcome.keep(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return {"FINISHED"}
@@ -153,7 +152,7 @@ class LVSM_OT_choose_model(bpy.types.Operator):
 
     def execute(self, context):
         context.scene.lvsm.model = self.filepath
-        last_failure.forget()
+        last_outcome.forget()
         return {"FINISHED"}
 
 

@@ -30,6 +30,8 @@ from .messages import Message
 PASSES = ("depths", "confidences", "alphas")
 """What an answer may have beside its images."""
 
+STARTING, WAITING = Progress(0.0, "Starting the engine"), Progress(0.0, "Waiting for the engine")
+
 # A dead process is started anew by itself this often within a minute; then it is the user's turn.
 MAX_RESTARTS_A_MINUTE = 3
 # The worker says that it is alive every second, whatever it computes: this much silence is a hung process.
@@ -52,7 +54,7 @@ class Request:
         self._client, self.id, self._check = client, message.id, check
         self.message: Message | None = message
         self.attempts = 0
-        self.progress = Progress(0.0, "Starting the engine")
+        self.progress = STARTING
         self._answer: dict[str, Any] | LvsmError | None = None
 
     @property
@@ -322,6 +324,7 @@ class Client:
     def _send(self, request: Request) -> None:
         assert self._process is not None and request.message is not None
         request.attempts += 1
+        request.progress = STARTING if self._process.hello is None else WAITING
         self._process.send(request.message)
 
     def forget(self, request: Request) -> None:
@@ -354,6 +357,8 @@ class Client:
         if message.kind == "hello":
             _check_protocol(message.fields)
             process.hello, process.moved = message.fields, time.monotonic()
+            for waiting in self._pending.values():
+                waiting.progress = WAITING
         elif message.kind not in ("alive", "progress", "result", "error") or process.hello is None:
             raise messages.refusal(f"a message of the kind '{message.kind[:40]}'")
         elif (request := self._pending.get(message.id)) is not None:

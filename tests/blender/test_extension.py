@@ -95,7 +95,7 @@ def test_the_add_ons_modules_import_each_other_in_no_circle():
     modules = addon_modules()
     uses = {name: siblings_used(module, set(modules)) for name, module in modules.items() if name != "__init__"}
     order = list(graphlib.TopologicalSorter(uses).static_order())  # raises CycleError, which names the circle
-    assert order.index("failures") < order.index("preferences") < order.index("worker_owner")
+    assert order.index("last_outcome") < order.index("preferences") < order.index("worker_owner")
 
 
 def test_the_add_ons_state_is_held_by_objects_and_no_module_rebinds_its_names():

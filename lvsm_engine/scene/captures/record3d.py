@@ -18,7 +18,7 @@ from .phone_axes import from_arkit
 
 NAME = "Record3D metadata.json"
 FILE = "metadata.json"
-PATTERNS = (FILE,)
+PATTERNS = ("*.json",)
 PHOTOS = "rgb"
 FOLDERS = ("", "EXR_RGBD")
 

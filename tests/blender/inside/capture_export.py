@@ -12,7 +12,7 @@ folder = Path(sys.argv[1])  # its name has a space and letters beyond ASCII
 (folder / "photos").mkdir(parents=True)
 input_views, results, scene_cameras = (stage.addon(name) for name in ("input_views", "results", "scene_cameras"))
 captures, errors = (stage.addon(f"bundled.lvsm_engine.{name}") for name in ("scene.captures", "errors"))
-last_failure = stage.addon("failures").last_failure
+last_outcome = stage.addon("last_outcome").last_outcome
 
 LENS = {"fl_x": 70.123456789012, "fl_y": 71.9, "cx": 31.25, "cy": 20.5, "w": 64, "h": 48, "k1": 0.01, "k2": 0.02}
 FAR = np.array([447321.37, 5411876.25, 312.4])
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_said_and_nothing_is_left():
         (lambda: bpy.ops.lvsm.export_capture(directory=str(MAP), writer="COLMAP"), "map.json"),
         (lambda: bpy.ops.lvsm.export_capture(), "No folder is chosen"),
     ):
-        assert words in stage.refusal(act) and words in str(last_failure.error)
+        assert words in stage.refusal(act) and words in str(last_outcome.error)
     (folder / "photos" / "\u00e9 2.png").unlink()
     said = stage.refusal(lambda: bpy.ops.lvsm.export_capture(directory=str(folder / "lost")))
     assert "\u00e9 2.png" in said and not (folder / "lost").exists()

@@ -11,7 +11,7 @@ import stage
 folder = Path(sys.argv[1])  # its name has a space and letters beyond ASCII
 (folder / "photos").mkdir(parents=True)
 input_views, results, scene_cameras = (stage.addon(name) for name in ("input_views", "results", "scene_cameras"))
-last_failure, errors = stage.addon("failures").last_failure, stage.addon("bundled.lvsm_engine.errors")
+last_outcome, errors = stage.addon("last_outcome").last_outcome, stage.addon("bundled.lvsm_engine.errors")
 
 FX, FY, CX, CY = 70.123456789012, 71.9, 31.25, 20.5
 LENS = {"fl_x": FX, "fl_y": FY, "cx": CX, "cy": CY, "w": 64, "h": 48, "k1": 0.01, "k2": 0.0, "p1": 0.0, "p2": 0.0}
@@ -136,16 +136,16 @@ def test_what_is_wrong_is_said_and_nothing_is_left():
     ):
         broken = write_capture("broken.json", capture)
         said = stage.refusal(lambda broken=broken: bpy.ops.lvsm.import_capture(filepath=broken))
-        assert words in said and words in str(last_failure.error), said
+        assert words in said and words in str(last_outcome.error), said
         assert not bpy.data.cameras and not bpy.data.collections and not bpy.data.objects
         assert not [image for image in bpy.data.images if image.source == "FILE"]
 
 
 def test_the_next_import_forgets_the_failure_of_the_last():
     empty_scene()
-    last_failure.keep(errors.CaptureError("broken"))
+    last_outcome.keep(errors.CaptureError("broken"))
     assert bpy.ops.lvsm.import_capture(filepath=CAPTURE) == {"FINISHED"}
-    assert last_failure.error is None
+    assert last_outcome.error is None
 
 
 def write_colmap_model(place):
@@ -220,7 +220,7 @@ class Lost:
             camera_object = stage.add_camera(place, (0, 0, 0))
             camera_object.data.lvsm.photo = bpy.data.images.load(str(path))
         self.old.rename(self.new)
-        last_failure.keep(errors.CaptureError("missing"))
+        last_outcome.keep(errors.CaptureError("missing"))
 
     def photos(self):
         """Where the photos of the three are thought to be."""
@@ -237,7 +237,7 @@ def test_a_folder_without_the_photos_changes_nothing():
     lost = Lost("nothing found")
     (lost.folder / "empty").mkdir()
     locate(lost.folder / "empty")
-    assert str(last_failure.error) == "missing" and lost.photos() == [lost.old / place / "0001.png" for place in "abc"]
+    assert str(last_outcome.error) == "missing" and lost.photos() == [lost.old / place / "0001.png" for place in "abc"]
 
 
 def test_photos_of_one_name_are_located_by_their_folders_and_nothing_is_guessed():
@@ -252,4 +252,4 @@ def test_photos_of_one_name_are_located_by_their_folders_and_nothing_is_guessed(
 def test_all_that_moved_is_located_at_once():
     lost = Lost("all found")
     locate(lost.folder)
-    assert lost.photos() == [lost.new / place / "0001.png" for place in "abc"] and last_failure.error is None
+    assert lost.photos() == [lost.new / place / "0001.png" for place in "abc"] and last_outcome.error is None

@@ -4,7 +4,7 @@ The environment tells it how. LVSM_FAKE_HOLD: each request stays at three quarte
 exists or the request is cancelled. LVSM_FAKE_RECORD: a file that gets a line of JSON for each request, its cameras, input
 views and model. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process ends in mid-request), "silent" (no request is
 ever answered), "nonsense" (bytes that are no message), "empty" (a result without images), "mute" (it never says hello, nor
-ends before it is killed), "stillborn" (it ends before it has).
+ends before it is killed), "stillborn" (it ends before it has). LVSM_FAKE_WARNING: a sentence that comes with each result.
 """
 
 import json
@@ -50,7 +50,8 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
         return Message("error", request.id, messages.error_to_fields(error))
     cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
     images = np.stack([picture(camera) for camera in cameras]).astype(np.float32) / 255
-    fields = {"warnings": [], "seconds": 0, "model": "fake", "device": "cpu", "background": [1.0, 1.0, 1.0]}
+    warnings = [os.environ["LVSM_FAKE_WARNING"]] if "LVSM_FAKE_WARNING" in os.environ else []
+    fields = {"warnings": warnings, "seconds": 0, "model": "fake", "device": "cpu", "background": [1.0, 1.0, 1.0]}
     passes = {}
     if request.fields["detail"]:
         passes = dict(zip(PASSES, map(np.stack, zip(*map(passes_of, cameras), strict=True)), strict=True))

@@ -10,7 +10,7 @@ import stage
 folder = Path(sys.argv[1])  # its name has a space and letters beyond ASCII
 folder.mkdir(parents=True)
 input_views, results, errors = (stage.addon(name) for name in ("input_views", "results", "bundled.lvsm_engine.errors"))
-last_failure = stage.addon("failures").last_failure
+last_outcome = stage.addon("last_outcome").last_outcome
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 4), dtype=np.uint8)
 OPAQUE = PIXELS.copy()
@@ -109,9 +109,9 @@ def test_a_file_that_is_gone_is_named_with_its_camera_and_located():
     path.rename(moved)
     error = refusal()
     assert str(path) in str(error) and "Camera A" in str(error) and error.remedy == errors.LOCATE_PHOTOS
-    last_failure.keep(error)
+    last_outcome.keep(error)
     bpy.ops.lvsm.locate_photos(directory=str(folder))
-    assert last_failure.error is None
+    assert last_outcome.error is None
     assert views()[0].photo == moved
 
 

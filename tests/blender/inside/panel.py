@@ -9,7 +9,7 @@ import stage
 
 folder = Path(sys.argv[1])
 stage.build(folder)
-panel, failures, errors = (stage.addon(name) for name in ("panel", "failures", "bundled.lvsm_engine.errors"))
+panel, outcome, errors = (stage.addon(name) for name in ("panel", "last_outcome", "bundled.lvsm_engine.errors"))
 synthesize, input_views = stage.addon("synthesize"), stage.addon("input_views")
 camera_list = stage.addon("camera_list").camera_list
 
@@ -17,14 +17,14 @@ FOUR = {"View 0", "View 1", "View 2", "Target"}
 
 
 def test_every_remedy_has_its_operator():
-    assert set(failures.WAYS_OUT) == set(errors.REMEDIES)
-    for operator, _label in failures.WAYS_OUT.values():
+    assert set(outcome.WAYS_OUT) == set(errors.REMEDIES)
+    for operator, _label in outcome.WAYS_OUT.values():
         group, name = operator.split(".")
         assert name in dir(getattr(bpy.ops, group)), operator
 
 
 def test_the_last_failure_shows_its_way_out_until_it_is_forgotten():
-    last = failures.LastFailure()
+    last = outcome.LastOutcome()
     assert last.error is None and last.way_out is None
     last.keep(errors.CaptureError("The photo is not there.", errors.LOCATE_PHOTOS))
     assert last.way_out == ("lvsm.locate_photos", "Locate Photos")

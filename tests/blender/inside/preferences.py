@@ -16,7 +16,7 @@ python = folder / "bin" / "python"
 python.symlink_to(Path(sys.argv[2]))
 
 preferences, errors = stage.addon("preferences"), stage.addon("bundled.lvsm_engine.errors")
-last_failure = stage.addon("failures").last_failure
+last_outcome = stage.addon("last_outcome").last_outcome
 settings = bpy.context.preferences.addons[preferences.__package__].preferences
 
 
@@ -73,9 +73,9 @@ def test_a_virtual_environments_folder_stands_for_its_python_which_stays_a_link(
 
 def test_choosing_a_python_does_what_the_panel_asked_for():
     build()
-    last_failure.keep(refusal())
+    last_outcome.keep(refusal())
     bpy.ops.lvsm.choose_python(filepath=str(python))
-    assert last_failure.error is None
+    assert last_outcome.error is None
 
 
 def test_a_file_that_does_not_exist_is_not_chosen():

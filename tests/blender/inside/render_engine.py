@@ -14,7 +14,7 @@ from mathutils import Vector
 folder = Path(tempfile.mkdtemp())
 stage.build(folder)
 render_engine, scene_cameras = stage.addon("render_engine"), stage.addon("scene_cameras")
-worker, last_failure = stage.addon("worker_owner").worker, stage.addon("failures").last_failure
+worker, last_outcome = stage.addon("worker_owner").worker, stage.addon("last_outcome").last_outcome
 Cancelled = stage.addon("bundled.lvsm_engine.errors").Cancelled
 
 
@@ -152,15 +152,16 @@ def test_in_stereo_what_lies_in_the_plane_of_convergence_is_at_the_same_pixel_fo
 class Listener:
     """What a render needs of Blender's engine to follow a request: it hears the progress, and breaks when told to.
 
-    on_progress: called at each step of the progress. break_after: how many steps it hears before the user breaks.
+    on_progress: called at each step of the progress. break_after: how often it is asked before the user breaks.
     """
 
     def __init__(self, on_progress=lambda: None, break_after=None):
-        self.fractions, self.stats = [], []
+        self.fractions, self.stats, self.asked = [], [], 0
         self._on_progress, self._break_after = on_progress, break_after
 
     def test_break(self):
-        return len(self.stats) == self._break_after
+        self.asked += 1
+        return self.asked == self._break_after
 
     def update_progress(self, fraction):
         self.fractions.append(fraction)
@@ -179,7 +180,7 @@ def test_blender_is_told_of_the_progress():
     scene, go_on = build(), folder / "go on"
 
     def go_on_when_told():
-        if listener.stats[-1] == "Rendering, 0:01 left":
+        if listener.stats[-1] == "Rendering":
             go_on.touch()
 
     listener = Listener(go_on_when_told)
@@ -187,7 +188,29 @@ def test_blender_is_told_of_the_progress():
         result = render_engine.follow(listener, ask(scene))
     assert result["images"].shape == (1, *stage.SIZE[::-1], 3)
     assert listener.fractions == sorted(listener.fractions) and listener.fractions[-1] == 0.75
-    assert listener.stats[0] == "Starting the engine"
+    assert listener.stats[0] == "Starting the engine" and listener.stats[-1] == "Rendering"
+    assert len(set(listener.stats)) == len(listener.stats)  # on a console each is a line
+
+
+def test_an_engine_that_is_there_is_not_said_to_be_started():
+    scene = build()
+    with stage.fake_worker():
+        render_engine.follow(Listener(), ask(scene))
+        listener = Listener()
+        render_engine.follow(listener, ask(scene))
+    assert "Starting the engine" not in listener.stats
+
+
+def test_a_warning_is_kept_with_the_result_until_the_next_render_and_told_once_in_an_animation():
+    scene = build()
+    scene.frame_start, scene.frame_end = 1, 3
+    scene.render.filepath = str(folder / "warned_")
+    with stage.fake_worker(warning="The picture is mostly the model's own guess."):
+        bpy.ops.render.render(animation=True)
+        assert last_outcome.warnings == ("The picture is mostly the model's own guess.",)
+    with stage.fake_worker():
+        rendered("clear.png")
+        assert last_outcome.warnings == ()
 
 
 def test_a_break_ends_the_wait_and_the_request():
@@ -198,7 +221,7 @@ def test_a_break_ends_the_wait_and_the_request():
             render_engine.follow(listener, request)
             raise AssertionError("the break was not heard")
         except Cancelled:
-            assert len(listener.stats) == 20 and request.done
+            assert listener.asked == 20 and request.done
         stage.wait_until(lambda: worker.state == "ready")
 
 
@@ -214,14 +237,14 @@ def test_an_engine_that_is_stopped_under_a_render_leaves_no_black_file():
         stopper.start()
         assert "The engine was stopped while it rendered: render again." in refusal("stopped.png")
         stopper.join()
-    assert "was stopped" in str(last_failure.error)
+    assert "was stopped" in str(last_outcome.error)
 
 
 def fails_with(words, fault):
     """Whether a render with a fault says so, without a file, and the next one works."""
     build()
     with stage.fake_worker(fault=fault):
-        assert words in refusal(f"{fault}.png") and words in str(last_failure.error)
+        assert words in refusal(f"{fault}.png") and words in str(last_outcome.error)
     return is_the_engines_picture(rendered("again.png"))
 
 

@@ -11,7 +11,7 @@ import stage
 
 folder = Path(tempfile.mkdtemp())
 results, synthesize, input_views = (stage.addon(name) for name in ("results", "synthesize", "input_views"))
-worker, last_failure = stage.addon("worker_owner").worker, stage.addon("failures").last_failure
+worker, last_outcome = stage.addon("worker_owner").worker, stage.addon("last_outcome").last_outcome
 
 
 def refusal():
@@ -49,7 +49,7 @@ def test_the_image_is_the_engines_picture_to_the_last_byte():
     assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
     image = bpy.data.images["LVSM Target"]
     assert results.is_result(image) and np.array_equal(stage.image_bytes(image), stage.fake_picture(scene.camera))
-    assert worker.state == "ready" and worker.device_name == "Fake CPU" and last_failure.error is None
+    assert worker.state == "ready" and worker.device_name == "Fake CPU" and last_outcome.error is None
 
 
 def test_the_image_stands_behind_its_camera():
@@ -87,7 +87,15 @@ def test_a_camera_that_no_model_can_have_is_named():
     scene.lvsm.target_camera = bpy.data.objects["View 1"]
     scene.lvsm.target_camera.data.type = "ORTHO"
     said = refusal()
-    assert "View 1" in said and str(last_failure.error) in said
+    assert "View 1" in said and str(last_outcome.error) in said
+
+
+def test_a_warning_is_kept_with_the_picture_until_the_next():
+    stage.build(folder)
+    with stage.fake_worker(warning="LVSM renders 128x128 pixels."):
+        assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+        assert last_outcome.warnings == ("LVSM renders 128x128 pixels.",)
+    assert works() and last_outcome.warnings == ()
 
 
 def fails_with(words, fault):
@@ -96,8 +104,8 @@ def fails_with(words, fault):
     with stage.fake_worker(fault=fault):
         said = refusal()
         assert words in said, said
-        remedy = last_failure.error.remedy
-    assert worker.state == "stopped" and works() and last_failure.error is None
+        remedy = last_outcome.error.remedy
+    assert worker.state == "stopped" and works() and last_outcome.error is None
     return remedy
 
 
@@ -161,7 +169,7 @@ def test_a_python_that_is_not_there_is_named():
     worker.shutdown()
     python, os.environ["LVSM_PYTHON"] = os.environ["LVSM_PYTHON"], str(folder / "no python")
     try:
-        assert "no python" in refusal() and last_failure.error.remedy == "choose_python"
+        assert "no python" in refusal() and last_outcome.error.remedy == "choose_python"
     finally:
         os.environ["LVSM_PYTHON"] = python
         worker.shutdown()

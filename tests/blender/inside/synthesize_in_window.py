@@ -1,7 +1,9 @@
 """Synthesize View and F12 in a window: steps that someone takes, and what goes wrong meanwhile."""
 
 import contextlib
+import os
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ MAX_BUSY_SECONDS = 0.15
 
 folder = Path(tempfile.mkdtemp())
 synthesize, results, panel = (stage.addon(name) for name in ("synthesize", "results", "panel"))
-worker, last_failure = stage.addon("worker_owner").worker, stage.addon("failures").last_failure
+worker, last_outcome = stage.addon("worker_owner").worker, stage.addon("last_outcome").last_outcome
 
 
 def build():
@@ -138,7 +140,7 @@ def cancelled(cancel):
         cancel()
         yield from ui.until(idle)
         yield from ui.until(lambda: worker.state == "ready")
-    assert images() == set() and last_failure.error is None
+    assert images() == set() and last_outcome.error is None
 
 
 def test_escape_cancels():
@@ -191,9 +193,9 @@ def test_an_engine_that_dies_is_said_so_and_the_next_attempt_works():
     with stage.fake_worker(fault="die"):
         yield from synthesized()
         yield 1.5  # the panel draws it
-        assert "ended with status 3" in str(last_failure.error) and images() == set()
+        assert "ended with status 3" in str(last_outcome.error) and images() == set()
     yield from synthesized()
-    assert last_failure.error is None and images() == {"LVSM Target"}
+    assert last_outcome.error is None and images() == {"LVSM Target"}
 
 
 def test_escape_ends_f12():
@@ -206,7 +208,21 @@ def test_escape_ends_f12():
         assert bpy.app.is_job_running("RENDER")
         ui.press("Escape")
         yield from ui.until(lambda: not bpy.app.is_job_running("RENDER"))
-        assert last_failure.error is None
+        assert last_outcome.error is None
+
+
+def test_the_panel_hears_of_what_happens_without_blender():
+    """After F12, and when an engine that waits dies: nobody presses anything."""
+    yield from build()
+    yield from ui.show_tab()
+    with held() as go_on:
+        press_f12()
+        yield from ui.until(lambda: panel._seen and panel._seen[0] == "busy")
+        go_on.touch()
+        yield from ui.until(lambda: not bpy.app.is_job_running("RENDER"))
+        yield from ui.until(lambda: panel._seen[0] == "ready")
+        os.kill(worker.client().hello["process"], signal.SIGKILL)
+        yield from ui.until(lambda: panel._seen[0] == "failed")
 
 
 def test_f12_with_an_engine_that_fails_keeps_its_sentence():
@@ -214,9 +230,9 @@ def test_f12_with_an_engine_that_fails_keeps_its_sentence():
     bpy.context.preferences.view.render_display_type = "WINDOW"
     with stage.fake_worker(fault="fail"):
         press_f12()
-        yield from ui.until(lambda: last_failure.error is not None)
+        yield from ui.until(lambda: last_outcome.error is not None)
         yield 1.5  # the panel draws it
-        assert "too little memory" in str(last_failure.error)
+        assert "too little memory" in str(last_outcome.error)
         yield from ui.until(lambda: not bpy.app.is_job_running("RENDER"))
 
 

@@ -1,4 +1,9 @@
-"""Why the last synthesis, render or import gave nothing, until the next begins; and which operator is its way out."""
+"""What became of the last synthesis, render or import, until the next begins: its warnings, or why it gave nothing.
+
+A failure comes with the operator that is its way out. A render's thread may tell, too: Blender's data is not touched.
+"""
+
+from collections.abc import Iterable
 
 from lvsm_engine import errors
 from lvsm_engine.errors import LvsmError
@@ -16,17 +21,24 @@ WAYS_OUT = {
 }
 
 
-class LastFailure:
-    """The failure that the panel shows, if any. A render's thread may keep one too: Blender's data is not touched."""
+class LastOutcome:
+    """error: why there is nothing. warnings: sentences about what there is; what a panel shows of them."""
 
     def __init__(self) -> None:
         self.error: LvsmError | None = None
+        self.warnings: tuple[str, ...] = ()
 
     def keep(self, error: LvsmError) -> None:
         self.error = error
 
+    def warn(self, sentences: Iterable[str]) -> tuple[str, ...]:
+        """Keep these, once each. Returns those that are new: an animation's are told once."""
+        new = tuple(dict.fromkeys(sentence for sentence in sentences if sentence not in self.warnings))
+        self.warnings += new
+        return new
+
     def forget(self) -> None:
-        self.error = None
+        self.error, self.warnings = None, ()
 
     @property
     def way_out(self) -> tuple[str, str] | None:
@@ -34,4 +46,4 @@ class LastFailure:
         return None if self.error is None else WAYS_OUT.get(self.error.remedy)
 
 
-last_failure = LastFailure()
+last_outcome = LastOutcome()
