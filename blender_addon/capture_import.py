@@ -31,13 +31,17 @@ WORLD_OFFSET = "lvsm_world_offset"
 MAX_FILES = 100_000
 
 
+# Of the camera in Blender's startup file.
+STARTUP_PLACE, STARTUP_LENS = (7.35889, -6.92579, 4.95831), 50.0
+
 T = TypeVar("T")
 
 
 def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Collection, Capture]:
     """Make cameras of a capture, where the file says: Blender's world is the capture's, unless that is far away.
 
-    The scene's own camera is set only where it had none. Photos are opened when they are needed.
+    The scene's own camera is one of them where it had none, or the one that a new file has, untouched. Photos are opened
+    when they are needed.
     Raises CaptureError or CameraError, with nothing made.
     """
     capture, offset = _near_the_origin(load_capture(path, photo_size=_photo_size))
@@ -56,9 +60,17 @@ def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Co
         camera_object.data.display_size = display_size
         collection.objects.link(camera_object)
         context.window_manager.progress_update(position)
-    if context.scene.camera is None:
+    if context.scene.camera is None or _is_the_files_first(context.scene.camera):
         context.scene.camera = collection.objects[0]
     return collection, capture
+
+
+def _is_the_files_first(camera_object: bpy.types.Object) -> bool:
+    """Whether a camera is the one of Blender's own startup file, where nobody has moved it."""
+    lens = camera_object.data
+    is_still = camera_object.animation_data is None and camera_object.parent is None and not camera_object.constraints
+    is_there = np.abs(np.array(camera_object.location) - STARTUP_PLACE).max() < 1e-3
+    return is_still and is_there and lens.type == "PERSP" and lens.lens == STARTUP_LENS and lens.lvsm.photo is None
 
 
 def _near_the_origin(capture: Capture) -> tuple[Capture, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty, PointerProperty, StringProperty
 
 from lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CameraError, CaptureError
-from lvsm_engine.scene.camera import Camera, Distortion, View, camera_of, is_of_shape
+from lvsm_engine.scene.camera import Camera, Distortion, View, camera_of, is_of_shape, square_pixels
 from lvsm_engine.scene.srgb import to_srgb
 
 from . import results, scene_cameras
@@ -161,6 +161,16 @@ def _read_calibration(settings: LVSM_CameraSettings, name: str) -> Calibration:
             " again."
         ) from error
     return Calibration(lens, (width, height), distortion)
+
+
+def photo_frame(camera_object: bpy.types.Object) -> tuple[int, int]:
+    """Width and height of a camera's photo with square pixels, as Blender renders. Raises CaptureError, CameraError."""
+    settings, name = camera_object.data.lvsm, camera_object.name
+    if not settings.calibration:
+        return photo_size_of(settings.photo, name)
+    known = _read_calibration(settings, name)
+    shown = square_pixels(camera_of(np.eye(4), known.fxfycxcy, *known.size))
+    return shown.width, shown.height
 
 
 def photo_size_of(image: bpy.types.Image, name: str) -> tuple[int, int]:

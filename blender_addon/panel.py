@@ -6,7 +6,7 @@ from typing import ClassVar
 import blf
 import bpy
 
-from . import input_views, render_engine, synthesize
+from . import input_views, render_engine, results, synthesize
 from .camera_list import camera_list
 from .last_outcome import last_outcome
 from .worker_owner import progress_text, worker
@@ -59,13 +59,31 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         job = synthesize.followed.job
         if job is None:
             row.operator("lvsm.synthesize_view", icon="RENDER_STILL")
-            _draw_hint(layout, context.region.width, synthesize.obstacle(context.scene))
+            _draw_next(layout, context)
         else:
             _draw_progress(row, job.request.progress)
         if last_outcome.error is not None:
             _draw_failure(layout, context.region.width, str(last_outcome.error), last_outcome.way_out)
         for warning in last_outcome.warnings:
             _draw_sentence(layout.box().column(align=True), context.region.width, warning, "INFO")
+
+
+def _draw_next(layout, context) -> None:
+    """Why the button is off; or what it will make, and what became of what it made."""
+    scene, width = context.scene, context.region.width
+    if obstacle := synthesize.obstacle(scene):
+        _draw_hint(layout, width, obstacle)
+        return
+    _draw_hint(layout, width, synthesize.what_comes_next(scene))
+    camera_object = synthesize.target_camera(scene)
+    assert camera_object is not None  # else that is the obstacle
+    if camera_object.data.lvsm.photo is not None:
+        layout.operator("lvsm.use_photo_size")
+    result = results.result_of(camera_object.name)
+    if result is not None:
+        if synthesize.is_out_of_date(result, scene):
+            _draw_hint(layout, width, f"{result.name} is out of date: the camera, the photos or the frame have changed")
+        layout.operator("lvsm.keep_result")
 
 
 def _scene_camera_name(scene: bpy.types.Scene) -> str:

@@ -12,6 +12,10 @@ import numpy as np
 
 TAG = "lvsm_result"
 """The custom property of a result's image: the name of the camera it was made for."""
+MADE_OF = "lvsm_made_of"
+"""The custom property of a result's image: what it depends on, as synthesize.ingredients tells."""
+KEPT = "lvsm_kept"
+"""The custom property of a result's image that the next one of its camera does not replace."""
 
 # Level 1 is four times as fast as the default on photos and 10 % larger.
 _COMPRESSION = 1
@@ -42,15 +46,28 @@ def encode_png(pixels: np.ndarray) -> bytes:
     )
 
 
-def keep_result(camera_name: str, png: bytes) -> bpy.types.Image:
-    """A new image with a result in it. Earlier results of the same camera stay, as Blender's .001 and so on."""
+def keep_result(camera_name: str, png: bytes, made_of: str = "") -> bpy.types.Image:
+    """An image with a result in it, wherever the last one of the same camera was, which goes unless it is kept."""
     image = bpy.data.images.new(f"LVSM {camera_name}", 1, 1)  # the file within tells the size
     # Packed from memory: Image.pack() of generated pixels drops them when it is called twice (4.2 to 5.0).
     image.source = "FILE"
     image.pack(data=png, data_len=len(png))
-    image[TAG] = camera_name
+    image[TAG], image[MADE_OF] = camera_name, made_of
     image.use_fake_user = True
+    former = result_of(camera_name, but=image)
+    if former is not None:
+        former.user_remap(image)
+        bpy.data.images.remove(former)
+        image.name = f"LVSM {camera_name}"
     return image
+
+
+def result_of(camera_name: str, but: bpy.types.Image | None = None) -> bpy.types.Image | None:
+    """The camera's last result, unless it is kept."""
+    return next(
+        (image for image in bpy.data.images if image.get(TAG) == camera_name and KEPT not in image and image != but),
+        None,
+    )
 
 
 def is_result(image: bpy.types.Image | None) -> bool:

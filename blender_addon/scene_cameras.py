@@ -32,7 +32,7 @@ def camera_from_blender(
     if size is not None:
         (width, height), (aspect_x, aspect_y) = size, (1.0, 1.0)
     else:
-        width, height, aspect_x, aspect_y = _render_size(depsgraph.scene.render)
+        width, height, aspect_x, aspect_y = render_size(depsgraph.scene.render)
     is_wide = width * aspect_x >= height * aspect_y
     is_horizontal = is_wide if lens.sensor_fit == "AUTO" else lens.sensor_fit == "HORIZONTAL"
     # AUTO fits the sensor's width to the longer side, even to a tall one.
@@ -49,7 +49,7 @@ def camera_from_blender(
     )
 
 
-def _render_size(render: bpy.types.RenderSettings) -> tuple[int, int, float, float]:
+def render_size(render: bpy.types.RenderSettings) -> tuple[int, int, float, float]:
     """Width and height in pixels, and the pixels' aspect (x, y). Blender cuts off what a percentage leaves over."""
     width = render.resolution_x * render.resolution_percentage // 100
     height = render.resolution_y * render.resolution_percentage // 100

@@ -1,5 +1,6 @@
 """Synthesize View: what the target camera would see, as an image. At once for scripts, in steps for a window."""
 
+import hashlib
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
 from . import input_views, results, scene_cameras
+from .camera_list import camera_list
 from .last_outcome import last_outcome
 from .worker_owner import progress_text, worker
 
@@ -23,8 +25,8 @@ encoder = ThreadPoolExecutor(1, "lvsm_encoder")
 class Job:
     """One view under way. It holds a name and a number: the camera itself may be gone before the picture comes."""
 
-    def __init__(self, camera_object: bpy.types.Object, request: Request) -> None:
-        self.camera_name = camera_object.name
+    def __init__(self, camera_object: bpy.types.Object, request: Request, made_of: str) -> None:
+        self.camera_name, self.made_of = camera_object.name, made_of
         self.camera_uid = camera_object.session_uid
         self.request = request
         self.is_cancelled = False
@@ -93,12 +95,50 @@ def start(context: bpy.types.Context) -> Job:
     camera_object = target_camera(context.scene)
     depsgraph = context.evaluated_depsgraph_get()
     camera = scene_cameras.camera_from_blender(camera_object, depsgraph)
-    return Job(camera_object, worker.render(context.scene, depsgraph, [camera]))
+    made_of = ingredients(context.scene)
+    return Job(camera_object, worker.render(context.scene, depsgraph, [camera]), made_of)
+
+
+def ingredients(scene: bpy.types.Scene) -> str:
+    """A digest of what the target camera's picture depends on: with another one, the picture is out of date.
+
+    Quick, for a panel: of Blender's own numbers, as it last evaluated them, and not of photos' pixels.
+    """
+    camera_object, settings = _target_of(scene), scene.lvsm
+    parts: list[object] = [
+        scene.frame_current,
+        settings.model,
+        settings.use_detail,
+        *scene_cameras.render_size(scene.render),
+    ]
+    used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))
+    for item in (camera_object, *used):
+        lens, photo = item.data, item.data.lvsm.photo
+        place = [round(value, 5) for row in item.matrix_world for value in row]
+        parts += [item.name, place, lens.lens, lens.sensor_width, lens.shift_x, lens.shift_y, photo and photo.name_full]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def is_out_of_date(result: bpy.types.Image, scene: bpy.types.Scene) -> bool:
+    """Whether the target camera's picture would be another one now."""
+    return result.get(results.MADE_OF) != ingredients(scene)
+
+
+def what_comes_next(scene: bpy.types.Scene) -> str:
+    """What the button will make of a scene that has a target camera, for a person."""
+    width, height, _, _ = scene_cameras.render_size(scene.render)
+    return f"{_target_of(scene).name}, {width} x {height} px, frame {scene.frame_current}"
+
+
+def _target_of(scene: bpy.types.Scene) -> bpy.types.Object:
+    camera_object = target_camera(scene)
+    assert camera_object is not None, "there is an obstacle"
+    return camera_object
 
 
 def finish(job: Job) -> bpy.types.Image:
     """Keep a job's result as an image, and behind its camera if that is still there. Raises LvsmError."""
-    image = results.keep_result(job.camera_name, job.result())
+    image = results.keep_result(job.camera_name, job.result(), job.made_of)
     camera_object = next((found for found in bpy.data.objects if found.session_uid == job.camera_uid), None)
     if camera_object is not None and camera_object.type == "CAMERA":
         results.show_as_background(camera_object.data, image)
@@ -198,6 +238,53 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
         return {"CANCELLED"}
 
 
+class LVSM_OT_keep_result(bpy.types.Operator):
+    """Keep the target camera's last picture: the next one becomes an image of its own"""
+
+    bl_idname = "lvsm.keep_result"
+    bl_label = "Keep Picture"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context):
+        camera_object = target_camera(context.scene)
+        return camera_object is not None and results.result_of(camera_object.name) is not None
+
+    def execute(self, context):
+        image = results.result_of(_target_of(context.scene).name)
+        assert image is not None  # poll
+        image[results.KEPT] = True
+        self.report({"INFO"}, f"{image.name} is kept")
+        return {"FINISHED"}
+
+
+class LVSM_OT_use_photo_size(bpy.types.Operator):
+    """Render at the size of the target camera's photo"""
+
+    bl_idname = "lvsm.use_photo_size"
+    bl_label = "Use Photo Size"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context):
+        camera_object = target_camera(context.scene)
+        if camera_object is None or camera_object.data.lvsm.photo is None:
+            cls.poll_message_set("The target camera has no photo")
+            return False
+        return True
+
+    def execute(self, context):
+        try:
+            width, height = input_views.photo_frame(_target_of(context.scene))
+        except LvsmError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        render = context.scene.render
+        render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
+        render.pixel_aspect_x = render.pixel_aspect_y = 1
+        return {"FINISHED"}
+
+
 class LVSM_OT_cancel(bpy.types.Operator):
     """Stop synthesizing"""
 
@@ -242,7 +329,13 @@ def cancel_before_load(*_) -> None:
     followed.cancel()
 
 
-classes = (LVSM_OT_synthesize_view, LVSM_OT_cancel, LVSM_OT_use_fewer_views)
+classes = (
+    LVSM_OT_synthesize_view,
+    LVSM_OT_cancel,
+    LVSM_OT_keep_result,
+    LVSM_OT_use_photo_size,
+    LVSM_OT_use_fewer_views,
+)
 
 
 def register():

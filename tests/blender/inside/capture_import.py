@@ -66,6 +66,23 @@ def test_a_capture_becomes_a_collection_of_cameras_with_photos_that_show():
     assert all(item.data.lvsm.photo and item.data.show_background_images for item in cameras)
 
 
+def test_the_camera_of_a_new_file_gives_way_unless_someone_has_moved_it():
+    for is_moved in (False, True):
+        bpy.ops.wm.read_homefile(use_factory_startup=True)
+        first = bpy.context.scene.camera
+        first.location.x += is_moved
+        assert bpy.ops.lvsm.import_capture(filepath=CAPTURE) == {"FINISHED"}
+        assert (bpy.context.scene.camera == first) == is_moved
+    assert bpy.data.collections[folder.name].objects[0] != first
+
+
+def test_the_size_of_a_photo_is_that_of_its_square_pixels():
+    build()
+    bpy.context.scene.render.resolution_x = 7
+    assert bpy.ops.lvsm.use_photo_size() == {"FINISHED"}
+    assert (bpy.context.scene.render.resolution_x, bpy.context.scene.render.resolution_y) == (64, round(48 * FX / FY))
+
+
 def test_photos_are_not_opened_before_they_are_needed():
     assert not any(item.data.lvsm.photo.has_data for item in build())
 

@@ -27,18 +27,32 @@ def test_a_result_has_the_pictures_bytes_and_its_cameras_name():
     assert np.array_equal(results.quantized(PIXELS / np.float32(255)), PIXELS)
 
 
-def test_a_second_result_leaves_the_first_alone():
+def test_a_second_result_takes_the_place_of_the_first_wherever_it_was():
     image = build()
+    other = results.keep_result("Other", results.encode_png(PIXELS))
+    camera = bpy.data.objects["View 0"].data
+    results.show_as_background(camera, image)
+    again = results.keep_result("Target", results.encode_png(PIXELS[::-1]))
+    assert again.name == "LVSM Target" and np.array_equal(stage.image_bytes(again), PIXELS[::-1])
+    assert camera.background_images[0].image == again and other.name == "LVSM Other"
+    assert sum(map(results.is_result, bpy.data.images)) == 2
+
+
+def test_a_result_that_is_kept_stays_beside_the_next():
+    image = build()
+    image[results.KEPT] = True
     again = results.keep_result("Target", results.encode_png(PIXELS[::-1]))
     assert again.name == "LVSM Target.001" and np.array_equal(stage.image_bytes(image), PIXELS)
+    assert results.result_of("Target") == again
 
 
 def test_behind_a_camera_it_is_an_entry_of_its_own_which_the_next_result_replaces():
     image = build()
-    again = results.keep_result("Target", results.encode_png(PIXELS[::-1]))
+    image[results.KEPT] = True
     camera = bpy.data.objects["View 0"].data
     camera.background_images.new().image = camera.lvsm.photo
     results.show_as_background(camera, image)
+    again = results.keep_result("Target", results.encode_png(PIXELS[::-1]))
     results.show_as_background(camera, again)
     assert [entry.image for entry in camera.background_images] == [camera.lvsm.photo, again]
     assert camera.show_background_images

@@ -98,6 +98,59 @@ def test_a_warning_is_kept_with_the_picture_until_the_next():
     assert works() and last_outcome.warnings == ()
 
 
+def test_a_picture_is_out_of_date_when_the_camera_the_frame_or_the_photos_change():
+    scene = stage.build(folder)
+    assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
+
+    def is_old():
+        bpy.context.view_layer.update()
+        return synthesize.is_out_of_date(bpy.data.images["LVSM Target"], scene)
+
+    view = bpy.data.objects["View 1"]
+    assert not is_old()
+    for holder, name, value in (
+        (scene.camera, "location", (1, 2, 3)),
+        (scene.camera.data, "lens", 30),
+        (scene, "frame_current", 7),
+        (view, "location", (0, 0, 9)),
+        (view.data.lvsm, "use_as_input", False),
+        (scene.render, "resolution_x", 99),
+        (scene.lvsm, "use_detail", False),
+    ):
+        former = getattr(holder, name)
+        former = tuple(former) if name == "location" else former
+        setattr(holder, name, value)
+        assert is_old(), name
+        setattr(holder, name, former)
+        assert not is_old(), name
+
+
+def test_a_picture_that_is_kept_stays():
+    scene = stage.build(folder)
+    assert not bpy.ops.lvsm.keep_result.poll()
+    bpy.ops.lvsm.synthesize_view()
+    assert bpy.ops.lvsm.keep_result() == {"FINISHED"} and not bpy.ops.lvsm.keep_result.poll()
+    bpy.ops.lvsm.synthesize_view()
+    bpy.ops.lvsm.synthesize_view()
+    assert sorted(image.name for image in bpy.data.images if results.is_result(image)) == [
+        "LVSM Target",
+        "LVSM Target.001",
+    ]
+    assert scene.camera.data.background_images[0].image.name == "LVSM Target.001"
+
+
+def test_the_render_size_becomes_the_photos_when_asked():
+    scene = stage.build(folder)
+    assert not bpy.ops.lvsm.use_photo_size.poll()  # the target has none
+    scene.lvsm.target_camera = bpy.data.objects["View 1"]
+    scene.render.resolution_x, scene.render.resolution_percentage, scene.render.pixel_aspect_x = 7, 50, 2
+    assert bpy.ops.lvsm.use_photo_size() == {"FINISHED"}
+    render = scene.render
+    assert (render.resolution_x, render.resolution_y, render.resolution_percentage) == (*stage.SIZE, 100)
+    assert render.pixel_aspect_x == render.pixel_aspect_y == 1
+    assert synthesize.what_comes_next(scene) == f"View 1, {stage.SIZE[0]} x {stage.SIZE[1]} px, frame 1"
+
+
 def fails_with(words, fault):
     """Whether a worker with a fault makes the button say so, and the next worker serves again."""
     stage.build(folder)
