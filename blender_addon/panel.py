@@ -6,6 +6,8 @@ from typing import ClassVar
 import blf
 import bpy
 
+from lvsm_engine.scene.trust import DOUBTFUL, POOR
+
 from . import input_views, render_engine, results, synthesize
 from .camera_list import camera_list
 from .last_outcome import last_outcome
@@ -35,6 +37,9 @@ def _redraw_when_changed() -> float:
         _seen[:] = now
         synthesize.redraw_panels(bpy.context)
     return WATCH_SECONDS
+
+
+TRUST_ICONS = {DOUBTFUL: "INFO", POOR: "ERROR"}
 
 
 class SideBarPanel:
@@ -75,6 +80,9 @@ def _draw_next(layout, context) -> None:
         _draw_hint(layout, width, obstacle)
         return
     _draw_hint(layout, width, synthesize.what_comes_next(scene))
+    trust = synthesize.last_trust.now(scene, context.evaluated_depsgraph_get())
+    for reason in trust.reasons[:1]:
+        _draw_sentence(layout.column(align=True), width, f"The camera {reason}", TRUST_ICONS[trust.level])
     camera_object = synthesize.target_camera(scene)
     assert camera_object is not None  # else that is the obstacle
     if camera_object.data.lvsm.photo is not None:

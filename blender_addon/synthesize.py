@@ -5,10 +5,12 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import bpy
+import numpy as np
 from bpy.app.handlers import persistent
 
 from lvsm_engine.errors import Cancelled, LvsmError
 from lvsm_engine.scene.selection import spread_views
+from lvsm_engine.scene.trust import GOOD, Trust, trust
 from lvsm_engine.worker.client import Request
 
 from . import input_views, results, scene_cameras
@@ -122,6 +124,33 @@ def ingredients(scene: bpy.types.Scene) -> str:
 def is_out_of_date(result: bpy.types.Image, scene: bpy.types.Scene) -> bool:
     """Whether the target camera's picture would be another one now."""
     return result.get(results.MADE_OF) != ingredients(scene)
+
+
+class LastTrust:
+    """How far the photos can tell what the target camera sees; looked at anew when a picture would be another one."""
+
+    def __init__(self) -> None:
+        self._of, self._trust = "", Trust(GOOD)
+
+    def now(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Trust:
+        """Of a scene that has a target camera and photos. A camera that is none is the button's to tell."""
+        made_of = ingredients(scene)
+        if made_of != self._of:
+            self._of, self._trust = made_of, _trust_of(scene, depsgraph)
+        return self._trust
+
+
+last_trust = LastTrust()
+
+
+def _trust_of(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Trust:
+    """By Blender's own lenses, which are as good here as the calibrations that photos have."""
+    used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))
+    try:
+        cameras = [scene_cameras.camera_from_blender(item, depsgraph) for item in (_target_of(scene), *used)]
+        return trust(cameras[0], cameras[1:]) if len(cameras) > 1 else Trust(GOOD)
+    except (LvsmError, np.linalg.LinAlgError):
+        return Trust(GOOD)
 
 
 def what_comes_next(scene: bpy.types.Scene) -> str:

@@ -32,6 +32,7 @@ from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
 from .scene.frame import poses_in_frame, world_to_model
 from .scene.selection import spread_views
+from .scene.trust import doubts
 
 # The share of a picture that photos tell, below which it is said to be guessed.
 MOSTLY_GUESSED = 0.35
@@ -290,7 +291,9 @@ class Scene:
         card, config = self._synthesizer.card, self._synthesizer.config
         aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
         own = model_size(card.resolution, config.size_multiple, aspect)
-        return self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
+        images = self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
+        self.warnings = (*self.warnings, *doubts(cameras, [view.camera for view in self._photos]))
+        return images
 
     def _check_output(self, count: int, width: int, height: int) -> None:
         """Before anything is computed for them. Raises CameraError, DeviceError."""

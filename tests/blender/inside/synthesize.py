@@ -125,6 +125,21 @@ def test_a_picture_is_out_of_date_when_the_camera_the_frame_or_the_photos_change
         assert not is_old(), name
 
 
+def test_a_camera_that_no_photo_tells_of_is_told_before_anything_is_computed():
+    scene = stage.build(folder)
+    depsgraph = bpy.context.evaluated_depsgraph_get
+    assert synthesize.last_trust.now(scene, depsgraph()).level == "good"
+    scene.camera.location = (0, -2000, 0)
+    bpy.context.view_layer.update()
+    far = synthesize.last_trust.now(scene, depsgraph())
+    assert far.level == "poor" and "times as far from the subject" in " ".join(far.reasons), far
+    scene.camera.data.type = "ORTHO"  # the button tells why that is none
+    assert synthesize.last_trust.now(scene, depsgraph()) is far
+    scene.camera.location = (0, 0, 0)
+    bpy.context.view_layer.update()
+    assert synthesize.last_trust.now(scene, depsgraph()).level == "good"
+
+
 def test_a_picture_that_is_kept_stays():
     scene = stage.build(folder)
     assert not bpy.ops.lvsm.keep_result.poll()
