@@ -15,6 +15,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -28,10 +29,13 @@ if __package__:  # As a script this file only finds its package, and runs itself
     from lvsm_engine.errors import CameraError, LvsmError
     from lvsm_engine.progress import Progress
     from lvsm_engine.scene.camera import Camera
-    from lvsm_engine.whole_files import write_bytes
+    from lvsm_engine.scene.picture_formats import ENDINGS
+    from lvsm_engine.whole_files import check_folder, write_bytes
 
     from . import results, scene_cameras, synthesize
     from .worker_owner import DEFAULT_MODEL, progress_text, worker
+
+    PHOTO_ENDINGS = {ending for endings in ENDINGS.values() for ending in endings}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -117,6 +121,7 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
         scene.lvsm.model = "" if options.model == DEFAULT_MODEL else str(Path(options.model).resolve())
     if options.no_detail:
         scene.lvsm.use_detail = False
+    check_folder(options.out)
     names = options.cameras or [_default_camera(scene)]
     if len({file_name(name, None).casefold() for name in names}) < len(names):  # one file, to Windows and macOS
         raise CameraError(f"Two of the cameras {', '.join(names)} would write the same file: rename one of them.")
@@ -140,8 +145,10 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
 
 
 def file_name(camera_name: str, frame: int | None) -> str:
-    """The file of a camera's picture: its name without what a file system refuses."""
+    """The file of a camera's picture: its name without what a file system refuses, and without a photo's ending."""
     stem = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", camera_name)
+    stem, ending = os.path.splitext(stem)
+    stem += "" if ending.lower() in PHOTO_ENDINGS else ending
     return f"{stem}.png" if frame is None else f"{stem}_{frame:04}.png"
 
 

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,8 @@ from .photo_size import header_size
 DISPLAY_SIZE = 0.1
 # So many times their spread from the origin cameras lose digits that a picture shows.
 FAR = 1000
+SOURCE, VIEW = "lvsm_source", "lvsm_view"
+"""The custom properties of a collection, the file or folder that it came from, and of a camera, which of its views it is."""
 WORLD_OFFSET = "lvsm_world_offset"
 """The custom property of a collection whose capture was moved to the origin: what its export adds again."""
 # Looking through more files than this blocks a window for longer than anyone waits: a second or two.
@@ -37,11 +39,20 @@ STARTUP_PLACE, STARTUP_LENS = (7.35889, -6.92579, 4.95831), 50.0
 T = TypeVar("T")
 
 
-def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Collection, Capture]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Imported:
+    """A capture and its collection. was_here: it had been imported before, and its cameras were brought up to date."""
+
+    collection: bpy.types.Collection
+    capture: Capture
+    was_here: bool
+
+
+def import_capture(context: bpy.types.Context, path: Path, makes_copy: bool = False) -> Imported:
     """Make cameras of a capture, where the file says: Blender's world is the capture's, unless that is far away.
 
-    The scene's own camera is one of them where it had none, or the one that a new file has, untouched. Photos are opened
-    when they are needed.
+    A capture that the scene has already is brought up to date, unless a copy is asked for. The scene's own camera is one
+    of the capture's where it had none, or the one that a new file has, untouched. Photos are opened when they are needed.
     Raises CaptureError or CameraError, with nothing made.
     """
     capture, offset = _near_the_origin(load_capture(path, photo_size=_photo_size))
@@ -49,20 +60,49 @@ def import_capture(context: bpy.types.Context, path: Path) -> tuple[bpy.types.Co
     pictures = [picture for view in capture.views for picture in (view.photo, view.mask)]
     images = _open_all([picture if isinstance(picture, Path) else None for picture in pictures])
     display_size = DISPLAY_SIZE * _spread(capture.views)
-    collection = bpy.data.collections.new(capture.name)
-    context.scene.collection.children.link(collection)
-    if offset.any():
-        collection[WORLD_OFFSET] = offset.tolist()
-    for position, (view, lens, photo, mask) in enumerate(
-        zip(capture.views, lenses, images[::2], images[1::2], strict=True)
+    former = None if makes_copy else _collection_of(context.scene, path)
+    collection = former or _new_collection(context.scene, capture.name, path)
+    collection[WORLD_OFFSET] = offset.tolist()
+    known = {item[VIEW]: item for item in collection.objects if VIEW in item}
+    for position, (key, view, lens, photo, mask) in enumerate(
+        zip(_keys(capture.views), capture.views, lenses, images[::2], images[1::2], strict=True)
     ):
-        camera_object = _camera_object(view, lens, photo, mask)
+        camera_object = known.get(key) or _new_camera(collection, view.name, key)
+        _set_view(camera_object, view, lens, photo, mask)
         camera_object.data.display_size = display_size
-        collection.objects.link(camera_object)
         context.window_manager.progress_update(position)
     if context.scene.camera is None or _is_the_files_first(context.scene.camera):
         context.scene.camera = collection.objects[0]
-    return collection, capture
+    return Imported(collection, capture, former is not None)
+
+
+def _collection_of(scene: bpy.types.Scene, path: Path) -> bpy.types.Collection | None:
+    """The scene's collection of the capture at a path."""
+    return next((each for each in scene.collection.children_recursive if each.get(SOURCE) == _source(path)), None)
+
+
+def _new_collection(scene: bpy.types.Scene, name: str, path: Path) -> bpy.types.Collection:
+    collection = bpy.data.collections.new(name)
+    collection[SOURCE] = _source(path)
+    scene.collection.children.link(collection)
+    return collection
+
+
+def _source(path: Path) -> str:
+    return str(path.resolve())
+
+
+def _keys(views: Sequence[View]) -> list[str]:
+    """What tells a capture's views apart, also when it is solved again: their names, numbered where they are alike."""
+    counts: dict[str, int] = {}
+    for view in views:
+        counts[view.name] = counts.get(view.name, 0) + 1
+    seen: dict[str, int] = {}
+    keys = []
+    for view in views:
+        seen[view.name] = seen.get(view.name, 0) + 1
+        keys.append(view.name if counts[view.name] == 1 else f"{view.name} {seen[view.name]}")
+    return keys
 
 
 def _is_the_files_first(camera_object: bpy.types.Object) -> bool:
@@ -112,21 +152,31 @@ def _shown_lens(view: View) -> Camera:
         ) from error
 
 
-def _camera_object(
-    view: View, lens: Camera, photo: bpy.types.Image | None, mask: bpy.types.Image | None
-) -> bpy.types.Object:
-    """A camera at the view's pose, with the view's photo, mask and calibration, which shows through `lens`."""
-    camera = bpy.data.cameras.new(view.name)
-    camera_object = bpy.data.objects.new(view.name, camera)
+def _new_camera(collection: bpy.types.Collection, name: str, key: str) -> bpy.types.Object:
+    camera_object = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+    camera_object[VIEW] = key
+    collection.objects.link(camera_object)
+    return camera_object
+
+
+def _set_view(
+    camera_object: bpy.types.Object,
+    view: View,
+    lens: Camera,
+    photo: bpy.types.Image | None,
+    mask: bpy.types.Image | None,
+) -> None:
+    """Put a camera at the view's pose, with the view's photo, mask and calibration, which shows through `lens`."""
+    camera = camera_object.data
     scene_cameras.set_lens(camera, lens)
     scene_cameras.set_pose(camera_object, view.camera.camera_to_world)
-    if photo is not None:
+    if photo is not None and photo != camera.lvsm.photo:
+        shown = next((entry for entry in camera.background_images if entry.image == camera.lvsm.photo), None)
         camera.lvsm.photo = photo
-        camera.background_images.new().image = photo
+        (shown or camera.background_images.new()).image = photo
         camera.show_background_images = True
     camera.lvsm.mask = mask
     input_views.set_calibration(camera, view.camera, view.distortion)
-    return camera_object
 
 
 def _open_all(paths: list[Path | None]) -> list[bpy.types.Image | None]:
@@ -171,22 +221,32 @@ class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
 
     filename_ext = ""
     filter_glob: StringProperty(default=";".join(FILE_PATTERNS), options={"HIDDEN"})
+    makes_copy: BoolProperty(
+        name="Import a Copy",
+        description="Make new cameras of a capture that is in the scene already, else its cameras are brought up to date",
+        options={"SKIP_SAVE"},
+    )
 
     def execute(self, context):
         last_outcome.forget()
         window_manager = context.window_manager
         window_manager.progress_begin(0, 1000)
         try:
-            collection, capture = import_capture(context, Path(bpy.path.abspath(self.filepath)))
+            imported = import_capture(context, Path(bpy.path.abspath(self.filepath)), self.makes_copy)
         except LvsmError as error:
             last_outcome.keep(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         finally:
             window_manager.progress_end()
-        for warning in last_outcome.warn(capture.warnings):
+        for warning in last_outcome.warn(imported.capture.warnings):
             self.report({"WARNING"}, warning)
-        self.report({"INFO"}, f"Imported {len(capture.views)} cameras into {collection.name}")
+        cameras = f"{len(imported.capture.views)} cameras"
+        if imported.was_here:
+            text = f"{imported.collection.name} was here already: {cameras} brought up to date, no copy made"
+        else:
+            text = f"Imported {cameras} into {imported.collection.name}"
+        self.report({"INFO"}, text)
         return {"FINISHED"}
 
 

@@ -114,7 +114,19 @@ def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[
     cameras = sorted((item for item in scene.objects if is_input_view(item)), key=lambda item: item.name)
     if not cameras:
         raise CaptureError("No camera has a photo that is switched on: add photos or import a capture.", ADD_PHOTOS)
-    return [_view(camera_object, depsgraph) for camera_object in cameras]
+    views, lost = [], []
+    for camera_object in cameras:
+        try:
+            views.append(_view(camera_object, depsgraph))
+        except CaptureError as error:
+            if error.remedy != LOCATE_PHOTOS:
+                raise
+            lost.append(error)
+    if len(lost) > 1:
+        raise CaptureError(f"{len(lost)} photos are missing. {lost[0]}", LOCATE_PHOTOS)
+    if lost:
+        raise lost[0]
+    return views
 
 
 def _view(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> View:

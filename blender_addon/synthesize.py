@@ -88,7 +88,10 @@ def obstacle(scene: bpy.types.Scene) -> str:
         return "A view is being synthesized"
     if target_camera(scene) is None:
         return "Add a camera to the scene"
-    return "" if input_views.has_photos() else "Add a photo to at least one camera"
+    if not input_views.has_photos():
+        return "Add a photo to at least one camera"
+    is_elsewhere = len(bpy.data.scenes) > 1 and not any(map(input_views.is_input_view, scene.objects))
+    return "Only another scene has cameras with photos" if is_elsewhere else ""
 
 
 def start(context: bpy.types.Context) -> Job:

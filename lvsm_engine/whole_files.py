@@ -46,6 +46,15 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
             part.unlink(missing_ok=True)
 
 
+def check_folder(path: Path) -> None:
+    """Before long work whose results go into a folder, which is not made. Raises OutputError where it cannot be."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise OutputError(f"{path} cannot be written ({there} is no folder): choose another folder.")
+    if not os.access(there, os.W_OK):
+        raise OutputError(f"{path} cannot be written (Permission denied): choose another folder.")
+
+
 def make_folder(path: Path) -> None:
     """Make the folder of what is to be written, and those above it. Raises OutputError."""
     try:

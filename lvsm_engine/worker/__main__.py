@@ -42,7 +42,7 @@ def main():
         from lvsm_engine.worker.server import serve
     except (ImportError, OSError) as error:  # OSError: a library of torch's that Windows cannot load
         sentence = (
-            "The Python at {} cannot run the engine ({}): install torch, torchvision, numpy, safetensors, pillow and"
+            "The Python at {} cannot run the engine ({}): install torch, numpy, safetensors, pillow and"
             " opencv-python-headless there, or choose another Python."
         )
         refuse(channel, sentence.format(sys.executable, error), "install_packages")

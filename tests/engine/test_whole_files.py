@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lvsm_engine.errors import OutputError
-from lvsm_engine.whole_files import PART, write_bytes, write_whole
+from lvsm_engine.whole_files import PART, check_folder, write_bytes, write_whole
 from tests.shared_data import ROOT
 
 
@@ -110,3 +110,11 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
             write_bytes(tmp_path / name, b"new")
     assert sorted(os.listdir(tmp_path)) == ["folder", "link", "pipe"]
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode) and (tmp_path / "link").is_symlink()
+
+
+def test_a_folder_that_cannot_be_is_told_before_the_work(tmp_path):
+    check_folder(tmp_path / "new" / "below")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file is no folder"):
+        check_folder(tmp_path / "file" / "below")

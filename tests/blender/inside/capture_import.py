@@ -76,6 +76,31 @@ def test_the_camera_of_a_new_file_gives_way_unless_someone_has_moved_it():
     assert bpy.data.collections[folder.name].objects[0] != first
 
 
+def test_a_second_import_brings_the_cameras_up_to_date_or_makes_a_copy():
+    cameras = build()
+    moved, renamed = cameras[3], cameras[4]
+    was = tuple(moved.location)
+    moved.location.x += 5
+    renamed.name, renamed.data.lvsm.use_as_input = "Mine", False
+    assert bpy.ops.lvsm.import_capture(filepath=CAPTURE) == {"FINISHED"}
+    assert len(bpy.data.cameras) == PHOTO_COUNT and tuple(moved.location) == was
+    assert renamed.name == "Mine" and not renamed.data.lvsm.use_as_input
+    assert all(len(item.data.background_images) == 1 for item in cameras)
+    assert bpy.ops.lvsm.import_capture(filepath=CAPTURE, makes_copy=True) == {"FINISHED"}
+    assert len(bpy.data.cameras) == 2 * PHOTO_COUNT and len(bpy.context.scene.collection.children) == 2
+
+
+def test_photos_of_one_name_are_told_apart_when_they_are_imported_again():
+    (folder / "other").mkdir()
+    (folder / "other" / photo_path(0).name).write_bytes(photo_path(0).read_bytes())
+    other = {"file_path": f"other/{photo_path(0).name}", "transform_matrix": pose(7)}
+    capture = write_capture("alike.json", json.dumps(LENS | {"frames": [FRAMES[0], other]}))
+    empty_scene()
+    for _ in range(2):
+        assert bpy.ops.lvsm.import_capture(filepath=capture) == {"FINISHED"}
+        assert sorted(view.camera.position[0] for view in views()) == [0, 7]
+
+
 def test_the_size_of_a_photo_is_that_of_its_square_pixels():
     build()
     bpy.context.scene.render.resolution_x = 7

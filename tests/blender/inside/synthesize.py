@@ -140,6 +140,33 @@ def test_a_camera_that_no_photo_tells_of_is_told_before_anything_is_computed():
     assert synthesize.last_trust.now(scene, depsgraph()).level == "good"
 
 
+def test_where_only_another_scene_has_photos_the_button_says_so():
+    stage.build(folder)
+    other = bpy.data.scenes.new("Other")
+    other.collection.objects.link(bpy.data.objects.new("Alone", bpy.data.cameras.new("Alone")))
+    other.camera = other.collection.objects[0]
+    assert synthesize.obstacle(other) == "Only another scene has cameras with photos"
+    assert synthesize.obstacle(bpy.context.scene) == ""
+    bpy.data.scenes.remove(other)
+
+
+def test_a_file_is_called_as_its_camera_but_for_a_photos_ending():
+    file_name = stage.addon("batch").file_name
+    assert file_name("DSC_01.JPG", 3) == "DSC_01_0003.png" and file_name("a.png", None) == "a.png"
+    assert file_name("version 1.2", None) == "version 1.2.png" and file_name("a/b", 7) == "a_b_0007.png"
+
+
+def test_missing_photos_are_counted_and_one_is_named():
+    scene = stage.build(folder)
+    for number in range(2):
+        bpy.data.objects[f"View {number}"].data.lvsm.photo.filepath = str(folder / f"lost {number}.png")
+    said = refusal()
+    assert "2 photos are missing." in said and "lost 0.png, the photo of View 0, does not exist: locate it." in said, (
+        said
+    )
+    assert last_outcome.error.remedy == "locate_photos" and scene
+
+
 def test_a_picture_that_is_kept_stays():
     scene = stage.build(folder)
     assert not bpy.ops.lvsm.keep_result.poll()
