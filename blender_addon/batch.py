@@ -32,7 +32,7 @@ if __package__:  # As a script this file only finds its package, and runs itself
     from lvsm_engine.scene.picture_formats import ENDINGS
     from lvsm_engine.whole_files import check_folder, write_bytes
 
-    from . import results, scene_cameras, synthesize
+    from . import results, scene_cameras, target
     from .worker_owner import DEFAULT_MODEL, progress_text, worker
 
     PHOTO_ENDINGS = {ending for endings in ENDINGS.values() for ending in endings}
@@ -153,7 +153,7 @@ def file_name(camera_name: str, frame: int | None) -> str:
 
 
 def _default_camera(scene: bpy.types.Scene) -> str:
-    camera_object = synthesize.target_camera(scene)
+    camera_object = target.target_camera(scene)
     if camera_object is None:
         raise CameraError("The scene has no camera: add one, or name one with --cameras.")
     return camera_object.name

@@ -9,14 +9,14 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from lvsm_engine.errors import Cancelled, CaptureError, LvsmError
+from lvsm_engine.errors import CaptureError, LvsmError
 from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import WRITERS, Capture, export_capture
 
 from . import input_views
 from .capture_import import WORLD_OFFSET
-from .last_outcome import last_outcome
+from .last_outcome import last_outcome, refused
 from .results import encode_png
 from .worker_owner import progress_text
 
@@ -118,7 +118,7 @@ class LVSM_OT_export_capture(bpy.types.Operator):
             if not self._is_followed:
                 return self._finish()
         except LvsmError as error:
-            return self._fail(error)
+            return refused(self, error)
         self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -135,7 +135,7 @@ class LVSM_OT_export_capture(bpy.types.Operator):
         try:
             return self._finish()
         except LvsmError as error:
-            return self._fail(error)
+            return refused(self, error)
 
     def cancel(self, context):
         """Blender calls this when it takes the window away, and when no folder is chosen."""
@@ -151,14 +151,6 @@ class LVSM_OT_export_capture(bpy.types.Operator):
         self._job.result()
         self.report({"INFO"}, f"Exported {len(self._views)} cameras to {self.directory}")
         return {"FINISHED"}
-
-    def _fail(self, error: LvsmError) -> set[str]:
-        if isinstance(error, Cancelled):
-            self.report({"INFO"}, str(error))
-        else:
-            last_outcome.keep(error)
-            self.report({"ERROR"}, str(error))
-        return {"CANCELLED"}
 
 
 def draw_in_export_menu(menu, _context) -> None:

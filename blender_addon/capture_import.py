@@ -18,7 +18,7 @@ from lvsm_engine.scene.camera import Camera, View, square_pixels
 from lvsm_engine.scene.captures import FILE_PATTERNS, Capture, load_capture
 
 from . import input_views, scene_cameras
-from .last_outcome import last_outcome
+from .last_outcome import last_outcome, refused
 from .photo_size import header_size
 
 # A camera's size on the screen, in units of the cameras' spread.
@@ -234,9 +234,7 @@ class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
         try:
             imported = import_capture(context, Path(bpy.path.abspath(self.filepath)), self.makes_copy)
         except LvsmError as error:
-            last_outcome.keep(error)
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return refused(self, error)
         finally:
             window_manager.progress_end()
         for warning in last_outcome.warn(imported.capture.warnings):

@@ -5,8 +5,10 @@ A failure comes with the operator that is its way out. A render's thread may tel
 
 from collections.abc import Iterable
 
+import bpy
+
 from lvsm_engine import errors
-from lvsm_engine.errors import LvsmError
+from lvsm_engine.errors import Cancelled, LvsmError
 
 # Remedy -> the operator that does it, and what its button says.
 WAYS_OUT = {
@@ -47,3 +49,13 @@ class LastOutcome:
 
 
 last_outcome = LastOutcome()
+
+
+def refused(operator: bpy.types.Operator, error: LvsmError) -> set[str]:
+    """What an operator returns that failed: the error is kept for the panel, and reported. A cancel is no failure."""
+    if isinstance(error, Cancelled):
+        operator.report({"INFO"}, str(error))
+    else:
+        last_outcome.keep(error)
+        operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}

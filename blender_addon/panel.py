@@ -8,7 +8,7 @@ import bpy
 
 from lvsm_engine.scene.trust import DOUBTFUL, POOR
 
-from . import input_views, render_engine, results, synthesize
+from . import input_views, render_engine, results, synthesize, target
 from .camera_list import camera_list
 from .last_outcome import last_outcome
 from .worker_owner import progress_text, worker
@@ -79,17 +79,17 @@ def _draw_next(layout, context) -> None:
     if obstacle := synthesize.obstacle(scene):
         _draw_hint(layout, width, obstacle)
         return
-    _draw_hint(layout, width, synthesize.what_comes_next(scene))
-    trust = synthesize.last_trust.now(scene, context.evaluated_depsgraph_get())
+    _draw_hint(layout, width, target.what_comes_next(scene))
+    trust = target.last_trust.now(scene, context.evaluated_depsgraph_get())
     for reason in trust.reasons[:1]:
         _draw_sentence(layout.column(align=True), width, f"The camera {reason}", TRUST_ICONS[trust.level])
-    camera_object = synthesize.target_camera(scene)
+    camera_object = target.target_camera(scene)
     assert camera_object is not None  # else that is the obstacle
     if camera_object.data.lvsm.photo is not None:
         layout.operator("lvsm.use_photo_size")
     result = results.result_of(camera_object.name)
     if result is not None:
-        if synthesize.is_out_of_date(result, scene):
+        if target.is_out_of_date(result, scene):
             _draw_hint(layout, width, f"{result.name} is out of date: the camera, the photos or the frame have changed")
         layout.operator("lvsm.keep_result")
 

@@ -13,7 +13,7 @@ import numpy as np
 TAG = "lvsm_result"
 """The custom property of a result's image: the name of the camera it was made for."""
 MADE_OF = "lvsm_made_of"
-"""The custom property of a result's image: what it depends on, as synthesize.ingredients tells."""
+"""The custom property of a result's image: what it depends on, as target.ingredients tells."""
 KEPT = "lvsm_kept"
 """The custom property of a result's image that the next one of its camera does not replace."""
 

@@ -1,21 +1,17 @@
 """Synthesize View: what the target camera would see, as an image. At once for scripts, in steps for a window."""
 
-import hashlib
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import bpy
-import numpy as np
 from bpy.app.handlers import persistent
 
 from lvsm_engine.errors import Cancelled, LvsmError
 from lvsm_engine.scene.selection import spread_views
-from lvsm_engine.scene.trust import GOOD, Trust, trust
 from lvsm_engine.worker.client import Request
 
-from . import input_views, results, scene_cameras
-from .camera_list import camera_list
-from .last_outcome import last_outcome
+from . import input_views, results, scene_cameras, target
+from .last_outcome import last_outcome, refused
 from .worker_owner import progress_text, worker
 
 TICK_SECONDS = 0.1
@@ -70,23 +66,11 @@ class FollowedJob:
 followed = FollowedJob()
 
 
-def target_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
-    """The camera to be synthesized: the one chosen in the panel, else the scene's own."""
-    chosen = scene.lvsm.target_camera
-    return chosen if chosen is not None and _is_in(scene, chosen) else scene.camera
-
-
-def _is_in(scene: bpy.types.Scene, item: bpy.types.Object) -> bool:
-    """Whether an object is in a scene, which pointers to it outlive."""
-    collections = {scene.collection, *scene.collection.children_recursive}
-    return any(collection in collections for collection in item.users_collection)
-
-
 def obstacle(scene: bpy.types.Scene) -> str:
     """Why no view can be synthesized now, for a person; empty where one can."""
     if followed.job is not None:
         return "A view is being synthesized"
-    if target_camera(scene) is None:
+    if target.target_camera(scene) is None:
         return "Add a camera to the scene"
     if not input_views.has_photos():
         return "Add a photo to at least one camera"
@@ -97,75 +81,11 @@ def obstacle(scene: bpy.types.Scene) -> str:
 def start(context: bpy.types.Context) -> Job:
     """Send the target camera and the input views to the engine. Returns at once. Raises LvsmError."""
     last_outcome.forget()
-    camera_object = target_camera(context.scene)
+    camera_object = target.target_camera(context.scene)
     depsgraph = context.evaluated_depsgraph_get()
     camera = scene_cameras.camera_from_blender(camera_object, depsgraph)
-    made_of = ingredients(context.scene)
+    made_of = target.ingredients(context.scene)
     return Job(camera_object, worker.render(context.scene, depsgraph, [camera]), made_of)
-
-
-def ingredients(scene: bpy.types.Scene) -> str:
-    """A digest of what the target camera's picture depends on: with another one, the picture is out of date.
-
-    Quick, for a panel: of Blender's own numbers, as it last evaluated them, and not of photos' pixels.
-    """
-    camera_object, settings = _target_of(scene), scene.lvsm
-    parts: list[object] = [
-        scene.frame_current,
-        settings.model,
-        settings.use_detail,
-        *scene_cameras.render_size(scene.render),
-    ]
-    used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))
-    for item in (camera_object, *used):
-        lens, photo = item.data, item.data.lvsm.photo
-        place = [round(value, 5) for row in item.matrix_world for value in row]
-        parts += [item.name, place, lens.lens, lens.sensor_width, lens.shift_x, lens.shift_y, photo and photo.name_full]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def is_out_of_date(result: bpy.types.Image, scene: bpy.types.Scene) -> bool:
-    """Whether the target camera's picture would be another one now."""
-    return result.get(results.MADE_OF) != ingredients(scene)
-
-
-class LastTrust:
-    """How far the photos can tell what the target camera sees; looked at anew when a picture would be another one."""
-
-    def __init__(self) -> None:
-        self._of, self._trust = "", Trust(GOOD)
-
-    def now(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Trust:
-        """Of a scene that has a target camera and photos. A camera that is none is the button's to tell."""
-        made_of = ingredients(scene)
-        if made_of != self._of:
-            self._of, self._trust = made_of, _trust_of(scene, depsgraph)
-        return self._trust
-
-
-last_trust = LastTrust()
-
-
-def _trust_of(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Trust:
-    """By Blender's own lenses, which are as good here as the calibrations that photos have."""
-    used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))
-    try:
-        cameras = [scene_cameras.camera_from_blender(item, depsgraph) for item in (_target_of(scene), *used)]
-        return trust(cameras[0], cameras[1:]) if len(cameras) > 1 else Trust(GOOD)
-    except (LvsmError, np.linalg.LinAlgError):
-        return Trust(GOOD)
-
-
-def what_comes_next(scene: bpy.types.Scene) -> str:
-    """What the button will make of a scene that has a target camera, for a person."""
-    width, height, _, _ = scene_cameras.render_size(scene.render)
-    return f"{_target_of(scene).name}, {width} x {height} px, frame {scene.frame_current}"
-
-
-def _target_of(scene: bpy.types.Scene) -> bpy.types.Object:
-    camera_object = target_camera(scene)
-    assert camera_object is not None, "there is an obstacle"
-    return camera_object
 
 
 def finish(job: Job) -> bpy.types.Image:
@@ -208,14 +128,14 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
                 time.sleep(TICK_SECONDS / 10)
             self._finish(context, job)
         except LvsmError as error:
-            return self._fail(error)
+            return refused(self, error)
         return {"FINISHED"}
 
     def invoke(self, context, event):
         try:
             self._job = start(context)
         except LvsmError as error:
-            return self._fail(error)
+            return refused(self, error)
         self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
         context.window_manager.modal_handler_add(self)
         followed.job = self._job
@@ -237,7 +157,7 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
             if not results.show_in_image_editor(context, image):
                 results.open_image_editor(image)
         except LvsmError as error:
-            return self._fail(error)
+            return refused(self, error)
         finally:  # whatever went wrong, the button can be pressed again
             if not goes_on:
                 self._leave(context)
@@ -261,14 +181,6 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
         self.report({"INFO"}, f"Synthesized {image.name} in {job.request.result()['seconds']:.1f} s")
         return image
 
-    def _fail(self, error: LvsmError) -> set[str]:
-        if isinstance(error, Cancelled):
-            self.report({"INFO"}, str(error))
-        else:
-            last_outcome.keep(error)
-            self.report({"ERROR"}, str(error))
-        return {"CANCELLED"}
-
 
 class LVSM_OT_keep_result(bpy.types.Operator):
     """Keep the target camera's last picture: the next one becomes an image of its own"""
@@ -279,11 +191,11 @@ class LVSM_OT_keep_result(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        camera_object = target_camera(context.scene)
+        camera_object = target.target_camera(context.scene)
         return camera_object is not None and results.result_of(camera_object.name) is not None
 
     def execute(self, context):
-        image = results.result_of(_target_of(context.scene).name)
+        image = results.result_of(target.target_of(context.scene).name)
         assert image is not None  # poll
         image[results.KEPT] = True
         self.report({"INFO"}, f"{image.name} is kept")
@@ -299,7 +211,7 @@ class LVSM_OT_use_photo_size(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        camera_object = target_camera(context.scene)
+        camera_object = target.target_camera(context.scene)
         if camera_object is None or camera_object.data.lvsm.photo is None:
             cls.poll_message_set("The target camera has no photo")
             return False
@@ -307,7 +219,7 @@ class LVSM_OT_use_photo_size(bpy.types.Operator):
 
     def execute(self, context):
         try:
-            width, height = input_views.photo_frame(_target_of(context.scene))
+            width, height = input_views.photo_frame(target.target_of(context.scene))
         except LvsmError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

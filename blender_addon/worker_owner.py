@@ -16,7 +16,7 @@ from lvsm_engine.scene.camera import Camera
 from lvsm_engine.worker.client import Client, Request
 
 from . import bundled_engine, input_views, preferences
-from .last_outcome import last_outcome
+from .last_outcome import last_outcome, refused
 
 DEFAULT_MODEL = "default"  # what the engine calls the one that comes with it
 
@@ -113,9 +113,7 @@ class LVSM_OT_restart_engine(bpy.types.Operator):
         try:
             worker.restart()
         except LvsmError as error:
-            last_outcome.keep(error)
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return refused(self, error)
         return {"FINISHED"}
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import stage
 
 folder = Path(tempfile.mkdtemp())
-results, synthesize, input_views = (stage.addon(name) for name in ("results", "synthesize", "input_views"))
+results, synthesize, input_views, target = (
+    stage.addon(name) for name in ("results", "synthesize", "input_views", "target")
+)
 worker, last_outcome = stage.addon("worker_owner").worker, stage.addon("last_outcome").last_outcome
 
 
@@ -27,7 +29,7 @@ def works():
     known = set(bpy.data.images)
     assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
     (image,) = set(bpy.data.images) - known
-    return np.array_equal(stage.image_bytes(image), stage.fake_picture(synthesize.target_camera(bpy.context.scene)))
+    return np.array_equal(stage.image_bytes(image), stage.fake_picture(target.target_camera(bpy.context.scene)))
 
 
 def used_views(scene):
@@ -104,7 +106,7 @@ def test_a_picture_is_out_of_date_when_the_camera_the_frame_or_the_photos_change
 
     def is_old():
         bpy.context.view_layer.update()
-        return synthesize.is_out_of_date(bpy.data.images["LVSM Target"], scene)
+        return target.is_out_of_date(bpy.data.images["LVSM Target"], scene)
 
     view = bpy.data.objects["View 1"]
     assert not is_old()
@@ -128,16 +130,16 @@ def test_a_picture_is_out_of_date_when_the_camera_the_frame_or_the_photos_change
 def test_a_camera_that_no_photo_tells_of_is_told_before_anything_is_computed():
     scene = stage.build(folder)
     depsgraph = bpy.context.evaluated_depsgraph_get
-    assert synthesize.last_trust.now(scene, depsgraph()).level == "good"
+    assert target.last_trust.now(scene, depsgraph()).level == "good"
     scene.camera.location = (0, -2000, 0)
     bpy.context.view_layer.update()
-    far = synthesize.last_trust.now(scene, depsgraph())
+    far = target.last_trust.now(scene, depsgraph())
     assert far.level == "poor" and "times as far from the subject" in " ".join(far.reasons), far
     scene.camera.data.type = "ORTHO"  # the button tells why that is none
-    assert synthesize.last_trust.now(scene, depsgraph()) is far
+    assert target.last_trust.now(scene, depsgraph()) is far
     scene.camera.location = (0, 0, 0)
     bpy.context.view_layer.update()
-    assert synthesize.last_trust.now(scene, depsgraph()).level == "good"
+    assert target.last_trust.now(scene, depsgraph()).level == "good"
 
 
 def test_where_only_another_scene_has_photos_the_button_says_so():
@@ -190,7 +192,7 @@ def test_the_render_size_becomes_the_photos_when_asked():
     render = scene.render
     assert (render.resolution_x, render.resolution_y, render.resolution_percentage) == (*stage.SIZE, 100)
     assert render.pixel_aspect_x == render.pixel_aspect_y == 1
-    assert synthesize.what_comes_next(scene) == f"View 1, {stage.SIZE[0]} x {stage.SIZE[1]} px, frame 1"
+    assert target.what_comes_next(scene) == f"View 1, {stage.SIZE[0]} x {stage.SIZE[1]} px, frame 1"
 
 
 def fails_with(words, fault):

@@ -16,6 +16,7 @@ from lvsm_engine.errors import CaptureError, DeviceError
 from lvsm_engine.photos import WHITE, load_photo
 from lvsm_engine.scene.camera import Camera, View
 from lvsm_engine.scene.picture_formats import picture_size
+from tests.fuzz.damage import damaged_bytes
 
 CAMERA = Camera(np.eye(4), 40.0, 40.0, 24.0, 16.0, 48, 32)
 RAMP = np.indices((32, 48)).sum(axis=0)[..., None] * np.array([3, 2, 1]) + 20
@@ -151,19 +152,6 @@ def most_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def mutated(content, rng):
-    """A file with some bytes changed, cut off, left out or doubled."""
-    changed = bytearray(content)
-    for _ in range(int(rng.integers(1, 8))):
-        changed[int(rng.integers(len(changed)))] = int(rng.choice([0, 1, 127, 128, 255, rng.integers(256)]))
-    at, length = int(rng.integers(len(changed))), int(rng.integers(1, 64))
-    if rng.random() < 0.2:
-        return bytes(changed[:at])
-    if rng.random() < 0.2:
-        return bytes(changed[:at] + changed[at + length :])
-    return bytes(changed[:at] + changed[at : at + length] + changed[at:]) if rng.random() < 0.1 else bytes(changed)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "JPEG2000", "PPM", "PSD", "AVIF"])
 def test_a_damaged_photo_is_a_photo_or_a_sentence(file_format):
@@ -179,7 +167,7 @@ def test_a_damaged_photo_is_a_photo_or_a_sentence(file_format):
     for _ in range(200):
         with contextlib.suppress(DeviceError):
             some = View(
-                (CAMERA, upright)[int(rng.integers(2))], np.frombuffer(mutated(content, rng), np.uint8), "front"
+                (CAMERA, upright)[int(rng.integers(2))], np.frombuffer(damaged_bytes(content, rng), np.uint8), "front"
             )
             try:
                 load_photo(some, WHITE, free_bytes=lambda: 30e6)
