@@ -19,6 +19,7 @@ from lvsm_engine.worker.client import Request
 
 from . import passes, scene_cameras
 from .last_outcome import last_outcome
+from .viewport import viewports
 from .worker_owner import progress_text, worker
 
 POLL_SECONDS = 0.05
@@ -36,6 +37,12 @@ class LVSM_RenderEngine(bpy.types.RenderEngine):
     def update_render_passes(self, scene, view_layer):
         for entry in passes.passes_of(view_layer):
             self.register_pass(scene, view_layer, entry.name, len(entry.channels), entry.channels, entry.kind)
+
+    def view_update(self, context, depsgraph):
+        viewports.forget_inputs()
+
+    def view_draw(self, context, depsgraph):
+        viewports.draw(self, context, depsgraph)
 
     def render(self, depsgraph):
         # Blender takes an exception, and a return without a word, for a finished black frame.

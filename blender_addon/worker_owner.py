@@ -12,7 +12,7 @@ import bpy
 
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.progress import Progress
-from lvsm_engine.scene.camera import Camera
+from lvsm_engine.scene.camera import Camera, View
 from lvsm_engine.worker.client import Client, Request
 
 from . import bundled_engine, input_views, preferences
@@ -41,8 +41,14 @@ class WorkerOwner:
 
     def render(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, cameras: Sequence[Camera]) -> Request:
         """Ask for what the cameras see, from the scene's input views. Returns at once. Raises LvsmError."""
-        views = input_views.input_views(scene, depsgraph)
-        return self.client().render(model_file(scene), views, cameras, detail=scene.lvsm.use_detail)
+        return self.render_views(scene, input_views.input_views(scene, depsgraph), cameras, True)
+
+    def render_views(
+        self, scene: bpy.types.Scene, views: Sequence[View], cameras: Sequence[Camera], is_full: bool
+    ) -> Request:
+        """The same from these views. is_full: with detail, where the scene wants it. Returns at once. Raises LvsmError."""
+        detail = is_full and scene.lvsm.use_detail
+        return self.client().render(model_file(scene), views, cameras, detail=detail)
 
     @property
     def state(self) -> str:

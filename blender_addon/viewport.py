@@ -1,0 +1,180 @@
+"""The Rendered viewport: what each 3D view sees, small while it is moved, full and with detail once it is still.
+
+Nothing here waits: a view's draw shows the last picture and asks the engine for the next, a timer looks for answers.
+"""
+
+import time
+from dataclasses import dataclass
+
+import bpy
+import gpu
+import numpy as np
+from gpu_extras.presets import draw_texture_2d
+
+from lvsm_engine.errors import CameraError, Cancelled, LvsmError
+from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, View, resized
+from lvsm_engine.scene.srgb import to_linear
+from lvsm_engine.worker.client import Request
+
+from . import input_views
+from .results import quantized
+from .worker_owner import progress_text, worker
+
+TICK_SECONDS = 0.05
+# A view that has not moved for so long is still.
+STILL_SECONDS = 0.25
+# The longer side of a picture in pixels, while the view is moved and when it is still.
+MOVING_SIDE, STILL_SIDE = 128, 768
+# Scene-linear light of each byte: a table is ten times as fast as the formula, for which a window would wait.
+LIGHT = to_linear(np.arange(256, dtype=np.float32) / 255)
+
+
+def camera_of_view(region: bpy.types.Region, view_3d: bpy.types.RegionView3D) -> Camera:
+    """The camera of a 3D view's whole region, whatever it looks through. Raises CameraError for a parallel projection."""
+    if not view_3d.is_perspective:
+        raise CameraError("LVSM sees in perspective only: leave the orthographic view (Numpad 5).")
+    width, height = max(region.width, 1), max(region.height, 1)
+    lens, pose = np.array(view_3d.window_matrix), np.array(view_3d.view_matrix.inverted())
+    return Camera(
+        pose @ OPENCV_FROM_OPENGL,
+        fx=lens[0, 0] * width / 2,
+        fy=lens[1, 1] * height / 2,
+        cx=(1 - lens[0, 2]) * width / 2,
+        cy=(1 + lens[1, 2]) * height / 2,
+        width=width,
+        height=height,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a view wants to be shown. is_full: at its size and with detail."""
+
+    place: bytes
+    is_full: bool
+
+
+class ViewportPicture:
+    """What one 3D view shows, and what it has asked for."""
+
+    def __init__(self) -> None:
+        self.shown: Question | None = None
+        self.texture: gpu.types.GPUTexture | None = None
+        self.failure = ""
+        self._place, self._moved = b"", 0.0
+        self._asked: Question | None = None
+        self._request: Request | None = None
+
+    @property
+    def wants_a_look(self) -> bool:
+        """Whether it is to be drawn again: an answer is there, or the view has become still."""
+        if self._request is not None:
+            return self._request.poll()
+        return self.shown != self._wanted() and not self.failure
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._request is not None or self.wants_a_look
+
+    @property
+    def status(self) -> str:
+        """For the view's corner: why there is no picture, or what is being done."""
+        return self.failure or (progress_text(self._request.progress) if self._request is not None else "")
+
+    def look(self, camera: Camera, scene: bpy.types.Scene, views: list[View], inputs: bytes) -> None:
+        """Take what has been answered, and ask for what the view shows now. inputs: a digest of all but the camera."""
+        place = np.concatenate([camera.camera_to_world.ravel(), camera.fxfycxcy]).round(6).tobytes() + inputs
+        if place != self._place:
+            self._place, self._moved, self.failure = place, time.monotonic(), ""
+            if self._request is not None and self._asked is not None and self._asked.is_full:
+                self._request.cancel()
+        self._take_answer()
+        wanted = self._wanted()
+        if self._request is None and wanted != self.shown and not self.failure:
+            self._asked = wanted
+            self._request = worker.render_views(scene, views, [_shrunk(camera, wanted)], wanted.is_full)
+
+    def fail(self, error: LvsmError) -> None:
+        """Show why there is no picture, until something changes."""
+        self.failure, self._request = str(error), None
+
+    def _wanted(self) -> Question:
+        return Question(self._place, time.monotonic() - self._moved > STILL_SECONDS)
+
+    def _take_answer(self) -> None:
+        if self._request is None or not self._request.poll():
+            return
+        request, self._request = self._request, None
+        try:
+            self.texture, self.shown = _texture(request.result()["images"][0]), self._asked
+        except Cancelled:
+            pass
+        except LvsmError as error:
+            self.fail(error)
+
+
+def _shrunk(camera: Camera, question: Question) -> Camera:
+    scale = min(1.0, (STILL_SIDE if question.is_full else MOVING_SIDE) / max(camera.width, camera.height))
+    return resized(camera, max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
+
+
+def _texture(image: np.ndarray) -> gpu.types.GPUTexture:
+    """(H, W, 3) float32, sRGB-encoded -> scene-linear, from the bottom, opaque."""
+    height, width, _ = image.shape
+    pixels = np.ones((height, width, 4), np.float32)
+    pixels[..., :3] = LIGHT[quantized(image[::-1])]
+    buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
+    return gpu.types.GPUTexture((width, height), format="RGBA16F", data=buffer)
+
+
+class Viewports:
+    """The pictures of all 3D views that are rendered, by their regions."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[int, ViewportPicture] = {}
+        self._views: list[View] | None = None
+        self._changes = 0
+
+    def forget_inputs(self) -> None:
+        """The scene has changed: photos and cameras are looked at anew."""
+        self._views = None
+        self._changes += 1
+
+    def picture_of(self, region: bpy.types.Region) -> ViewportPicture:
+        return self._pictures.setdefault(region.as_pointer(), ViewportPicture())
+
+    def draw(self, render_engine, context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> None:
+        """Draw a view's last picture, and see that the next one comes."""
+        picture, scene = self.picture_of(context.region), depsgraph.scene
+        try:
+            if self._views is None:
+                self._views = input_views.input_views(scene, depsgraph)
+            inputs = f"{self._changes} {scene.frame_current}".encode()
+            picture.look(camera_of_view(context.region, context.region_data), scene, self._views, inputs)
+        except LvsmError as error:
+            picture.fail(error)
+        if picture.texture is not None:
+            render_engine.bind_display_space_shader(scene)
+            draw_texture_2d(picture.texture, (0, 0), context.region.width, context.region.height)
+            render_engine.unbind_display_space_shader()
+        render_engine.update_stats("LVSM", picture.status)
+        if not bpy.app.timers.is_registered(self.tick):
+            bpy.app.timers.register(self.tick, first_interval=TICK_SECONDS)
+
+    def tick(self) -> float | None:
+        """A timer of Blender's: views with news are drawn again; it ends when none waits for any."""
+        regions = {
+            region.as_pointer(): region
+            for window in bpy.context.window_manager.windows
+            for area in window.screen.areas
+            if area.type == "VIEW_3D" and area.spaces.active.shading.type == "RENDERED"
+            for region in area.regions
+        }
+        self._pictures = {place: picture for place, picture in self._pictures.items() if place in regions}
+        for place, picture in self._pictures.items():
+            if picture.wants_a_look:
+                regions[place].tag_redraw()
+        return TICK_SECONDS if any(picture.is_waiting for picture in self._pictures.values()) else None
+
+
+viewports = Viewports()
