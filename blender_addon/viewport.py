@@ -17,6 +17,7 @@ from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.client import Request
 
 from . import input_views
+from .last_outcome import last_outcome
 from .results import quantized
 from .worker_owner import progress_text, worker
 
@@ -107,6 +108,8 @@ class ViewportPicture:
         request, self._request = self._request, None
         try:
             self.texture, self.shown = _texture(request.result()["images"][0]), self._asked
+            if last_outcome.error is not None:  # the engine works again
+                last_outcome.forget()
         except Cancelled:
             pass
         except LvsmError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import bpy
 import stage
 import window_steps as ui
+from mathutils import Euler
 
 SETTLED = 6  # seconds until panels have slid to their places, where the processor draws the 3D view
 
@@ -49,6 +50,12 @@ def start(python):
         bpy.ops.lvsm.synthesize_view("INVOKE_DEFAULT")
 
 
+def is_full_in(region):
+    """Whether a rendered view shows its full picture."""
+    shown = stage.addon("viewport").viewports.picture_of(region).shown
+    return shown is not None and shown.is_full
+
+
 def idle():
     return synthesize.followed.job is None
 
@@ -84,6 +91,21 @@ def steps():
         properties.spaces.active.context = tab
         yield SETTLED
         shoot(f"{number}_{tab.lower()}_properties")
+    worker.shutdown()
+    del os.environ["LVSM_FAKE_FAULT"]
+    os.environ["LVSM_PYTHON"] = real_python
+    view = ui.view_area().spaces.active
+    view.shading.type = "RENDERED"
+    yield from ui.until(lambda: is_full_in(ui.region_of(ui.view_area(), "WINDOW")), seconds=200)
+    yield SETTLED
+    shoot("9_rendered_viewport")
+    view.region_3d.view_perspective = "PERSP"
+    view.region_3d.view_rotation = Euler((1.1, 0, 1.3)).to_quaternion()
+    view.region_3d.view_location, view.region_3d.view_distance = (0, 0, 0.1), 2.4
+    yield 1
+    yield from ui.until(lambda: is_full_in(ui.region_of(ui.view_area(), "WINDOW")), seconds=200)
+    yield SETTLED
+    shoot("10_rendered_viewport_orbited")
 
 
 ui.run(steps())
