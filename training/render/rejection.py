@@ -8,6 +8,8 @@ import numpy as np
 MIN_SUBJECT, MAX_SUBJECT = 0.02, 0.95
 # Views of a sheet of paper from its side show nothing; more of them than this share, and something is wrong.
 MAX_BLANK = 0.25
+# Large objects reach a view's edge in up to half of their views.
+MAX_CUT_OFF = 0.75
 # Of linear base colours: what differs by less looks alike.
 MIN_HUE, MIN_CONTRAST = 0.02, 0.1
 
@@ -42,6 +44,10 @@ def check_images(images: np.ndarray) -> None:
         raise RejectedError(f"the subject covers {shares.max():.1%} of the frame at most")
     if shares.min() > MAX_SUBJECT:
         raise RejectedError(f"the subject covers {shares.min():.1%} of the frame at least")
+    edges = np.concatenate([subject[:, 0], subject[:, -1], subject[:, :, 0], subject[:, :, -1]], axis=1)
+    cut_off = int(edges.any(axis=1).sum())
+    if cut_off > MAX_CUT_OFF * len(shares):
+        raise RejectedError(f"the subject is cut off in {cut_off} of {len(shares)} views")
     colours = images[subject][:, :3].astype(np.float32)
     if colours.std(axis=0).max() < 1:
         raise RejectedError("the subject has a single colour")

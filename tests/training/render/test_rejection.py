@@ -7,17 +7,19 @@ from training.render.rejection import RejectedError, check_base_colours, check_i
 
 
 def views_with(*shares: float) -> np.ndarray:
-    """One view (20, 20, 4) for each share of the frame that a subject in two colours covers."""
+    """One view (20, 20, 4) for each share of the frame that a subject in two colours covers, from the middle on."""
+    y, x = np.mgrid[:20, :20] - 9.5
+    order = np.argsort(np.maximum(abs(x), abs(y)).ravel(), kind="stable")
     images = np.zeros((len(shares), 400, 4), dtype=np.uint8)
     for image, share in zip(images, shares, strict=True):
-        image[: round(400 * share)] = [200, 30, 30, 255]
-        image[: round(200 * share)] = [30, 30, 200, 255]
+        image[order[: round(400 * share)]] = [200, 30, 30, 255]
+        image[order[: round(200 * share)]] = [30, 30, 200, 255]
     return images.reshape(-1, 20, 20, 4)
 
 
 def test_a_subject_that_one_view_shows_well_is_kept() -> None:
     check_images(views_with(0.005, 0.02, 0.01))
-    check_images(views_with(1.0, 0.95, 1.0))
+    check_images(views_with(1.0, 0.95, 0.95, 0.7))
     check_images(views_with(0.5, 0.5, 0.0, 0.5))  # a sheet of paper, once from its side
 
 
@@ -26,6 +28,7 @@ def test_a_subject_that_one_view_shows_well_is_kept() -> None:
     [
         ((0.0, 0.0), "the views are blank"),
         ((0.5, 0.0, 0.5), "1 of 3 views are blank"),
+        ((0.9, 0.9, 0.9, 0.9, 0.5), "the subject is cut off in 4 of 5 views"),
         ((0.01, 0.0175), r"the subject covers 1\.8% of the frame at most"),
         ((0.9575, 1.0), r"the subject covers 95\.8% of the frame at least"),
     ],
