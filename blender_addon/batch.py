@@ -1,10 +1,12 @@
 """Synthesize what cameras see into PNG files, without a window.
 
     blender -b scene.blend --python blender_addon/batch.py -- --cameras A,B --out DIR [--model FILE] [--size WxH]
-                                                              [--frames 1-10] [--report FILE] [--no-detail]
+                                                              [--frames 1-48,60,72] [--skip-existing]
+                                                              [--report FILE] [--no-detail]
 
 Writes DIR/A.png, or DIR/A_0001.png and so on with --frames. The add-on need not be enabled: if it is not, the one that
-this file belongs to is used. The engine's Python is the one of the preferences, or of the environment's LVSM_PYTHON.
+this file belongs to is used. The environment's LVSM_PYTHON, LVSM_DEVICE (auto, cuda, cpu) and LVSM_MODEL go before what the
+preferences and the scene say.
 
 Exit status: 0, all files are written; 1, something failed, and one sentence on stderr (and in the report) says what;
 2, the arguments are wrong. A file that exists is whole.
@@ -33,9 +35,14 @@ if __package__:  # As a script this file only finds its package, and runs itself
     from lvsm_engine.whole_files import check_folder, write_bytes
 
     from . import results, scene_cameras, target
+    from .preferences import MODEL_VARIABLE
     from .worker_owner import DEFAULT_MODEL, progress_text, worker
 
     PHOTO_ENDINGS = {ending for endings in ENDINGS.values() for ending in endings}
+
+
+# Of one range: a slip of the finger is not rendered for years.
+MAX_FRAMES = 1_000_000
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -50,7 +57,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the PNG files")
     parser.add_argument("--model", metavar="FILE", help='or "default", the one of LVSM; without it, the scene\'s')
     parser.add_argument("--size", type=_size, metavar="WxH", help="pixels; default: the scene's render size")
-    parser.add_argument("--frames", type=_frames, metavar="1-10", help="default: the current frame")
+    parser.add_argument(
+        "--frames", type=_frames, metavar="1-48,60,72", help="1-99x2: every second one; default: the current frame"
+    )
+    parser.add_argument(
+        "--skip-existing", action="store_true", help="leave files that are there: a file that exists is whole"
+    )
     parser.add_argument(
         "--no-detail", action="store_true", help="the model's own pictures; default: the scene's choice"
     )
@@ -65,12 +77,16 @@ def _size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _frames(text: str) -> range:
-    found = re.fullmatch(r"(-?\d+)(?:-(-?\d+))?", text)
-    frames = range(int(found[1]), int(found[2] or found[1]) + 1) if found else range(0)
-    if not frames:
-        raise argparse.ArgumentTypeError(f"{text!r} are no frames such as 7 or 1-10")
-    return frames
+def _frames(text: str) -> list[int]:
+    """ "7", "1-10", "1-99x2" (every second one), and several of these with commas between: each frame once, in this order."""
+    frames: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"(-?\d+)(?:-(-?\d+)(?:x([1-9]\d*))?)?", part.strip())
+        several = range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1)) if found else range(0)
+        if not several or len(several) > MAX_FRAMES:
+            raise argparse.ArgumentTypeError(f"{part!r} are no frames such as 7, 1-10 or 1-99x2")
+        frames += several
+    return list(dict.fromkeys(frames))
 
 
 def enabled_package() -> str:
@@ -118,6 +134,7 @@ def _failure(work: Callable[[], None]) -> str | None:
 def _synthesize(options: argparse.Namespace, report: dict) -> None:
     scene = bpy.context.scene
     if options.model is not None:
+        os.environ.pop(MODEL_VARIABLE, None)  # what the command says goes before what the farm says
         scene.lvsm.model = "" if options.model == DEFAULT_MODEL else str(Path(options.model).resolve())
     if options.no_detail:
         scene.lvsm.use_detail = False
@@ -125,19 +142,23 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
     names = options.cameras or [_default_camera(scene)]
     if len({file_name(name, None).casefold() for name in names}) < len(names):  # one file, to Windows and macOS
         raise CameraError(f"Two of the cameras {', '.join(names)} would write the same file: rename one of them.")
-    for number, frame in enumerate(options.frames or [scene.frame_current]):
+    for frame in options.frames or [scene.frame_current]:
+        paths = {name: options.out / file_name(name, frame if options.frames else None) for name in names}
+        left = [name for name in names if not (options.skip_existing and paths[name].exists())]
+        if not left:
+            print(f"lvsm batch: frame {frame} is there")
+            continue
         scene.frame_set(frame)
         depsgraph = bpy.context.evaluated_depsgraph_get()
-        cameras = [_camera(scene, name, depsgraph, options.size) for name in names]
+        cameras = [_camera(scene, name, depsgraph, options.size) for name in left]
         began = time.monotonic()
         request = worker.render(scene, depsgraph, cameras)
         print(f"lvsm batch: frame {frame}", flush=True)
         result = request.wait(on_progress=_print_progress)
-        if number == 0:
-            report["model"], report["device"] = result["model"], result["device"]
+        report["model"], report["device"] = result["model"], result["device"]
         report["warnings"] += [warning for warning in result["warnings"] if warning not in report["warnings"]]
-        for name, image in zip(names, result["images"], strict=True):
-            path = options.out / file_name(name, frame if options.frames else None)
+        for name, image in zip(left, result["images"], strict=True):
+            path = paths[name]
             _write(path, results.encode_png(results.quantized(image)))
             seconds = round(time.monotonic() - began, 3)
             report["files"].append({"camera": name, "frame": frame, "file": str(path), "seconds": seconds})

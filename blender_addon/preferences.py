@@ -12,7 +12,9 @@ from lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
 
 from .last_outcome import last_outcome
 
-PYTHON_VARIABLE = "LVSM_PYTHON"
+# What a farm sets goes before what a user chose, on whose machine it is not set.
+PYTHON_VARIABLE, DEVICE_VARIABLE, MODEL_VARIABLE = "LVSM_PYTHON", "LVSM_DEVICE", "LVSM_MODEL"
+DEVICES = ("auto", "cuda", "cpu")
 # Where a virtual environment keeps its interpreter: Linux and macOS, Windows.
 INTERPRETERS = ("bin/python", "Scripts/python.exe")
 
@@ -51,7 +53,7 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
     python: StringProperty(
         name="Python",
         subtype="FILE_PATH",
-        description="The Python with PyTorch that runs the engine, the environment's LVSM_PYTHON if empty",
+        description="The Python with PyTorch that runs the engine, unless the environment has LVSM_PYTHON",
         update=_keep_choice,
     )
     device: EnumProperty(
@@ -70,8 +72,9 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         layout.prop(self, "python")
         layout.prop(self, "device")
-        if not self.python:
-            layout.label(text=f"{PYTHON_VARIABLE}: {os.environ.get(PYTHON_VARIABLE) or 'not set'}", icon="INFO")
+        for name in (PYTHON_VARIABLE, DEVICE_VARIABLE, MODEL_VARIABLE):
+            if value := os.environ.get(name):
+                layout.label(text=f"{name} is used: {value}", icon="INFO")
 
 
 def _preferences() -> LVSM_Preferences | None:
@@ -90,7 +93,7 @@ def _preferred() -> EngineChoice:
 
 def python_path() -> str:
     """The engine's Python. Raises WorkerError where none is chosen."""
-    path = _known_choice.now().python or os.environ.get(PYTHON_VARIABLE, "")
+    path = os.environ.get(PYTHON_VARIABLE) or _known_choice.now().python
     if not path:
         raise WorkerError(
             "No Python is set for the engine: choose one that has PyTorch, such as bin/python of a virtual environment.",
@@ -100,8 +103,16 @@ def python_path() -> str:
 
 
 def device() -> str:
-    """ "auto", "cuda" or "cpu"."""
-    return _known_choice.now().device
+    """ "auto", "cuda" or "cpu". Raises WorkerError where the environment names another."""
+    named = os.environ.get(DEVICE_VARIABLE)
+    if named and named not in DEVICES:
+        raise WorkerError(f"{DEVICE_VARIABLE} is {named}: set it to {', '.join(DEVICES[:-1])} or {DEVICES[-1]}.")
+    return named or _known_choice.now().device
+
+
+def model() -> str:
+    """The model's file, or "default", that the environment names; "" where it names none."""
+    return os.environ.get(MODEL_VARIABLE, "")
 
 
 class LVSM_OT_choose_python(bpy.types.Operator):
@@ -135,7 +146,10 @@ class LVSM_OT_choose_python(bpy.types.Operator):
         preferences.python = str(path)
         context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
         last_outcome.forget()
-        self.report({"INFO"}, f"The engine will run on {path}")
+        if os.environ.get(PYTHON_VARIABLE):
+            self.report({"WARNING"}, f"{path} is kept, but the environment's {PYTHON_VARIABLE} goes before it")
+        else:
+            self.report({"INFO"}, f"The engine will run on {path}")
         return {"FINISHED"}
 
 

@@ -161,11 +161,11 @@ class Viewports:
             draw_texture_2d(picture.texture, (0, 0), context.region.width, context.region.height)
             render_engine.unbind_display_space_shader()
         render_engine.update_stats("LVSM", picture.status)
-        if not bpy.app.timers.is_registered(self.tick):
-            bpy.app.timers.register(self.tick, first_interval=TICK_SECONDS)
+        if not bpy.app.timers.is_registered(tick):
+            bpy.app.timers.register(tick, first_interval=TICK_SECONDS)
 
-    def tick(self) -> float | None:
-        """A timer of Blender's: views with news are drawn again; it ends when none waits for any."""
+    def redraw_those_with_news(self) -> bool:
+        """Whether any still waits for some."""
         regions = {
             region.as_pointer(): region
             for window in bpy.context.window_manager.windows
@@ -177,7 +177,12 @@ class Viewports:
         for place, picture in self._pictures.items():
             if picture.wants_a_look:
                 regions[place].tag_redraw()
-        return TICK_SECONDS if any(picture.is_waiting for picture in self._pictures.values()) else None
+        return any(picture.is_waiting for picture in self._pictures.values())
 
 
 viewports = Viewports()
+
+
+def tick() -> float | None:
+    """A timer of Blender's, which knows timers by their object: no method, of which each look makes another."""
+    return TICK_SECONDS if viewports.redraw_those_with_news() else None

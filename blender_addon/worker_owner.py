@@ -95,7 +95,9 @@ def log_path() -> Path:
 
 
 def model_file(scene: bpy.types.Scene) -> str:
-    """The scene's model: a file, or "default"."""
+    """The environment's model, else the scene's: a file, or "default"."""
+    if named := preferences.model():
+        return named
     model = scene.lvsm.model
     return bpy.path.abspath(model) if model else DEFAULT_MODEL
 

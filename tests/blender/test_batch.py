@@ -53,6 +53,28 @@ def test_cameras_and_frames_become_whole_files_and_a_report(blender, folder, ena
 
 
 @in_programs
+def test_files_that_are_there_are_left_and_frames_are_lists_with_steps(blender, folder):
+    env = fake_environment(folder, record=folder / "record")
+    (folder / "out").mkdir()
+    (folder / "out" / "Target_0003.png").write_bytes(b"there before")
+    options = ["--out", folder / "out", "--frames", "9,1-5x2", "--skip-existing", "--report", folder / "report"]
+    done = batch(blender, folder, *options, env=env)
+    assert done.returncode == 0, done.stdout
+    assert (folder / "out" / "Target_0003.png").read_bytes() == b"there before"
+    frames = [entry["frame"] for entry in json.loads((folder / "report").read_text())["files"]]
+    assert frames == [9, 1, 5] and len((folder / "record").read_text().splitlines()) == 3
+
+
+@in_programs
+def test_the_environment_names_the_model_and_the_command_goes_before_it(blender, folder):
+    env = {**fake_environment(folder, record=folder / "record"), "LVSM_MODEL": "farm.safetensors"}
+    for options in ([], ["--model", "default"]):
+        assert batch(blender, folder, "--out", folder / "out", *options, env=env).returncode == 0
+    models = [json.loads(line)["model"] for line in (folder / "record").read_text().splitlines()]
+    assert models[0].endswith("farm.safetensors") and models[1] == "default"
+
+
+@in_programs
 def test_the_target_camera_and_a_size_of_choice_are_used(blender, folder):
     env = fake_environment(folder, record=folder / "record")
     done = batch(blender, folder, "--out", folder, "--size", "40x30", "--model", folder / "my.safetensors", env=env)
@@ -142,7 +164,12 @@ def test_what_cannot_be_written_is_said_and_nothing_is_left(blender, folder):
 
 @in_programs
 def test_wrong_arguments_exit_with_2_and_help_with_0(blender, folder):
-    for options in (["--out"], ["--out", "x", "--size", "big"], ["--out", "x", "--frames", "9-1"]):
+    for options in (
+        ["--out"],
+        ["--out", "x", "--size", "big"],
+        ["--out", "x", "--frames", "9-1"],
+        ["--out", "x", "--frames", "1-9x0"],
+    ):
         assert batch(blender, folder, *options, env={}).returncode == 2
     done = batch(blender, folder, "--help", env={})
     assert done.returncode == 0 and "--report" in done.stdout and "Exit status" in done.stdout

@@ -57,16 +57,35 @@ def test_without_a_python_the_way_out_is_to_choose_one():
     assert refusal().remedy == errors.CHOOSE_PYTHON
 
 
-def test_the_environment_names_the_python_where_none_is_chosen():
+def test_the_environment_goes_before_what_was_chosen():
     build("from the environment")
     assert preferences.python_path() == "from the environment"
-    settings.python = str(python)
-    assert preferences.python_path() == str(python)
+    settings.python = str(folder / "chosen")
+    assert preferences.python_path() == "from the environment"
+    os.environ.pop("LVSM_PYTHON")
+    assert preferences.python_path() == str(folder / "chosen")
+
+
+def test_the_environment_names_the_device_and_the_model():
+    build()
+    settings.device = "cuda"
+    os.environ["LVSM_DEVICE"], os.environ["LVSM_MODEL"] = "cpu", "default"
+    try:
+        assert preferences.device() == "cpu" and stage.addon("worker_owner").model_file(bpy.context.scene) == "default"
+        os.environ["LVSM_DEVICE"] = "toaster"
+        try:
+            preferences.device()
+            raise AssertionError("nothing was refused")
+        except errors.WorkerError as error:
+            assert str(error) == "LVSM_DEVICE is toaster: set it to auto, cuda or cpu."
+    finally:
+        del os.environ["LVSM_DEVICE"], os.environ["LVSM_MODEL"]
+    assert preferences.device() == "cuda"
 
 
 def test_a_virtual_environments_folder_stands_for_its_python_which_stays_a_link():
     for chosen in (folder, python):
-        build("from the environment")
+        build()
         assert bpy.ops.lvsm.choose_python(filepath=str(chosen)) == {"FINISHED"}
         assert preferences.python_path() == str(python)
 

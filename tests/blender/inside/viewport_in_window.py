@@ -16,6 +16,7 @@ folder = Path(tempfile.mkdtemp())
 viewport, synthesize = stage.addon("viewport"), stage.addon("synthesize")
 project = stage.addon("bundled.lvsm_engine.scene.camera").project
 errors = stage.addon("bundled.lvsm_engine.errors")
+worker = stage.addon("worker_owner").worker
 POINTS = np.array([[0, 0, 0], [1, 0, 0.5], [0, 2, 1], [-1, -0.5, 0.2]])
 
 
@@ -52,6 +53,23 @@ def is_full():
     return shown().shown is not None and shown().shown.is_full
 
 
+def full_picture():
+    """Wait for the view's full picture; where it does not come, say how far it is."""
+    try:
+        yield from ui.until(is_full, seconds=60)
+    except AssertionError as error:
+        picture, timers = shown(), bpy.app.timers
+        state = [
+            space().shading.type,
+            bpy.context.scene.render.engine,
+            picture.status,
+            picture._asked,
+            picture._request,
+        ]
+        state += [picture.shown, picture.is_waiting, timers.is_registered(viewport.tick), worker.state]
+        raise AssertionError(f"no full picture: {state}") from error
+
+
 def test_its_camera_projects_as_the_view_does():
     yield from build(is_rendered=False)
     view = view_3d()
@@ -80,7 +98,7 @@ def test_an_orthographic_view_has_no_camera():
 
 def test_a_still_view_gets_a_full_picture_and_a_moved_one_a_small_one_first():
     yield from build()
-    yield from ui.until(is_full)
+    yield from full_picture()
     width, height = region().width, region().height
     full = viewport.STILL_SIDE / max(width, height)
     size = (shown().texture.width, shown().texture.height)
@@ -94,12 +112,12 @@ def test_a_still_view_gets_a_full_picture_and_a_moved_one_a_small_one_first():
         assert time.monotonic() - began < 3  # the window lives while the engine is held
         (folder / "go on").touch()
         yield from ui.until(lambda: not is_full() or shown().shown.place != b"")
-        yield from ui.until(is_full)
+        yield from full_picture()
 
 
 def test_it_draws_what_the_engine_sees():
     yield from build()
-    yield from ui.until(is_full)
+    yield from full_picture()
     camera = viewport._shrunk(viewport.camera_of_view(region(), view_3d()), shown().shown)
     expected = viewport.LIGHT[picture(camera)[::-1]]
     buffer = np.array(shown().texture.read().to_list(), np.float32).reshape(*expected.shape[:2], 4)
@@ -115,14 +133,14 @@ def test_an_engine_that_fails_is_said_in_the_view_and_the_next_change_tries_agai
         assert not shown().is_waiting
     view_3d().view_distance = 15
     ui.view_area().tag_redraw()
-    yield from ui.until(is_full)
+    yield from full_picture()
 
 
 def test_the_timer_ends_when_nothing_is_awaited():
     yield from build()
-    yield from ui.until(is_full)
-    yield from ui.until(lambda: not bpy.app.timers.is_registered(viewport.viewports.tick))
+    yield from full_picture()
+    yield from ui.until(lambda: not bpy.app.timers.is_registered(viewport.tick))
     space().shading.type = "SOLID"
     yield 0.5
-    viewport.viewports.tick()
+    viewport.tick()
     assert viewport.viewports._pictures == {}

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from tests.training.render.test_studio import box_glb
+from training.render.photographable import photographable
 from training.render.ray_session import STATUS_OF_SIGTERM, ClusterError, Places, plan_places, ray_session
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,7 +25,7 @@ def command_with_fakes(base: Path) -> list[str]:
     for folder in ("objects", "diary", "scratch"):
         (base / folder).mkdir()
     for name in OBJECTS:
-        (base / "objects" / f"{name}.glb").write_text(name)
+        (base / "objects" / f"{name}.glb").write_bytes(box_glb())
     python = base / "python"
     studio = Path(__file__).parent / "fake_studio.py"
     python.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exit 0\nexec "{sys.executable}" "{studio}" "{base}/diary"\n')
@@ -87,7 +89,7 @@ def test_a_run_that_is_ended_in_any_way_leaves_no_process_and_the_next_one_goes_
     whole = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert whole.returncode == 0 and "left out" not in whole.stderr
     for name in OBJECTS:
-        assert (tmp_path / "out" / f"{name}.npz").read_text() == f"views of {name}"
+        assert (tmp_path / "out" / f"{name}.npz").read_bytes() == b"views of " + photographable(box_glb())
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", *(f"{name}.npz" for name in OBJECTS)}
     assert list((tmp_path / "scratch").glob("lvsm-*")) == []
     # What was in hand at the three ends was begun again, and nothing else.
