@@ -75,7 +75,9 @@ class ViewportPicture:
 
     @property
     def is_waiting(self) -> bool:
-        return self._request is not None or self.wants_a_look
+        """Whether something is still to come: an answer, or the moment from which on the view is still."""
+        is_done = bool(self.failure) or self.shown == Question(self._place, True)
+        return self._request is not None or not is_done
 
     @property
     def status(self) -> str:
