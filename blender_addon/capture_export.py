@@ -1,7 +1,6 @@
 """Export Capture: the input views become a folder that any program takes. At once for scripts, in steps for a window."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +14,7 @@ from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import WRITERS, Capture, export_capture
 
 from . import input_views
-from .capture_import import WORLD_OFFSET
+from .capture_import import WORLD_OFFSET, moved
 from .last_outcome import last_outcome, refused
 from .results import encode_png
 from .worker_owner import progress_text
@@ -31,7 +30,7 @@ def exported_views(context: bpy.types.Context) -> tuple[View, ...]:
     """The input views where their captures' files had them, before they were moved to the origin. Raises LvsmError."""
     depsgraph = context.evaluated_depsgraph_get()
     return tuple(
-        _moved(view, _offset(context.scene.objects[view.name]))
+        moved(view, _offset(context.scene.objects[view.name]))
         for view in input_views.input_views(context.scene, depsgraph)
     )
 
@@ -40,12 +39,6 @@ def _offset(camera_object: bpy.types.Object) -> np.ndarray:
     """(3,): how far the import moved the capture that a camera came with."""
     kept = (collection.get(WORLD_OFFSET) for collection in camera_object.users_collection)
     return np.array(next((offset for offset in kept if offset is not None), (0.0, 0.0, 0.0)))
-
-
-def _moved(view: View, offset: np.ndarray) -> View:
-    pose = view.camera.camera_to_world.copy()
-    pose[:3, 3] += offset
-    return replace(view, camera=replace(view.camera, camera_to_world=pose))
 
 
 class Job:

@@ -122,15 +122,18 @@ def _near_the_origin(capture: Capture) -> tuple[Capture, np.ndarray]:
     middle = np.stack([view.camera.position for view in capture.views]).mean(axis=0).round()
     if np.abs(middle).max() < FAR * _spread(capture.views):
         return capture, np.zeros(3)
-    moved = []
-    for view in capture.views:
-        pose = view.camera.camera_to_world.copy()
-        pose[:3, 3] -= middle
-        moved.append(replace(view, camera=replace(view.camera, camera_to_world=pose)))
+    views = tuple(moved(view, -middle) for view in capture.views)
     points = capture.points - middle if capture.points is not None else None
     by = ", ".join(f"{0 - number:.0f}" for number in middle)
     warning = f"The cameras are far from the origin, where Blender is inexact: all were moved by ({by})."
-    return replace(capture, views=tuple(moved), points=points, warnings=(*capture.warnings, warning)), middle
+    return replace(capture, views=views, points=points, warnings=(*capture.warnings, warning)), middle
+
+
+def moved(view: View, way: np.ndarray) -> View:
+    """The view from a place that is a way (3,) further."""
+    pose = view.camera.camera_to_world.copy()
+    pose[:3, 3] += way
+    return replace(view, camera=replace(view.camera, camera_to_world=pose))
 
 
 def _spread(views: tuple[View, ...]) -> float:

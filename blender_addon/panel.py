@@ -80,7 +80,8 @@ def _draw_next(layout, context) -> None:
         _draw_hint(layout, width, obstacle)
         return
     _draw_hint(layout, width, target.what_comes_next(scene))
-    trust = target.last_trust.now(scene, context.evaluated_depsgraph_get())
+    made_of = target.ingredients(scene)
+    trust = target.last_trust.now(scene, context.evaluated_depsgraph_get(), made_of)
     for reason in trust.reasons[:1]:
         _draw_sentence(layout.column(align=True), width, f"The camera {reason}", TRUST_ICONS[trust.level])
     camera_object = target.target_camera(scene)
@@ -89,7 +90,7 @@ def _draw_next(layout, context) -> None:
         layout.operator("lvsm.use_photo_size")
     result = results.result_of(camera_object.name)
     if result is not None:
-        if target.is_out_of_date(result, scene):
+        if result.get(results.MADE_OF) != made_of:
             _draw_hint(layout, width, f"{result.name} is out of date: the camera, the photos or the frame have changed")
         layout.operator("lvsm.keep_result")
 

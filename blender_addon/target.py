@@ -8,7 +8,7 @@ import numpy as np
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.scene.trust import GOOD, Trust, trust
 
-from . import input_views, results, scene_cameras
+from . import input_views, scene_cameras
 from .camera_list import camera_list
 
 
@@ -44,20 +44,14 @@ def ingredients(scene: bpy.types.Scene) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def is_out_of_date(result: bpy.types.Image, scene: bpy.types.Scene) -> bool:
-    """Whether the target camera's picture would be another one now."""
-    return result.get(results.MADE_OF) != ingredients(scene)
-
-
 class LastTrust:
     """How far the photos can tell what the target camera sees; looked at anew when a picture would be another one."""
 
     def __init__(self) -> None:
         self._of, self._trust = "", Trust(GOOD)
 
-    def now(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Trust:
-        """Of a scene that has a target camera and photos. A camera that is none is the button's to tell."""
-        made_of = ingredients(scene)
+    def now(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, made_of: str) -> Trust:
+        """Of a scene that has a target camera and photos, by its ingredients. A camera that is none is the button's to tell."""
         if made_of != self._of:
             self._of, self._trust = made_of, _trust_of(scene, depsgraph)
         return self._trust

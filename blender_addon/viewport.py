@@ -97,9 +97,11 @@ class ViewportPicture:
             self._asked = wanted
             self._request = worker.render_views(scene, views, [_shrunk(camera, wanted)], wanted.is_full)
 
-    def fail(self, error: LvsmError) -> None:
-        """Show why there is no picture, until something changes."""
-        self.failure, self._request = str(error), None
+    def refuse(self, error: LvsmError) -> None:
+        """Show why nothing can be asked for; the next look tries again, from the same place, too."""
+        if self._request is not None:
+            self._request.cancel()
+        self.failure, self._request, self._place = str(error), None, b""
 
     def _wanted(self) -> Question:
         return Question(self._place, time.monotonic() - self._moved > STILL_SECONDS)
@@ -114,8 +116,8 @@ class ViewportPicture:
                 last_outcome.forget()
         except Cancelled:
             pass
-        except LvsmError as error:
-            self.fail(error)
+        except LvsmError as error:  # until something changes: the engine would fail again
+            self.failure = str(error)
 
 
 def _shrunk(camera: Camera, question: Question) -> Camera:
@@ -137,12 +139,12 @@ class Viewports:
 
     def __init__(self) -> None:
         self._pictures: dict[int, ViewportPicture] = {}
-        self._views: list[View] | None = None
+        self._views: dict[int, list[View]] = {}  # by scenes: windows may show several
         self._changes = 0
 
     def forget_inputs(self) -> None:
         """The scene has changed: photos and cameras are looked at anew."""
-        self._views = None
+        self._views.clear()
         self._changes += 1
 
     def picture_of(self, region: bpy.types.Region) -> ViewportPicture:
@@ -152,12 +154,13 @@ class Viewports:
         """Draw a view's last picture, and see that the next one comes."""
         picture, scene = self.picture_of(context.region), depsgraph.scene
         try:
-            if self._views is None:
-                self._views = input_views.input_views(scene, depsgraph)
+            key = scene.original.session_uid
+            if key not in self._views:
+                self._views[key] = input_views.input_views(scene, depsgraph)
             inputs = f"{self._changes} {scene.frame_current}".encode()
-            picture.look(camera_of_view(context.region, context.region_data), scene, self._views, inputs)
+            picture.look(camera_of_view(context.region, context.region_data), scene, self._views[key], inputs)
         except LvsmError as error:
-            picture.fail(error)
+            picture.refuse(error)
         if picture.texture is not None:
             render_engine.bind_display_space_shader(scene)
             draw_texture_2d(picture.texture, (0, 0), context.region.width, context.region.height)

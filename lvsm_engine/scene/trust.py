@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .camera import Camera, project
-from .frame import poses_in_frame, subject_similarity
+from .frame import subject_similarity
 from .selection import angles_to
 
 GOOD, DOUBTFUL, POOR = "good", "doubtful", "poor"
@@ -31,10 +31,11 @@ class Trust:
 
 def trust(target: Camera, cameras: Sequence[Camera]) -> Trust:
     """How far the photos of cameras, of which there is one at least, can tell what a target sees."""
-    angle, overlap = float(angles_to(target, cameras).min()), _overlap(target, cameras)
-    nearer, further = _distances(target, cameras)
+    subject = _subject(cameras)
+    angle, overlap = float(angles_to(target, cameras).min()), _overlap(target, cameras, subject)
+    nearer, further = _distances(target, cameras, subject)
     found = [
-        (_blindness(target, cameras), "does not look at what the photos show"),
+        (_blindness(target, cameras, subject), "does not look at what the photos show"),
         (
             _level(-overlap, -DOUBTFUL_OVERLAP, -POOR_OVERLAP),
             f"sees mostly what no photo shows ({overlap:.0%} is shown)",
@@ -64,13 +65,13 @@ def doubts(targets: Sequence[Camera], cameras: Sequence[Camera]) -> tuple[str, .
     return (f"{what} {likely} wrong: the camera {worst.reasons[0]}.",)
 
 
-def _blindness(target: Camera, cameras: Sequence[Camera]) -> int:
+def _blindness(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> int:
     """2 where the subject that the photos share lies behind the target, 1 where beside its frame, else 0."""
-    subject = _subject(cameras)[None]
-    shared = np.mean([_shows(camera, subject)[0] for camera in cameras]) >= AGREED
-    if not shared or _shows(target, subject)[0]:
+    point = subject[None]
+    shared = np.mean([_shows(camera, point)[0] for camera in cameras]) >= AGREED
+    if not shared or _shows(target, point)[0]:
         return 0
-    return 1 if project(target, subject)[1][0] > 0 else 2
+    return 1 if project(target, point)[1][0] > 0 else 2
 
 
 def _subject(cameras: Sequence[Camera]) -> np.ndarray:
@@ -89,17 +90,15 @@ def _level(value: float, doubtful: float, poor: float) -> int:
     return int(value > doubtful) + int(value > poor)
 
 
-def _distances(target: Camera, cameras: Sequence[Camera]) -> tuple[float, float]:
+def _distances(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> tuple[float, float]:
     """How many times nearer to the subject than the nearest camera the target is, and further than the furthest; 1 at least."""
-    poses = np.stack([camera.camera_to_world for camera in (target, *cameras)])
-    away = np.linalg.norm(poses_in_frame(subject_similarity(poses[1:], 1.0), poses)[:, :3, 3], axis=1)
+    away = np.linalg.norm([camera.position - subject for camera in (target, *cameras)], axis=1)
     own, others = max(float(away[0]), 1e-6), away[1:]
     return max(1.0, float(others.min()) / own), max(1.0, own / max(float(others.max()), 1e-6))
 
 
-def _overlap(target: Camera, cameras: Sequence[Camera]) -> float:
+def _overlap(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> float:
     """The share of points all over the target's frame, as far away as the subject, that lie in any camera's frame."""
-    subject = _subject(cameras)
     ahead = float((subject - target.position) @ target.forward)
     depth = ahead if ahead > 0 else float(np.mean([np.linalg.norm(camera.position - subject) for camera in cameras]))
     across, down = ((np.arange(POINTS_A_SIDE) + 0.5) / POINTS_A_SIDE * side for side in (target.width, target.height))

@@ -106,7 +106,7 @@ def test_a_picture_is_out_of_date_when_the_camera_the_frame_or_the_photos_change
 
     def is_old():
         bpy.context.view_layer.update()
-        return target.is_out_of_date(bpy.data.images["LVSM Target"], scene)
+        return bpy.data.images["LVSM Target"][results.MADE_OF] != target.ingredients(scene)
 
     view = bpy.data.objects["View 1"]
     assert not is_old()
@@ -129,17 +129,20 @@ def test_a_picture_is_out_of_date_when_the_camera_the_frame_or_the_photos_change
 
 def test_a_camera_that_no_photo_tells_of_is_told_before_anything_is_computed():
     scene = stage.build(folder)
-    depsgraph = bpy.context.evaluated_depsgraph_get
-    assert target.last_trust.now(scene, depsgraph()).level == "good"
+
+    def now():
+        return target.last_trust.now(scene, bpy.context.evaluated_depsgraph_get(), target.ingredients(scene))
+
+    assert now().level == "good"
     scene.camera.location = (0, -2000, 0)
     bpy.context.view_layer.update()
-    far = target.last_trust.now(scene, depsgraph())
+    far = now()
     assert far.level == "poor" and "times as far from the subject" in " ".join(far.reasons), far
     scene.camera.data.type = "ORTHO"  # the button tells why that is none
-    assert target.last_trust.now(scene, depsgraph()) is far
+    assert now() is far
     scene.camera.location = (0, 0, 0)
     bpy.context.view_layer.update()
-    assert target.last_trust.now(scene, depsgraph()).level == "good"
+    assert now().level == "good"
 
 
 def test_where_only_another_scene_has_photos_the_button_says_so():
