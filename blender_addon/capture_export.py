@@ -14,7 +14,8 @@ from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import WRITERS, Capture, export_capture
 
 from . import input_views
-from .capture_import import WORLD_OFFSET, moved
+from .capture_import import WORLD_FROM_FILE
+from .capture_placement import transformed
 from .last_outcome import last_outcome, refused
 from .results import encode_png
 from .worker_owner import progress_text
@@ -27,18 +28,19 @@ DESCRIPTIONS = {
 
 
 def exported_views(context: bpy.types.Context) -> tuple[View, ...]:
-    """The input views where their captures' files had them, before they were moved to the origin. Raises LvsmError."""
+    """The input views where their captures' files had them. Raises LvsmError."""
     depsgraph = context.evaluated_depsgraph_get()
     return tuple(
-        moved(view, _offset(context.scene.objects[view.name]))
+        transformed(view, _file_from_world(context.scene.objects[view.name]))
         for view in input_views.input_views(context.scene, depsgraph)
     )
 
 
-def _offset(camera_object: bpy.types.Object) -> np.ndarray:
-    """(3,): how far the import moved the capture that a camera came with."""
-    kept = (collection.get(WORLD_OFFSET) for collection in camera_object.users_collection)
-    return np.array(next((offset for offset in kept if offset is not None), (0.0, 0.0, 0.0)))
+def _file_from_world(camera_object: bpy.types.Object) -> np.ndarray:
+    """(4, 4): what takes a camera to where the file of its capture had it."""
+    kept = (collection.get(WORLD_FROM_FILE) for collection in camera_object.users_collection)
+    world_from_file = next((similarity for similarity in kept if similarity is not None), np.eye(4))
+    return np.linalg.inv(np.array(world_from_file).reshape(4, 4))
 
 
 class Job:
