@@ -44,6 +44,14 @@ ALLOWED = {
     "lvsm_engine.baselines": ("lvsm_engine.photos", "lvsm_engine.scene"),
     "lvsm_engine.metrics": ("lvsm_engine.errors",),
     "lvsm_engine.kept_tokens": (),
+    "lvsm_engine.camera_solver": (
+        "lvsm_engine.errors",
+        "lvsm_engine.main_memory",
+        "lvsm_engine.photos",
+        "lvsm_engine.progress",
+        "lvsm_engine.scene",
+        "lvsm_engine.whole_files",
+    ),
     "lvsm_engine.model": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.whole_files"),
     "lvsm_engine.detail": ("lvsm_engine.model", "lvsm_engine.photos", "lvsm_engine.scene"),
     "lvsm_engine.synthesizer": (
@@ -66,6 +74,7 @@ ALLOWED = {
     ),
     "lvsm_engine.worker": (
         "lvsm_engine",
+        "lvsm_engine.camera_solver",
         "lvsm_engine.devices",
         "lvsm_engine.errors",
         "lvsm_engine.model",

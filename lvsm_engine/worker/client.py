@@ -310,6 +310,11 @@ class Client:
         """Ask for a model's configuration and card, as dictionaries. Returns at once."""
         return self._ask("inspect", {"model": _absolute(model)}, {}, _check_description)
 
+    def solve(self, folder: Path) -> Request:
+        """Ask where a folder's photos were taken from. Returns at once. The result has model, the folder of the COLMAP model
+        that was written, placed, the names of its photos, and warnings."""
+        return self._ask("solve", {"folder": str(folder.absolute())}, {}, _check_solution)
+
     def _ask(self, kind: str, fields: dict[str, Any], arrays: dict, check: Callable[[dict[str, Any]], None]) -> Request:
         with self._lock:
             self.start()
@@ -498,6 +503,16 @@ def _is_float_array(value: object) -> TypeGuard[np.ndarray]:
 def _check_description(answer: dict[str, Any]) -> None:
     if not (isinstance(answer.get("config"), dict) and isinstance(answer.get("card"), dict)):
         raise messages.refusal("an answer without a model's configuration and card")
+
+
+def _check_solution(answer: dict[str, Any]) -> None:
+    lists = answer.get("placed"), answer.get("warnings")
+    if not (isinstance(answer.get("model"), str) and all(_is_list_of_text(each) for each in lists)):
+        raise messages.refusal("an answer without a model and the photos in it")
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _absolute(model: str) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..camera_solver import solve_cameras
 from ..devices import choose_device, choose_precision
 from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
 from ..model.checkpoint import find_model_file, read_card
@@ -73,6 +74,10 @@ class Engine:
             return Message("result", request.id, fields)
         if request.kind == "render":
             return self._render(request, on_progress, cancel)
+        if request.kind == "solve":
+            solved = solve_cameras(Path(request.fields["folder"]), on_progress, cancel)
+            names, warnings = list(solved.placed), list(solved.warnings)
+            return Message("result", request.id, {"model": str(solved.model), "placed": names, "warnings": warnings})
         raise WorkerError(f"The engine does not know the request '{request.kind}': install the same version of both.")
 
     def _render(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
