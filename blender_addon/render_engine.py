@@ -169,6 +169,18 @@ def _working_space() -> str:
     return bpy.data.colorspace.working_space if hasattr(bpy.data, "colorspace") else WORKING_SPACE
 
 
+def use_exact_colors(scene: bpy.types.Scene) -> None:
+    """Set what changes_to_colors names, but for the file's working space."""
+    view = scene.view_settings
+    scene.display_settings.display_device = "sRGB"
+    view.view_transform, view.look = "Standard", "None"
+    view.exposure, view.gamma = 0, 1
+    view.use_curve_mapping = False
+    if hasattr(view, "use_white_balance"):
+        view.use_white_balance = False
+    scene.render.dither_intensity = 0
+
+
 class LVSM_OT_use_exact_colors(bpy.types.Operator):
     """Set the scene's color management and dither so that saved renders equal the synthesized picture"""
 
@@ -177,14 +189,7 @@ class LVSM_OT_use_exact_colors(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context):
-        scene, view = context.scene, context.scene.view_settings
-        scene.display_settings.display_device = "sRGB"
-        view.view_transform, view.look = "Standard", "None"
-        view.exposure, view.gamma = 0, 1
-        view.use_curve_mapping = False
-        if hasattr(view, "use_white_balance"):
-            view.use_white_balance = False
-        scene.render.dither_intensity = 0
+        use_exact_colors(context.scene)
         if _working_space() != WORKING_SPACE:
             bpy.ops.wm.set_working_color_space(working_space=WORKING_SPACE, convert_colors=True)
         return {"FINISHED"}

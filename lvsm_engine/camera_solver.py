@@ -6,11 +6,12 @@ What it writes is an ordinary COLMAP model beside the photos, upright, around it
 COLMAP gets shrunk copies, so that it need read no format that only we read; the lenses that it finds are those of the photos.
 """
 
+import collections
 import itertools
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ NEXT_PHOTOS = 20
 ENOUGH = 0.75
 # A model of fewer is as often wrong as right.
 MIN_SHARE = 1 / 3
+# Photos that share so many points are tied to each other.
+MIN_COMMON_POINTS = 45
 LENIENT = {"abs_pose_min_num_inliers": 12, "abs_pose_min_inlier_ratio": 0.1, "abs_pose_max_error": 16.0}
 # In Blender's units: about what the camera of a new file has.
 DISTANCE = 10.0
@@ -94,7 +97,7 @@ def solve_cameras(folder: Path, on_progress: OnProgress | None = None, cancel: C
         solving.match(list(copies))
         models = solving.place(len(copies))
         model = max(models, key=lambda found: found.num_reg_images(), default=None)
-        placed = 0 if model is None else model.num_reg_images()
+        placed = 0 if model is None else _drop_what_hangs_on_a_thread(model)
         if model is None or placed < MIN_SHARE * len(photos):
             raise CaptureError(
                 f"{f'Only {placed}' if placed else 'None'} of the {len(photos)} photos of {folder} could be placed, since too"
@@ -280,6 +283,29 @@ def _read(photo: Path) -> tuple[_Copy, Image.Image]:
     decoded = decode_file(photo, "the photo", width > height, COPY_SIDE, free_main_memory())
     copy = _Copy(photo, decoded.size, decoded.step, exif, (decoded.size, *map(str, known)))
     return copy, Image.fromarray(decoded.pixels[..., :3])
+
+
+def _drop_what_hangs_on_a_thread(model: "pycolmap.Reconstruction") -> int:
+    """Leave the photos that are tied to each other. Returns how many these are."""
+    tracks = [{element.image_id for element in point.track.elements} for point in model.points3D.values()]
+    kept = tied_photos(model.reg_image_ids(), tracks)
+    for image_id in set(model.reg_image_ids()) - kept:
+        model.deregister_frame(model.images[image_id].frame_id)
+    return len(kept)
+
+
+def tied_photos(photos: Iterable[int], tracks: Iterable[set[int]]) -> set[int]:
+    """The largest set of photos that hang together by MIN_COMMON_POINTS: a step of fewer is often a wrong one.
+
+    tracks: for each point the photos that see it.
+    """
+    common = collections.Counter(pair for track in tracks for pair in itertools.combinations(sorted(track), 2))
+    sets = {photo: {photo} for photo in photos}
+    for (first, second), count in common.items():
+        if count >= MIN_COMMON_POINTS and sets[first] is not sets[second]:
+            sets[first] |= sets[second]
+            sets.update(dict.fromkeys(sets[second], sets[first]))
+    return max(sets.values(), key=len)
 
 
 def _restore(model: "pycolmap.Reconstruction", copies: dict[str, _Copy]) -> list[str]:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lvsm_engine.camera_solver import DISTANCE, MAX_PHOTOS_IN_PAIRS, Solved, pairs_of, photos_of, solve_cameras
+from lvsm_engine.camera_solver import (
+    DISTANCE,
+    MAX_PHOTOS_IN_PAIRS,
+    MIN_COMMON_POINTS,
+    Solved,
+    pairs_of,
+    photos_of,
+    solve_cameras,
+    tied_photos,
+)
 from lvsm_engine.errors import Cancelled, CaptureError
 from lvsm_engine.progress import Progress
 from lvsm_engine.scene.captures import load_capture
@@ -129,6 +138,12 @@ def test_too_few_photos_are_a_sentence(tmp_path: Path, count: int) -> None:
     noise(tmp_path, count)
     with pytest.raises(CaptureError, match=f"holds {count} photos: choose a folder with at least 3"):
         solve_cameras(tmp_path)
+
+
+def test_photos_that_share_too_few_points_with_the_rest_are_not_trusted() -> None:
+    many, few = MIN_COMMON_POINTS, MIN_COMMON_POINTS - 1
+    tracks = [{1, 2}] * many + [{2, 3}] * many + [{3, 4}] * few + [{4, 5}] * many + [{1, 4}] * few
+    assert tied_photos([1, 2, 3, 4, 5, 6], tracks) == {1, 2, 3}
 
 
 def test_photos_may_lie_in_a_folder_of_images(tmp_path: Path) -> None:
