@@ -11,6 +11,7 @@ from . import bundled_engine as bundled_engine  # first: it makes lvsm_engine im
 MODULES = (
     "input_views",
     "preferences",
+    "followed_job",
     "capture_import",
     "capture_export",
     "worker_owner",

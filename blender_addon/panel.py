@@ -10,6 +10,7 @@ from lvsm_engine.scene.trust import DOUBTFUL, POOR
 
 from . import input_views, render_engine, results, synthesize, target
 from .camera_list import camera_list
+from .followed_job import followed, redraw_panels
 from .last_outcome import last_outcome
 from .worker_owner import progress_text, worker
 
@@ -35,7 +36,7 @@ def _redraw_when_changed() -> float:
     now = [worker.state, worker.device_name, last_outcome.error, last_outcome.warnings]
     if now != _seen:
         _seen[:] = now
-        synthesize.redraw_panels(bpy.context)
+        redraw_panels(bpy.context)
     return WATCH_SECONDS
 
 
@@ -61,12 +62,12 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         column.prop(settings, "use_detail")
         row = layout.row(align=True)
         row.scale_y = 1.5
-        job = synthesize.followed.job
+        job = followed.job
         if job is None:
             row.operator("lvsm.synthesize_view", icon="RENDER_STILL")
             _draw_next(layout, context)
         else:
-            _draw_progress(row, job.request.progress)
+            _draw_progress(row, job.progress)
         if last_outcome.error is not None:
             _draw_failure(layout, context.region.width, str(last_outcome.error), last_outcome.way_out)
         for warning in last_outcome.warnings:

@@ -56,6 +56,14 @@ ALLOWED = {
         "lvsm_engine.progress",
         "lvsm_engine.scene",
     ),
+    "lvsm_engine.leave_one_out": (
+        "lvsm_engine.errors",
+        "lvsm_engine.metrics",
+        "lvsm_engine.photos",
+        "lvsm_engine.progress",
+        "lvsm_engine.scene",
+        "lvsm_engine.synthesizer",
+    ),
     "lvsm_engine.worker.messages": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.progress"),
     "lvsm_engine.worker.client": (
         "lvsm_engine",
@@ -68,6 +76,7 @@ ALLOWED = {
         "lvsm_engine",
         "lvsm_engine.devices",
         "lvsm_engine.errors",
+        "lvsm_engine.leave_one_out",
         "lvsm_engine.model",
         "lvsm_engine.progress",
         "lvsm_engine.scene",

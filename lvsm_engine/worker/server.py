@@ -22,6 +22,7 @@ import torch
 from .. import __version__
 from ..devices import choose_device, choose_precision
 from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
+from ..leave_one_out import compare_left_out
 from ..model.checkpoint import find_model_file, read_card
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
@@ -73,6 +74,8 @@ class Engine:
             return Message("result", request.id, fields)
         if request.kind == "render":
             return self._render(request, on_progress, cancel)
+        if request.kind == "leave_one_out":
+            return self._leave_one_out(request, on_progress, cancel)
         raise WorkerError(f"The engine does not know the request '{request.kind}': install the same version of both.")
 
     def _render(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
@@ -92,6 +95,17 @@ class Engine:
             "background": list(synthesizer.background),
         }
         return Message("result", request.id, fields, arrays)
+
+    def _leave_one_out(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
+        """The scenes that are kept stay: a capture that is checked is encoded anew for every photo."""
+        synthesizer = self._load(request.fields["model"], on_progress)
+        views = messages.views_from_fields(request.fields["views"], request.arrays)
+        left_out, side, detail = (request.fields[name] for name in ("left_out", "side", "detail"))
+        found = self._with_room(
+            "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel)
+        )
+        fields = {"psnr": found.psnr, "ssim": found.ssim}
+        return Message("result", request.id, fields, {"picture": found.picture, "truth": found.truth})
 
     def _load(self, model: str, on_progress: OnProgress) -> Synthesizer:
         path = find_model_file(model)
