@@ -71,20 +71,20 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         if last_outcome.error is not None:
             _draw_failure(layout, context.region.width, str(last_outcome.error), last_outcome.way_out)
         for warning in last_outcome.warnings:
-            _draw_sentence(layout.box().column(align=True), context.region.width, warning, "INFO")
+            draw_sentence(layout.box().column(align=True), context.region.width, warning, "INFO")
 
 
 def _draw_next(layout, context) -> None:
     """Why the button is off; or what it will make, and what became of what it made."""
     scene, width = context.scene, context.region.width
     if obstacle := synthesize.obstacle(scene):
-        _draw_hint(layout, width, obstacle)
+        draw_hint(layout, width, obstacle)
         return
-    _draw_hint(layout, width, target.what_comes_next(scene))
+    draw_hint(layout, width, target.what_comes_next(scene))
     made_of = target.ingredients(scene)
     trust = target.last_trust.now(scene, context.evaluated_depsgraph_get(), made_of)
     for reason in trust.reasons[:1]:
-        _draw_sentence(layout.column(align=True), width, f"The camera {reason}", TRUST_ICONS[trust.level])
+        draw_sentence(layout.column(align=True), width, f"The camera {reason}", TRUST_ICONS[trust.level])
     camera_object = target.target_camera(scene)
     assert camera_object is not None  # else that is the obstacle
     if camera_object.data.lvsm.photo is not None:
@@ -92,7 +92,7 @@ def _draw_next(layout, context) -> None:
     result = results.result_of(camera_object.name)
     if result is not None:
         if result.get(results.MADE_OF) != made_of:
-            _draw_hint(layout, width, f"{result.name} is out of date: the camera, the photos or the frame have changed")
+            draw_hint(layout, width, f"{result.name} is out of date: the camera, the photos or the frame have changed")
         layout.operator("lvsm.keep_result")
 
 
@@ -100,13 +100,15 @@ def _scene_camera_name(scene: bpy.types.Scene) -> str:
     return scene.camera.name if scene.camera else ""
 
 
-def _draw_hint(layout, width: int, hint: str) -> None:
+def draw_hint(layout, width: int, hint: str) -> None:
+    """A sentence that is pale, as wide as a region of so many pixels."""
     column = layout.column(align=True)
     column.active = False
-    _draw_sentence(column, width, hint, "INFO")
+    draw_sentence(column, width, hint, "INFO")
 
 
-def _draw_sentence(column, width: int, sentence: str, icon: str) -> None:
+def draw_sentence(column, width: int, sentence: str, icon: str) -> None:
+    """A sentence in lines, as wide as a region of so many pixels."""
     for number, line in enumerate(wrapped(sentence, width)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1")
 
@@ -118,7 +120,7 @@ def _draw_progress(row, progress) -> None:
 
 def _draw_failure(layout, width: int, sentence: str, way_out: tuple[str, str] | None) -> None:
     box = layout.box().column(align=True)
-    _draw_sentence(box, width, sentence, "ERROR")
+    draw_sentence(box, width, sentence, "ERROR")
     if way_out is not None:
         operator, label = way_out
         box.separator()

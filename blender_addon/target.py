@@ -36,12 +36,20 @@ def ingredients(scene: bpy.types.Scene) -> str:
         settings.use_detail,
         *scene_cameras.render_size(scene.render),
     ]
-    used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))
-    for item in (camera_object, *used):
-        lens, photo = item.data, item.data.lvsm.photo
-        place = [round(value, 5) for row in item.matrix_world for value in row]
-        parts += [item.name, place, lens.lens, lens.sensor_width, lens.shift_x, lens.shift_y, photo and photo.name_full]
+    parts += [_parts_of(camera_object), ingredients_of_photos(scene)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def ingredients_of_photos(scene: bpy.types.Scene) -> list[list[object]]:
+    """What pictures depend on of the photos that are used, and of their cameras."""
+    return [_parts_of(item) for item in camera_list.of(scene).objects if input_views.is_input_view(item)]
+
+
+def _parts_of(camera_object: bpy.types.Object) -> list[object]:
+    lens, photo = camera_object.data, camera_object.data.lvsm.photo
+    place = [round(value, 5) for row in camera_object.matrix_world for value in row]
+    numbers = lens.lens, lens.sensor_width, lens.shift_x, lens.shift_y
+    return [camera_object.name, place, *numbers, photo and photo.name_full]
 
 
 class LastTrust:
