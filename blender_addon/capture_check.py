@@ -115,12 +115,13 @@ class Job:
     @property
     def progress(self) -> Progress:
         """The time left is what the photos took so far, on average."""
-        count, stage = len(self.cameras), self._request.progress.stage
-        left = None
-        if self.done:
-            each = (self._last - self._began) / self.done
-            left = max(0.0, each * (count - self.done) - (time.monotonic() - self._last))
-        return Progress(self.done / count, f"Photo {min(self.done + 1, count)} of {count}: {stage}", left)
+        count = len(self.cameras)
+        stage = f"Photo {min(self.done + 1, count)} of {count}"
+        if self.done == 0:
+            return Progress(0.0, f"{stage}: {self._request.progress.stage}")
+        each = (self._last - self._began) / self.done
+        left = each * (count - self.done) - (time.monotonic() - self._last)
+        return Progress(self.done / count, stage, max(0.0, left))
 
     def poll(self) -> bool:
         """Go on without blocking. True when all are checked, or it was cancelled. Raises LvsmError."""
@@ -365,7 +366,9 @@ class LVSM_PT_check_capture(SideBarPanel, bpy.types.Panel):
             "LVSM_UL_checked_photos", "", scene, "objects", scene.lvsm, "active_object_index", rows=4, sort_lock=True
         )
         layout.operator("lvsm.compare", icon="IMAGE_RGB_ALPHA")
-        layout.row().prop(settings, "comparison", expand=True)
+        row = layout.row()
+        row.use_property_split = False
+        row.prop(settings, "comparison", expand=True)
         if settings.comparison == "WIPE":
             layout.prop(settings, "wipe", slider=True)
 
