@@ -20,6 +20,7 @@ MODULES = (
     "render_engine",
     "camera_list",
     "panel",
+    "photo_list",
     "capture_check",
 )
 

@@ -21,7 +21,7 @@ from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
 from . import input_views, results, target
-from .camera_list import Cameras, camera_list
+from .camera_list import Cameras, camera_list, places
 from .check_verdict import outliers, verdict
 from .followed_job import FollowsJob, followed
 from .last_outcome import last_outcome
@@ -178,7 +178,7 @@ def _keep(camera: Checked, answer: dict, made_of: str, is_first: bool) -> None:
 def ingredients(scene: bpy.types.Scene) -> str:
     """A digest of what scores depend on: with another one, they are out of date."""
     settings = scene.lvsm
-    parts = (settings.model, settings.use_detail, settings.check.side, target.ingredients_of_photos(scene))
+    parts = (settings.model, settings.use_detail, settings.check.side, target.last_photos.digest(scene))
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -331,14 +331,6 @@ class LVSM_UL_checked_photos(bpy.types.UIList):
     def filter_items(self, context, data, property_name):
         ranks = last_findings.of(data).ranks
         return [self.bitflag_filter_item if rank < UNCHECKED else 0 for rank in ranks], places(ranks)
-
-
-def places(ranks: Sequence[float]) -> list[int]:
-    """Where each item goes in a list that is sorted by their ranks."""
-    found = [0] * len(ranks)
-    for place, number in enumerate(sorted(range(len(ranks)), key=ranks.__getitem__)):
-        found[number] = place
-    return found
 
 
 class LVSM_PT_check_capture(SideBarPanel, bpy.types.Panel):

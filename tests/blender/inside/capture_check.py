@@ -11,7 +11,7 @@ import stage
 folder = Path(sys.argv[1])
 record = folder / "requests.jsonl"
 capture_check, results, input_views = (stage.addon(name) for name in ("capture_check", "results", "input_views"))
-camera_list = stage.addon("camera_list").camera_list
+camera_list, places = stage.addon("camera_list").camera_list, stage.addon("camera_list").places
 last_outcome = stage.addon("last_outcome").last_outcome
 
 
@@ -55,7 +55,7 @@ def test_the_scores_are_on_the_cameras_and_the_worst_comes_first():
     assert findings.suspects == {"View 3"}
     assert findings.sentences[0].startswith("6 photos checked: median 24.0 dB")
     assert findings.sentences[1].startswith("View 3 (11.5 dB) may have a bad pose")
-    order = sorted(zip(capture_check.places(findings.ranks), [item.name for item in scene.objects], strict=True))
+    order = sorted(zip(places(findings.ranks), [item.name for item in scene.objects], strict=True))
     assert [name for _, name in order][:2] == ["View 3", "View 1"]
     shown = [item.name for item, rank in zip(scene.objects, findings.ranks, strict=True) if rank < 1e9]
     assert "Target" not in shown and len(shown) == 6
