@@ -22,6 +22,7 @@ MODULES = (
     "panel",
     "photo_list",
     "capture_check",
+    "trust_overlay",
 )
 
 

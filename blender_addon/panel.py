@@ -84,6 +84,7 @@ def _draw_next(layout, context) -> None:
     draw_hint(layout, width, target.what_comes_next(scene))
     made_of = target.ingredients(scene)
     trust = target.last_outlook.now(scene, context.evaluated_depsgraph_get(), made_of).trust
+    layout.prop(scene.lvsm, "show_trust")
     for reason in trust.reasons[:1]:
         draw_sentence(layout.column(align=True), width, f"The camera {reason}", TRUST_ICONS[trust.level])
     camera_object = target.target_camera(scene)

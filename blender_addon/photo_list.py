@@ -123,8 +123,8 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
             row = layout.row()
             row.active = False
             if outlook.for_detail:
-                row.label(text=f"{len(outlook.for_detail)} give detail", icon="RADIOBUT_ON")
-            row.label(text=f"{len(outlook.for_model)} feed the model", icon="RADIOBUT_OFF")
+                row.label(text=f"Detail: {len(outlook.for_detail)}", icon="RADIOBUT_ON")
+            row.label(text=f"Model: {len(outlook.for_model)}", icon="RADIOBUT_OFF")
         selected = input_views.selected_camera(scene)
         if selected is not None:
             layout.template_ID(selected.data.lvsm, "photo", open="image.open", text="Photo")
