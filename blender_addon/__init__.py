@@ -11,6 +11,7 @@ from . import bundled_engine as bundled_engine  # first: it makes lvsm_engine im
 MODULES = (
     "input_views",
     "preferences",
+    "followed_job",
     "capture_import",
     "capture_export",
     "worker_owner",
@@ -19,6 +20,9 @@ MODULES = (
     "render_engine",
     "camera_list",
     "panel",
+    "photo_list",
+    "capture_check",
+    "trust_overlay",
     "virtual_photos",
 )
 

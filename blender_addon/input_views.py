@@ -82,7 +82,9 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
         default=True,
         description="Sharpen the model's picture by the photos nearest to the camera. Without, the model's own is shown",
     )
-    active_object_index: IntProperty(name="Selected Camera", options={"HIDDEN", "SKIP_SAVE"})
+    active_object_index: IntProperty(
+        name="Selected Camera", options={"HIDDEN", "SKIP_SAVE"}, update=lambda _, context: _select_object(context)
+    )
 
 
 def is_input_view(item: bpy.types.Object) -> bool:
@@ -104,6 +106,17 @@ def selected_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
     index = scene.lvsm.active_object_index
     item = scene.objects[index] if 0 <= index < len(scene.objects) else None
     return item if item is not None and item.type == "CAMERA" else None
+
+
+def _select_object(context: bpy.types.Context) -> None:
+    """What is selected in a list is so in the view, where that has it."""
+    camera_object, view_layer = selected_camera(context.scene), context.view_layer
+    if camera_object is None or view_layer is None or camera_object.name not in view_layer.objects:
+        return
+    for item in view_layer.objects.selected:
+        item.select_set(False)
+    camera_object.select_set(True)
+    view_layer.objects.active = camera_object
 
 
 def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[View]:

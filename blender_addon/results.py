@@ -62,6 +62,16 @@ def keep_result(camera_name: str, png: bytes, made_of: str = "") -> bpy.types.Im
     return image
 
 
+def keep_comparison(name: str, png: bytes) -> bpy.types.Image:
+    """The image of a comparison, of which there is one by each name, with another picture in it."""
+    image = bpy.data.images.get(name) or bpy.data.images.new(name, 1, 1)
+    image.source = "FILE"
+    image.pack(data=png, data_len=len(png))
+    image.buffers_free()  # else the former picture's pixels are shown
+    image[TAG] = ""  # no camera's
+    return image
+
+
 def result_of(camera_name: str, but: bpy.types.Image | None = None) -> bpy.types.Image | None:
     """The camera's last result, unless it is kept."""
     return next(

@@ -1,20 +1,18 @@
 """Synthesize View: what the target camera would see, as an image. At once for scripts, in steps for a window."""
 
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import bpy
-from bpy.app.handlers import persistent
 
 from lvsm_engine.errors import Cancelled, LvsmError
+from lvsm_engine.progress import Progress
 from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
 from . import input_views, results, scene_cameras, target
-from .last_outcome import last_outcome, refused
-from .worker_owner import progress_text, worker
-
-TICK_SECONDS = 0.1
+from .followed_job import FollowsJob, followed
+from .last_outcome import last_outcome
+from .worker_owner import worker
 
 encoder = ThreadPoolExecutor(1, "lvsm_encoder")
 """Makes PNG files of pictures, for which a window does not wait."""
@@ -23,12 +21,18 @@ encoder = ThreadPoolExecutor(1, "lvsm_encoder")
 class Job:
     """One view under way. It holds a name and a number: the camera itself may be gone before the picture comes."""
 
+    doing = "A view is being synthesized"
+
     def __init__(self, camera_object: bpy.types.Object, request: Request, made_of: str) -> None:
         self.camera_name, self.made_of = camera_object.name, made_of
         self.camera_uid = camera_object.session_uid
         self.request = request
         self.is_cancelled = False
         self._png: Future[bytes] | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return self.request.progress
 
     def poll(self) -> bool:
         """Go on without blocking. True when result() has something to say."""
@@ -52,24 +56,10 @@ class Job:
         return self._png.result()
 
 
-class FollowedJob:
-    """The job that a window follows, if any: one at a time. The panel draws it."""
-
-    def __init__(self) -> None:
-        self.job: Job | None = None
-
-    def cancel(self) -> None:
-        if self.job is not None:
-            self.job.cancel()
-
-
-followed = FollowedJob()
-
-
 def obstacle(scene: bpy.types.Scene) -> str:
     """Why no view can be synthesized now, for a person; empty where one can."""
     if followed.job is not None:
-        return "A view is being synthesized"
+        return followed.obstacle
     if target.target_camera(scene) is None:
         return "Add a camera to the scene"
     if not input_views.has_photos():
@@ -97,17 +87,7 @@ def finish(job: Job) -> bpy.types.Image:
     return image
 
 
-def redraw_panels(context: bpy.types.Context) -> None:
-    """Redraw the side bars only: the 3D views beside them may be heavy."""
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()
-
-
-class LVSM_OT_synthesize_view(bpy.types.Operator):
+class LVSM_OT_synthesize_view(FollowsJob[Job], bpy.types.Operator):
     """Synthesize what the target camera sees from the photos of the input views"""
 
     bl_idname = "lvsm.synthesize_view"
@@ -121,65 +101,18 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def execute(self, context):
-        try:
-            job = start(context)
-            while not job.poll():
-                time.sleep(TICK_SECONDS / 10)
-            self._finish(context, job)
-        except LvsmError as error:
-            return refused(self, error)
-        return {"FINISHED"}
+    def begin(self, context) -> Job:
+        return start(context)
 
-    def invoke(self, context, event):
-        try:
-            self._job = start(context)
-        except LvsmError as error:
-            return refused(self, error)
-        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        followed.job = self._job
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context, event):
-        if event.type == "ESC" and event.value == "PRESS":
-            self._job.cancel()
-        elif event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        goes_on = False
-        try:
-            if not self._job.poll():
-                context.workspace.status_text_set(progress_text(self._job.request.progress) + " (Esc to cancel)")
-                redraw_panels(context)
-                goes_on = True
-                return {"PASS_THROUGH"}
-            image = self._finish(context, self._job)
-            if not results.show_in_image_editor(context, image):
-                results.open_image_editor(image)
-        except LvsmError as error:
-            return refused(self, error)
-        finally:  # whatever went wrong, the button can be pressed again
-            if not goes_on:
-                self._leave(context)
-        return {"FINISHED"}
-
-    def cancel(self, context):
-        """Blender calls this when it takes the window away: a file is loaded, the window is closed."""
-        self._job.cancel()
-        self._leave(context)
-
-    def _leave(self, context):
-        followed.job = None
-        context.window_manager.event_timer_remove(self._timer)
-        context.workspace.status_text_set(None)
-        redraw_panels(context)
-
-    def _finish(self, context, job: Job) -> bpy.types.Image:
-        image = finish(job)
+    def finish(self, context, job: Job) -> None:
+        self._image = finish(job)
         for warning in last_outcome.warn(job.request.result()["warnings"]):
             self.report({"WARNING"}, warning)
-        self.report({"INFO"}, f"Synthesized {image.name} in {job.request.result()['seconds']:.1f} s")
-        return image
+        self.report({"INFO"}, f"Synthesized {self._image.name} in {job.request.result()['seconds']:.1f} s")
+
+    def show(self, context) -> None:
+        if not results.show_in_image_editor(context, self._image):
+            results.open_image_editor(self._image)
 
 
 class LVSM_OT_keep_result(bpy.types.Operator):
@@ -229,21 +162,6 @@ class LVSM_OT_use_photo_size(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class LVSM_OT_cancel(bpy.types.Operator):
-    """Stop synthesizing"""
-
-    bl_idname = "lvsm.cancel"
-    bl_label = "Cancel"
-
-    @classmethod
-    def poll(cls, context):  # noqa: ARG003 (Blender's signature)
-        return followed.job is not None
-
-    def execute(self, context):
-        followed.cancel()
-        return {"FINISHED"}
-
-
 class LVSM_OT_use_fewer_views(bpy.types.Operator):
     """Switch input views off until a few are left, spread over the scene"""
 
@@ -267,15 +185,8 @@ class LVSM_OT_use_fewer_views(bpy.types.Operator):
         return {"FINISHED"}
 
 
-@persistent
-def cancel_before_load(*_) -> None:
-    """The scene that the job belongs to is about to go."""
-    followed.cancel()
-
-
 classes = (
     LVSM_OT_synthesize_view,
-    LVSM_OT_cancel,
     LVSM_OT_keep_result,
     LVSM_OT_use_photo_size,
     LVSM_OT_use_fewer_views,
@@ -285,11 +196,8 @@ classes = (
 def register():
     for cls in classes:
         bpy.utils.register_class(cls)
-    bpy.app.handlers.load_pre.append(cancel_before_load)
 
 
 def unregister():
-    cancel_before_load()
-    bpy.app.handlers.load_pre.remove(cancel_before_load)
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)

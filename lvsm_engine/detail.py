@@ -19,10 +19,8 @@ from .model.plane_sweep.sweep import Search, bands_of, search
 from .photos import load_cut_out, resize_image, to_bytes
 from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import poses_in_frame, subject_similarity
-from .scene.selection import photos_beside, presences
+from .scene.selection import PHOTOS_A_TARGET, photos_beside, presences
 
-# Photos that serve a target: more of them stand further away, and blur it.
-PHOTOS_A_TARGET = 6
 # Photos beside which a photo's depth is found; those that stand nearer to it or to each other than this share of the distance
 # to their subject tell less of depth, and come last.
 NEIGHBOURS, NARROW_BASELINE = 3, 0.03

@@ -31,13 +31,11 @@ from .photos import WHITE, fit_photo, load_photo, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
 from .scene.frame import poses_in_frame, world_to_model
-from .scene.selection import spread_views
+from .scene.selection import MAX_MODEL_VIEWS, spread_views
 from .scene.trust import doubts
 
 # The share of a picture that photos tell, below which it is said to be guessed.
 MOSTLY_GUESSED = 0.35
-# More photos cost the model memory and time sooner than they improve its picture; detail is what the others are for.
-MAX_MODEL_VIEWS = 8
 # Where the system does not tell how much memory is free.
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.

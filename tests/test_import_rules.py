@@ -64,6 +64,14 @@ ALLOWED = {
         "lvsm_engine.progress",
         "lvsm_engine.scene",
     ),
+    "lvsm_engine.leave_one_out": (
+        "lvsm_engine.errors",
+        "lvsm_engine.metrics",
+        "lvsm_engine.photos",
+        "lvsm_engine.progress",
+        "lvsm_engine.scene",
+        "lvsm_engine.synthesizer",
+    ),
     "lvsm_engine.worker.messages": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.progress"),
     "lvsm_engine.worker.client": (
         "lvsm_engine",
@@ -77,6 +85,7 @@ ALLOWED = {
         "lvsm_engine.camera_solver",
         "lvsm_engine.devices",
         "lvsm_engine.errors",
+        "lvsm_engine.leave_one_out",
         "lvsm_engine.model",
         "lvsm_engine.progress",
         "lvsm_engine.scene",

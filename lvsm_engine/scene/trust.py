@@ -68,8 +68,8 @@ def doubts(targets: Sequence[Camera], cameras: Sequence[Camera]) -> tuple[str, .
 def _blindness(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> int:
     """2 where the subject that the photos share lies behind the target, 1 where beside its frame, else 0."""
     point = subject[None]
-    shared = np.mean([_shows(camera, point)[0] for camera in cameras]) >= AGREED
-    if not shared or _shows(target, point)[0]:
+    shared = _shown_by(cameras, point).mean() >= AGREED
+    if not shared or _shown_by([target], point).all():
         return 0
     return 1 if project(target, point)[1][0] > 0 else 2
 
@@ -80,10 +80,15 @@ def _subject(cameras: Sequence[Camera]) -> np.ndarray:
     return np.linalg.inv(subject_similarity(poses, 1.0))[:3, 3]
 
 
-def _shows(camera: Camera, points: np.ndarray) -> np.ndarray:
-    """Which of points (N, 3) lie in a camera's frame."""
-    pixels, depths = project(camera, points)
-    return (depths > 0) & (pixels > 0).all(axis=1) & (pixels < [camera.width, camera.height]).all(axis=1)
+def _shown_by(cameras: Sequence[Camera], points: np.ndarray) -> np.ndarray:
+    """(V, N) whether points (N, 3) lie in the frames of V cameras; all at once, since a panel asks while a camera is moved."""
+    poses = np.stack([camera.camera_to_world for camera in cameras])
+    seen = (points[None] - poses[:, None, :3, 3]) @ poses[:, :3, :3]  # (V, N, 3)
+    lenses = np.stack([camera.fxfycxcy for camera in cameras])[:, None]  # (V, 1, 4)
+    depths = seen[..., 2:]
+    pixels = lenses[..., :2] * seen[..., :2] / np.where(depths > 0, depths, 1) + lenses[..., 2:]
+    sizes = np.array([[camera.width, camera.height] for camera in cameras])[:, None]
+    return (depths[..., 0] > 0) & ((pixels > 0) & (pixels < sizes)).all(axis=-1)
 
 
 def _level(value: float, doubtful: float, poor: float) -> int:
@@ -105,4 +110,4 @@ def _overlap(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> 
     x, y = np.meshgrid((across - target.cx) / target.fx, (down - target.cy) / target.fy)
     points = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) * depth
     points = points @ target.camera_to_world[:3, :3].T + target.position
-    return float(np.any([_shows(camera, points) for camera in cameras], axis=0).mean())
+    return float(_shown_by(cameras, points).any(axis=0).mean())

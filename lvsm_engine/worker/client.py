@@ -306,6 +306,15 @@ class Client:
         sizes = {(len(cameras), camera.height, camera.width, 3) for camera in cameras}
         return self._ask("render", fields, arrays, functools.partial(_check_pictures, sizes=sizes))
 
+    def leave_one_out(self, model: str, views: Sequence[View], left_out: int, side: int, *, detail: bool) -> Request:
+        """Ask how near the picture of views[left_out], made of all others, is to its photo. Returns at once.
+
+        side: the longer one's pixels. The result has picture and truth (H, W, 3) float32 sRGB in [0, 1], psnr in dB, and ssim.
+        """
+        listed, arrays = messages.views_to_fields(views)
+        fields = {"model": _absolute(model), "views": listed, "left_out": left_out, "side": side, "detail": detail}
+        return self._ask("leave_one_out", fields, arrays, _check_comparison)
+
     def inspect(self, model: str) -> Request:
         """Ask for a model's configuration and card, as dictionaries. Returns at once."""
         return self._ask("inspect", {"model": _absolute(model)}, {}, _check_description)
@@ -494,6 +503,16 @@ def _check_pictures(answer: dict[str, Any], sizes: Collection[tuple[int, ...]]) 
         or not all(type(value) is float for value in background)
     ):
         raise messages.refusal("an answer without a background")
+
+
+def _check_comparison(answer: dict[str, Any]) -> None:
+    picture, truth = answer.get("picture"), answer.get("truth")
+    if not (_is_float_array(picture) and _is_float_array(truth) and picture.shape == truth.shape):
+        raise messages.refusal("an answer without a picture and a photo of one size")
+    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise messages.refusal("an answer whose picture is none")
+    if not all(messages.is_number(answer.get(name)) for name in ("psnr", "ssim")):
+        raise messages.refusal("an answer without PSNR and SSIM")
 
 
 def _is_float_array(value: object) -> TypeGuard[np.ndarray]:

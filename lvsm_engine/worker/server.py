@@ -23,6 +23,7 @@ from .. import __version__
 from ..camera_solver import solve_cameras
 from ..devices import choose_device, choose_precision
 from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
+from ..leave_one_out import compare_left_out
 from ..model.checkpoint import find_model_file, read_card
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
@@ -78,6 +79,8 @@ class Engine:
             solved = solve_cameras(Path(request.fields["folder"]), on_progress, cancel)
             names, warnings = list(solved.placed), list(solved.warnings)
             return Message("result", request.id, {"model": str(solved.model), "placed": names, "warnings": warnings})
+        if request.kind == "leave_one_out":
+            return self._leave_one_out(request, on_progress, cancel)
         raise WorkerError(f"The engine does not know the request '{request.kind}': install the same version of both.")
 
     def _render(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
@@ -97,6 +100,17 @@ class Engine:
             "background": list(synthesizer.background),
         }
         return Message("result", request.id, fields, arrays)
+
+    def _leave_one_out(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
+        """The scenes that are kept stay: a capture that is checked is encoded anew for every photo."""
+        synthesizer = self._load(request.fields["model"], on_progress)
+        views = messages.views_from_fields(request.fields["views"], request.arrays)
+        left_out, side, detail = (request.fields[name] for name in ("left_out", "side", "detail"))
+        found = self._with_room(
+            "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel)
+        )
+        fields = {"psnr": found.psnr, "ssim": found.ssim}
+        return Message("result", request.id, fields, {"picture": found.picture, "truth": found.truth})
 
     def _load(self, model: str, on_progress: OnProgress) -> Synthesizer:
         path = find_model_file(model)

@@ -131,7 +131,8 @@ def test_a_camera_that_no_photo_tells_of_is_told_before_anything_is_computed():
     scene = stage.build(folder)
 
     def now():
-        return target.last_trust.now(scene, bpy.context.evaluated_depsgraph_get(), target.ingredients(scene))
+        outlook = target.last_outlook.now(scene, bpy.context.evaluated_depsgraph_get(), target.ingredients(scene))
+        return outlook.trust
 
     assert now().level == "good"
     scene.camera.location = (0, -2000, 0)

@@ -397,6 +397,33 @@ def test_a_worker_that_talks_nonsense_is_given_up(make_client, script, words):
     assert client.state == "failed"
 
 
+COMPARED = """
+hello()
+request = next_request()
+picture, truth, psnr = np.zeros((8, 8, 3), np.float32), np.zeros((8, 8, 3), np.float32), 24.5
+{fault}
+say("result", request.id, {{"psnr": psnr, "ssim": 0.5}}, {{"picture": picture, "truth": truth}})
+next_request()
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("truth = truth[:4]", "an answer without a picture and a photo of one size"),
+        ("picture = truth = truth[0]", "an answer whose picture is none"),
+        ("psnr = float('nan')", "an answer without PSNR and SSIM"),
+    ],
+)
+def test_a_comparison_that_is_none_is_refused(make_client, fault, words):
+    assert (
+        wait(make_client(COMPARED.format(fault="")).leave_one_out("default", VIEWS, 0, 8, detail=True))["psnr"] == 24.5
+    )
+    client = make_client(COMPARED.format(fault=fault), folder_name="faulty")
+    with pytest.raises(WorkerError, match=words):
+        wait(client.leave_one_out("default", VIEWS, 0, 8, detail=True))
+
+
 @pytest.mark.parametrize(
     ("script", "options"),
     [
