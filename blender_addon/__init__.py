@@ -15,6 +15,7 @@ MODULES = (
     "capture_import",
     "capture_export",
     "worker_owner",
+    "camera_solving",
     "synthesize",
     "passes",
     "render_engine",

@@ -129,7 +129,9 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
         if selected is not None:
             layout.template_ID(selected.data.lvsm, "photo", open="image.open", text="Photo")
             layout.template_ID(selected.data.lvsm, "mask", open="image.open", text="Mask")
-        layout.operator("lvsm.import_capture", icon="IMPORT")
+        row = layout.row(align=True)
+        row.operator("lvsm.import_capture", icon="IMPORT")
+        row.operator("lvsm.solve_cameras")
 
 
 class LVSM_OT_switch_photos(bpy.types.Operator):

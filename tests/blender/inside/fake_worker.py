@@ -5,6 +5,7 @@ exists or the request is cancelled. LVSM_FAKE_RECORD: a file that gets a line of
 views and model. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process ends in mid-request), "silent" (no request is
 ever answered), "nonsense" (bytes that are no message), "empty" (a result without images), "mute" (it never says hello, nor
 ends before it is killed), "stillborn" (it ends before it has). LVSM_FAKE_WARNING: a sentence that comes with each result.
+LVSM_FAKE_SOLVED: the capture that a folder's photos are said to be.
 LVSM_FAKE_PSNRS: JSON, the name of a view that is left out -> the dB that its picture gets, 24 for others.
 """
 
@@ -52,6 +53,9 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
         return Message("error", request.id, messages.error_to_fields(error))
     if request.kind == "leave_one_out":
         return comparison(request)
+    if request.kind == "solve":
+        fields = {"model": os.environ["LVSM_FAKE_SOLVED"], "placed": ["a", "b"], "warnings": ["c was not placed."]}
+        return Message("result", request.id, fields)
     cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
     images = np.stack([picture(camera) for camera in cameras]).astype(np.float32) / 255
     warnings = [os.environ["LVSM_FAKE_WARNING"]] if "LVSM_FAKE_WARNING" in os.environ else []
