@@ -21,6 +21,7 @@ MODULES = (
     "render_engine",
     "camera_list",
     "panel",
+    "gallery",
     "photo_list",
     "capture_check",
     "trust_overlay",

@@ -28,12 +28,16 @@ def _is_in(scene: bpy.types.Scene, item: bpy.types.Object) -> bool:
     return any(collection in collections for collection in item.users_collection)
 
 
-def ingredients(scene: bpy.types.Scene) -> str:
-    """A digest of what the target camera's picture depends on: with another one, the picture is out of date.
+def selected_cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
+    return [item for item in context.selected_objects if item.type == "CAMERA"]
+
+
+def ingredients(scene: bpy.types.Scene, camera_object: bpy.types.Object | None = None) -> str:
+    """A digest of what a camera's picture, the target's unless one is named, depends on: with another, it is out of date.
 
     Quick, for a panel: of Blender's own numbers, as it last evaluated them, and not of photos' pixels.
     """
-    camera_object, settings = target_of(scene), scene.lvsm
+    camera_object, settings = camera_object or target_of(scene), scene.lvsm
     parts: list[object] = [
         scene.frame_current,
         settings.model,

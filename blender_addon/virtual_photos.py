@@ -18,6 +18,7 @@ from mathutils import Vector
 from .last_outcome import last_outcome
 from .panel import SideBarPanel
 from .render_engine import LVSM_RenderEngine, use_exact_colors
+from .target import selected_cameras
 
 TICK_SECONDS = 0.1
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
@@ -104,7 +105,7 @@ class LVSM_OT_take_photos(bpy.types.Operator):
     def poll(cls, context):
         if context.scene.render.engine == LVSM_RenderEngine.bl_idname:
             cls.poll_message_set("Choose Cycles or EEVEE as the render engine: LVSM shows only photos")
-        elif not _selected_cameras(context):
+        elif not selected_cameras(context):
             cls.poll_message_set("Select the cameras that are to take photos")
         elif bpy.app.is_job_running("RENDER"):
             cls.poll_message_set("A render is running")
@@ -113,7 +114,7 @@ class LVSM_OT_take_photos(bpy.types.Operator):
         return False
 
     def execute(self, context):
-        cameras = _selected_cameras(context)
+        cameras = selected_cameras(context)
         with tempfile.TemporaryDirectory() as folder, photo_settings(context.scene):
             for camera_object in cameras:
                 path = _aim(context.scene, camera_object, folder)
@@ -123,7 +124,7 @@ class LVSM_OT_take_photos(bpy.types.Operator):
 
     def invoke(self, context, event):
         last_outcome.forget()
-        self._left = [item.name for item in _selected_cameras(context)]
+        self._left = [item.name for item in selected_cameras(context)]
         self._count, self._taken = len(self._left), 0
         self._resources = contextlib.ExitStack()
         self._folder = self._resources.enter_context(tempfile.TemporaryDirectory())
@@ -212,10 +213,6 @@ def _close_shutter(*_) -> None:
 @persistent
 def _cancel_shutter(*_) -> None:
     shutter.state = "cancelled"
-
-
-def _selected_cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
-    return [item for item in context.selected_objects if item.type == "CAMERA"]
 
 
 def _aim(scene: bpy.types.Scene, camera_object: bpy.types.Object, folder: str) -> Path:
