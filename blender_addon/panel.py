@@ -259,7 +259,24 @@ class LVSM_PT_passes(PropertiesPanel, bpy.types.Panel):
         column = layout.column(heading="Include")
         column.active = context.scene.lvsm.use_detail
         column.prop(view_layer, "use_pass_z", text="Depth")
+        column.prop(view_layer, "use_pass_mist", text="Mist")
         column.prop(view_layer.lvsm, "use_pass_confidence")
+        column.prop(view_layer.lvsm, "use_pass_nearest_photo")
+
+
+class LVSM_PT_mist(PropertiesPanel, bpy.types.Panel):
+    bl_label = "Mist Pass"
+    bl_context = "world"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context):
+        return super().poll(context) and context.scene.world is not None
+
+    def draw(self, context):
+        self.layout.use_property_split = True
+        for name in ("start", "depth", "falloff"):
+            self.layout.prop(context.scene.world.mist_settings, name)
 
 
 classes = (
@@ -270,6 +287,7 @@ classes = (
     LVSM_PT_colors,
     LVSM_PT_film,
     LVSM_PT_passes,
+    LVSM_PT_mist,
 )
 
 

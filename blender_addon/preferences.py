@@ -9,12 +9,12 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
+from lvsm_engine.worker.client import DEVICES
 
 from .last_outcome import last_outcome
 
 # What a farm sets goes before what a user chose, on whose machine it is not set.
 PYTHON_VARIABLE, DEVICE_VARIABLE, MODEL_VARIABLE = "LVSM_PYTHON", "LVSM_DEVICE", "LVSM_MODEL"
-DEVICES = ("auto", "cuda", "cpu")
 # Where a virtual environment keeps its interpreter: Linux and macOS, Windows.
 INTERPRETERS = ("bin/python", "Scripts/python.exe")
 

@@ -1,12 +1,14 @@
 """The render engine "LVSM": files, and what a farm sees of it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import OpenEXR
 import pytest
 from PIL import Image
 
+from blender_addon.mist import MistSettings, mist_of
 from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.messages import camera_from_fields
 
@@ -45,7 +47,10 @@ def test_f_and_a_write_the_engines_pictures_and_exit_with_0(blender, tmp_path):
 ALL_PASSES = """
 import bpy
 scene, layer = bpy.context.scene, bpy.context.view_layer
-scene.render.film_transparent = layer.use_pass_z = layer.lvsm.use_pass_confidence = True
+scene.render.film_transparent = layer.use_pass_z = layer.use_pass_mist = True
+layer.lvsm.use_pass_confidence = layer.lvsm.use_pass_nearest_photo = True
+scene.world = bpy.data.worlds.new("World")
+scene.world.mist_settings.start, scene.world.mist_settings.depth, scene.world.mist_settings.falloff = 10, 50, "LINEAR"
 settings = scene.render.image_settings
 if hasattr(settings, "media_type"):  # 5.0 on
     settings.media_type = "MULTI_LAYER_IMAGE"
@@ -54,20 +59,61 @@ settings.file_format, settings.color_depth = "OPEN_EXR_MULTILAYER", "32"
 
 
 @in_programs
-def test_depth_confidence_and_alpha_are_passes(blender, tmp_path):
+def test_depth_mist_confidence_nearest_photo_and_alpha_are_passes(blender, tmp_path):
     blender.run("scene_file.py", tmp_path)
     env = fake_environment(tmp_path, record=tmp_path / "record")
     command = [*blender.command, "-b", tmp_path / "scene.blend", "--python-expr", ALL_PASSES]
     blender.execute([*command, "-o", tmp_path / "frame_####", "-E", "LVSM", "-f", "1"], env)
     camera = camera_from_fields(json.loads((tmp_path / "record").read_text())["cameras"][0])
-    depths, confidences, alphas = passes_of(camera)
+    depths, confidences, alphas, main_photos = passes_of(camera)
     parts = OpenEXR.File(str(tmp_path / "frame_0001.exr"), separate_channels=True).parts
     channels = {name: channel.pixels for part in parts for name, channel in part.channels.items()}
     np.testing.assert_array_equal(channels["ViewLayer.Combined.A"], alphas)
     np.testing.assert_array_equal(channels["ViewLayer.Depth.Z"], np.where(alphas > 0, depths, np.float32(1e10)))
     np.testing.assert_array_equal(channels["ViewLayer.Confidence.X"], confidences)
+    np.testing.assert_array_equal(channels["ViewLayer.Nearest Photo.X"], main_photos)
+    mist = mist_of(depths, alphas, camera, MistSettings(10, 50))
+    np.testing.assert_allclose(channels["ViewLayer.Mist.Z"], mist, atol=1e-5)
+    assert mist.min() == 0 and mist[:, camera.width // 2 :].max() > 0.5
     red = to_linear(picture(camera)[..., 0].astype(np.float32) / 255) * alphas  # nothing is left of the background
     np.testing.assert_allclose(channels["ViewLayer.Combined.R"], red, atol=1e-6)
+
+
+@in_programs
+def test_the_engine_is_not_asked_for_passes_that_nobody_wants(blender, tmp_path):
+    blender.run("scene_file.py", tmp_path)
+    env = fake_environment(tmp_path, record=tmp_path / "record")
+    command = [*blender.command, "-b", tmp_path / "scene.blend", "-o", tmp_path / "frame_####", "-E", "LVSM", "-f", "1"]
+    blender.execute(command, env)
+    assert json.loads((tmp_path / "record").read_text())["main_photos"] is False
+
+
+@in_programs
+def test_two_machines_with_placeholders_share_the_frames_of_a_folder(blender, tmp_path):
+    """As a farm starts them: chunks with a step, and twice the same frames at once; what is there is left alone."""
+    blender.run("scene_file.py", tmp_path)
+    env = fake_environment(tmp_path, record=tmp_path / "record")
+    placeholders = "import bpy; r = bpy.context.scene.render; r.use_placeholder, r.use_overwrite = True, False"
+    command = [*blender.command, "-b", tmp_path / "scene.blend", "--python-expr", placeholders]
+    command += ["-o", tmp_path / "frame_####", "-E", "LVSM"]
+    (tmp_path / "frame_0005.png").write_bytes(b"there before")
+    blender.execute([*command, "-s", "1", "-e", "9", "-j", "4", "-a"], env)  # 1, 5, 9
+    assert len((tmp_path / "record").read_text().splitlines()) == 2
+    with ThreadPoolExecutor() as machines:
+        both = [machines.submit(blender.attempt, [*command, "-s", "1", "-e", "9", "-a"], env) for _ in "AB"]
+    for done in both:
+        assert done.result().returncode == 0, done.result().stdout
+    assert (tmp_path / "frame_0005.png").read_bytes() == b"there before"
+    requests = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
+    expected = {}
+    for request in requests:
+        camera = camera_from_fields(request["cameras"][0])
+        expected[round(float(camera.camera_to_world[0, 3]), 4)] = picture(camera)
+    assert 8 <= len(requests) < 16  # between two machines that look at the same moment, a frame may be made twice
+    for number in (1, 2, 3, 4, 6, 7, 8, 9):
+        pixels = np.asarray(Image.open(tmp_path / f"frame_{number:04}.png"))[..., :3]
+        assert any(np.array_equal(pixels, one) for one in expected.values()), number
+    assert sorted(path.name for path in tmp_path.glob("frame_*")) == [f"frame_{n:04}.png" for n in range(1, 10)]
 
 
 @in_programs
