@@ -19,6 +19,7 @@ MODULES = (
     "render_engine",
     "camera_list",
     "panel",
+    "properties_panels",
     "batch",
 )
 

@@ -1,7 +1,6 @@
 """The tab "LVSM" of the 3D view's side bar: it draws what other modules know."""
 
 from functools import lru_cache
-from typing import ClassVar
 
 import blf
 import bpy
@@ -57,8 +56,7 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         column = layout.column()
         column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
-        column.prop(settings, "model", placeholder="Default")
-        column.prop(settings, "use_detail")
+        draw_settings(column, context.scene)
         row = layout.row(align=True)
         row.scale_y = 1.5
         job = synthesize.followed.job
@@ -71,6 +69,18 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
             _draw_failure(layout, context.region.width, str(last_outcome.error), last_outcome.way_out)
         for warning in last_outcome.warnings:
             _draw_sentence(layout.box().column(align=True), context.region.width, warning, "INFO")
+
+
+def draw_settings(column, scene: bpy.types.Scene) -> None:
+    """What all pictures of a scene are made with."""
+    column.prop(scene.lvsm, "model", placeholder="Default")
+    column.prop(scene.lvsm, "use_detail")
+
+
+def photos_in_use(scene: bpy.types.Scene) -> str:
+    """How many of the scene's photos are, for people."""
+    cameras = camera_list.of(scene).objects
+    return f"{sum(input_views.is_input_view(item) for item in cameras)} of {len(cameras)} cameras"
 
 
 def _draw_next(layout, context) -> None:
@@ -182,9 +192,7 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
 
     def draw(self, context):
         layout, scene = self.layout, context.scene
-        cameras = camera_list.of(scene).objects
-        used = sum(input_views.is_input_view(item) for item in cameras)
-        layout.label(text=f"Photos in use: {used} of {len(cameras)} cameras")
+        layout.label(text=f"Photos in use: {photos_in_use(scene)}")
         layout.template_list("LVSM_UL_input_views", "", scene, "objects", scene.lvsm, "active_object_index", rows=4)
         selected = input_views.selected_camera(scene)
         if selected is not None:
@@ -228,66 +236,12 @@ class LVSM_PT_colors(SideBarPanel, bpy.types.Panel):
         self.layout.operator("lvsm.use_exact_colors")
 
 
-class PropertiesPanel:
-    """In the Properties editor, for the render engine."""
-
-    bl_space_type = "PROPERTIES"
-    bl_region_type = "WINDOW"
-    COMPAT_ENGINES: ClassVar = {render_engine.LVSM_RenderEngine.bl_idname}
-
-    @classmethod
-    def poll(cls, context):
-        return context.scene.render.engine in cls.COMPAT_ENGINES
-
-
-class LVSM_PT_film(PropertiesPanel, bpy.types.Panel):
-    bl_label = "Film"
-    bl_context = "render"
-
-    def draw(self, context):
-        self.layout.use_property_split = True
-        self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
-
-
-class LVSM_PT_passes(PropertiesPanel, bpy.types.Panel):
-    bl_label = "Passes"
-    bl_context = "view_layer"
-
-    def draw(self, context):
-        layout, view_layer = self.layout, context.view_layer
-        layout.use_property_split = True
-        column = layout.column(heading="Include")
-        column.active = context.scene.lvsm.use_detail
-        column.prop(view_layer, "use_pass_z", text="Depth")
-        column.prop(view_layer, "use_pass_mist", text="Mist")
-        column.prop(view_layer.lvsm, "use_pass_confidence")
-        column.prop(view_layer.lvsm, "use_pass_nearest_photo")
-
-
-class LVSM_PT_mist(PropertiesPanel, bpy.types.Panel):
-    bl_label = "Mist Pass"
-    bl_context = "world"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context):
-        return super().poll(context) and context.scene.world is not None
-
-    def draw(self, context):
-        self.layout.use_property_split = True
-        for name in ("start", "depth", "falloff"):
-            self.layout.prop(context.scene.world.mist_settings, name)
-
-
 classes = (
     LVSM_UL_input_views,
     LVSM_PT_synthesize_view,
     LVSM_PT_input_views,
     LVSM_PT_engine,
     LVSM_PT_colors,
-    LVSM_PT_film,
-    LVSM_PT_passes,
-    LVSM_PT_mist,
 )
 
 

@@ -110,6 +110,18 @@ def device() -> str:
     return named or _known_choice.now().device
 
 
+def device_label() -> str:
+    """What computes, for people: by the environment where it names a device."""
+    if named := os.environ.get(DEVICE_VARIABLE):
+        return f"{named} ({DEVICE_VARIABLE})"
+    return LVSM_Preferences.bl_rna.properties["device"].enum_items[_known_choice.now().device].name
+
+
+def is_enabled() -> bool:
+    """Whether there are preferences to be shown."""
+    return _preferences() is not None
+
+
 def model() -> str:
     """The model's file, or "default", that the environment names; "" where it names none."""
     return os.environ.get(MODEL_VARIABLE, "")
