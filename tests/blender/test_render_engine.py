@@ -32,10 +32,10 @@ def test_f_and_a_write_the_engines_pictures_and_exit_with_0(blender, tmp_path):
     blender.run("scene_file.py", tmp_path)
     env = fake_environment(tmp_path, record=tmp_path / "record")
     output = tmp_path / "frame_####"
-    for frames in (("-f", "1"), ("-s", "2", "-e", "3", "-a")):
+    for frames in (("-f", "1"), ("-s", "2", "-e", "3", "-a"), ("-f", "4..5,6")):
         blender.execute([*blender.command, "-b", tmp_path / "scene.blend", "-o", output, "-E", "LVSM", *frames], env)
     requests = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
-    assert len(requests) == 3
+    assert len(requests) == 6
     for number, request in enumerate(requests, 1):
         views = [camera_from_fields(view["camera"]) for view in request["views"]]
         assert np.allclose([view.position for view in views], [(-1, -4, 1), (0, -4, 1), (1, -4, 1)], atol=1e-6)
@@ -77,6 +77,20 @@ def test_depth_mist_confidence_nearest_photo_and_alpha_are_passes(blender, tmp_p
     assert mist.min() == 0 and mist[:, camera.width // 2 :].max() > 0.5
     red = to_linear(picture(camera)[..., 0].astype(np.float32) / 255) * alphas  # nothing is left of the background
     np.testing.assert_allclose(channels["ViewLayer.Combined.R"], red, atol=1e-6)
+
+
+@in_programs
+def test_where_the_extension_is_missing_a_farm_that_names_the_engine_is_stopped(blender, tmp_path):
+    """Without -E LVSM, Blender renders such a file by EEVEE and exits with 0: docs/farm.md."""
+    blender.run("scene_file.py", tmp_path)
+    for line in (["-b", tmp_path / "scene.blend", "-E", "LVSM"], ["-E", "LVSM", "-b", tmp_path / "scene.blend"]):
+        done = blender.attempt([*blender.command, "--factory-startup", *line, "-o", tmp_path / "frame_####", "-f", "1"])
+        assert done.returncode == 1 and "engine not found 'LVSM'" in done.stdout, done.stdout
+    done = blender.attempt(
+        [*blender.command, "--factory-startup", "-b", tmp_path / "scene.blend", "--command", "lvsm", "--out", tmp_path]
+    )
+    assert done.returncode == 1 and 'Unrecognized command: "lvsm"' in done.stdout, done.stdout
+    assert not list(tmp_path.glob("frame_*"))
 
 
 @in_programs
