@@ -51,16 +51,19 @@ class WorkerOwner:
         main_photos: whether the answer is to tell which photo each pixel is of, where there is detail.
         """
         views = input_views.input_views(scene, depsgraph)
-        return self.client().render(
-            model_file(scene), views, cameras, detail=scene.lvsm.use_detail, main_photos=main_photos
-        )
+        return self.render_views(scene, views, cameras, True, main_photos)
 
     def render_views(
-        self, scene: bpy.types.Scene, views: Sequence[View], cameras: Sequence[Camera], is_full: bool
+        self,
+        scene: bpy.types.Scene,
+        views: Sequence[View],
+        cameras: Sequence[Camera],
+        is_full: bool,
+        main_photos: bool = False,
     ) -> Request:
         """The same from these views. is_full: with detail, where the scene wants it. Returns at once. Raises LvsmError."""
         detail = is_full and scene.lvsm.use_detail
-        return self.client().render(model_file(scene), views, cameras, detail=detail)
+        return self.client().render(model_file(scene), views, cameras, detail=detail, main_photos=main_photos)
 
     @property
     def state(self) -> str:

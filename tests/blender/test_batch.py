@@ -194,7 +194,8 @@ def test_blenders_own_command_does_the_same_as_the_script(blender, folder):
 def test_photos_device_and_names_are_of_choice(blender, folder):
     env = {**fake_environment(folder, record=folder / "record"), "LVSM_DEVICE": "cuda"}
     options = ["--photos", "View 2,View 0", "--device", "cpu", "--pattern", "{scene}/{camera}/{frame}"]
-    done = batch(blender, folder, *options, "--out", folder / "out", env=env)
+    first = "import bpy; bpy.data.cameras['View 2'].lvsm.use_as_input = False"  # who is named is used all the same
+    done = batch(blender, folder, *options, "--out", folder / "out", env=env, first=first)
     assert done.returncode == 0, done.stdout
     assert (folder / "out" / "Scene" / "Target" / "0001.png").is_file()
     request = json.loads((folder / "record").read_text())
