@@ -26,6 +26,8 @@ MODULES = (
     "capture_check",
     "trust_overlay",
     "virtual_photos",
+    "properties_panels",
+    "batch",
 )
 
 

@@ -6,6 +6,7 @@ synthesized picture never becomes an input.
 
 import io
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +93,11 @@ def is_input_view(item: bpy.types.Object) -> bool:
 
 
 def _is_used(camera: bpy.types.Camera) -> bool:
-    settings = camera.lvsm
-    return settings.use_as_input and settings.photo is not None and not results.is_result(settings.photo)
+    return camera.lvsm.use_as_input and _has_photo(camera)
+
+
+def _has_photo(camera: bpy.types.Camera) -> bool:
+    return camera.lvsm.photo is not None and not results.is_result(camera.lvsm.photo)
 
 
 def has_photos() -> bool:
@@ -119,14 +123,17 @@ def _select_object(context: bpy.types.Context) -> None:
     view_layer.objects.active = camera_object
 
 
-def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[View]:
-    """The scene's input views, by their cameras' names, with evaluated cameras.
+def input_views(
+    scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, names: Collection[str] | None = None
+) -> list[View]:
+    """The scene's input views, by their cameras' names, with evaluated cameras; or those of the cameras of these names.
 
     Raises CaptureError for a photo that cannot be had, CameraError for a camera that is none, each by name.
     """
-    cameras = sorted((item for item in scene.objects if is_input_view(item)), key=lambda item: item.name)
+    cameras = [item for item in scene.objects if is_input_view(item)] if names is None else _with_photos(scene, names)
     if not cameras:
         raise CaptureError("No camera has a photo that is switched on: add photos or import a capture.", ADD_PHOTOS)
+    cameras.sort(key=lambda item: item.name)
     views, lost = [], []
     for camera_object in cameras:
         try:
@@ -140,6 +147,17 @@ def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[
     if lost:
         raise lost[0]
     return views
+
+
+def _with_photos(scene: bpy.types.Scene, names: Collection[str]) -> list[bpy.types.Object]:
+    """The cameras of these names, switched on or not. Raises CaptureError where one is not there or has no photo."""
+    known = {item.name: item for item in scene.objects if item.type == "CAMERA" and _has_photo(item.original.data)}
+    if unknown := [name for name in names if name not in known]:
+        raise CaptureError(
+            f"The scene has no camera with a photo named {', '.join(unknown)}: choose from"
+            f" {', '.join(sorted(known)) or 'none at all'}."
+        )
+    return [known[name] for name in dict.fromkeys(names)]
 
 
 def _view(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> View:

@@ -1,7 +1,6 @@
 """The tab "LVSM" of the 3D view's side bar: it draws what other modules know."""
 
 from functools import lru_cache
-from typing import ClassVar
 
 import blf
 import bpy
@@ -59,8 +58,7 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         column = layout.column()
         column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
-        column.prop(settings, "model", placeholder="Default")
-        column.prop(settings, "use_detail")
+        draw_settings(column, context.scene)
         row = layout.row(align=True)
         row.scale_y = 1.5
         job = followed.job
@@ -73,6 +71,18 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
             _draw_failure(layout, context.region.width, str(last_outcome.error), last_outcome.way_out)
         for warning in last_outcome.warnings:
             draw_sentence(layout.box().column(align=True), context.region.width, warning, "INFO")
+
+
+def draw_settings(column, scene: bpy.types.Scene) -> None:
+    """What all pictures of a scene are made with."""
+    column.prop(scene.lvsm, "model", placeholder="Default")
+    column.prop(scene.lvsm, "use_detail")
+
+
+def photos_in_use(scene: bpy.types.Scene) -> str:
+    """How many of the scene's photos are, for people."""
+    cameras = camera_list.of(scene).objects
+    return f"{sum(input_views.is_input_view(item) for item in cameras)} of {len(cameras)} cameras"
 
 
 def _draw_next(layout, context) -> None:
@@ -191,46 +201,10 @@ class LVSM_PT_colors(SideBarPanel, bpy.types.Panel):
         self.layout.operator("lvsm.use_exact_colors")
 
 
-class PropertiesPanel:
-    """In the Properties editor, for the render engine."""
-
-    bl_space_type = "PROPERTIES"
-    bl_region_type = "WINDOW"
-    COMPAT_ENGINES: ClassVar = {render_engine.LVSM_RenderEngine.bl_idname}
-
-    @classmethod
-    def poll(cls, context):
-        return context.scene.render.engine in cls.COMPAT_ENGINES
-
-
-class LVSM_PT_film(PropertiesPanel, bpy.types.Panel):
-    bl_label = "Film"
-    bl_context = "render"
-
-    def draw(self, context):
-        self.layout.use_property_split = True
-        self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
-
-
-class LVSM_PT_passes(PropertiesPanel, bpy.types.Panel):
-    bl_label = "Passes"
-    bl_context = "view_layer"
-
-    def draw(self, context):
-        layout, view_layer = self.layout, context.view_layer
-        layout.use_property_split = True
-        column = layout.column(heading="Include")
-        column.active = context.scene.lvsm.use_detail
-        column.prop(view_layer, "use_pass_z", text="Depth")
-        column.prop(view_layer.lvsm, "use_pass_confidence")
-
-
 classes = (
     LVSM_PT_synthesize_view,
     LVSM_PT_engine,
     LVSM_PT_colors,
-    LVSM_PT_film,
-    LVSM_PT_passes,
 )
 
 

@@ -11,7 +11,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from . import input_views, synthesize, target
 from .camera_list import camera_list, places
-from .panel import SideBarPanel
+from .panel import SideBarPanel, photos_in_use
 
 LAST = float("inf")  # the rank of what has no number to be sorted by
 
@@ -110,9 +110,7 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
 
     def draw(self, context):
         layout, scene = self.layout, context.scene
-        cameras = camera_list.of(scene).objects
-        used = sum(input_views.is_input_view(item) for item in cameras)
-        layout.label(text=f"Photos in use: {used} of {len(cameras)} cameras")
+        layout.label(text=f"Photos in use: {photos_in_use(scene)}")
         outlook = outlook_of(context)
         layout.row().prop(scene.lvsm, "photo_order", expand=True)
         layout.template_list("LVSM_UL_input_views", "", scene, "objects", scene.lvsm, "active_object_index", rows=4)

@@ -9,12 +9,12 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
+from lvsm_engine.worker.client import DEVICES
 
 from .last_outcome import last_outcome
 
 # What a farm sets goes before what a user chose, on whose machine it is not set.
 PYTHON_VARIABLE, DEVICE_VARIABLE, MODEL_VARIABLE = "LVSM_PYTHON", "LVSM_DEVICE", "LVSM_MODEL"
-DEVICES = ("auto", "cuda", "cpu")
 # Where a virtual environment keeps its interpreter: Linux and macOS, Windows.
 INTERPRETERS = ("bin/python", "Scripts/python.exe")
 
@@ -108,6 +108,18 @@ def device() -> str:
     if named and named not in DEVICES:
         raise WorkerError(f"{DEVICE_VARIABLE} is {named}: set it to {', '.join(DEVICES[:-1])} or {DEVICES[-1]}.")
     return named or _known_choice.now().device
+
+
+def device_label() -> str:
+    """What computes, for people: by the environment where it names a device."""
+    if named := os.environ.get(DEVICE_VARIABLE):
+        return f"{named} ({DEVICE_VARIABLE})"
+    return LVSM_Preferences.bl_rna.properties["device"].enum_items[_known_choice.now().device].name
+
+
+def is_enabled() -> bool:
+    """Whether there are preferences to be shown."""
+    return _preferences() is not None
 
 
 def model() -> str:

@@ -64,15 +64,16 @@ def render_frame(render_engine, depsgraph) -> None:
     scene, width, height = depsgraph.scene, render_engine.resolution_x, render_engine.resolution_y
     names = [view.name for view in scene.render.views if view.use] if scene.render.use_multiview else [WHOLE_FRAME]
     cameras = [_view_camera(render_engine, depsgraph, name) for name in names]
-    result = follow(render_engine, worker.render(scene, depsgraph, cameras))
+    asked = passes.passes_of(depsgraph.view_layer)
+    main_photos = passes.NEAREST_PHOTO in asked
+    result = follow(render_engine, worker.render(scene, depsgraph, cameras, main_photos))
     for warning in last_outcome.warn(result["warnings"]):
         render_engine.report({"WARNING"}, warning)
     left, bottom, right, top = frame_window(scene.render, width, height)
-    asked = [entry.name for entry in passes.passes_of(depsgraph.view_layer)]
-    for name, picture in zip(names, passes.of_each_camera(result), strict=True):
+    film = passes.Film.of(scene)
+    for name, camera, picture in zip(names, cameras, passes.of_each_camera(result), strict=True):
         pixels = {
-            entry: passes.pixels_of(entry, picture, scene.render.film_transparent)[::-1][bottom:top, left:right]
-            for entry in asked
+            entry.name: passes.pixels_of(entry, picture, camera, film)[::-1][bottom:top, left:right] for entry in asked
         }
         _write(render_engine, depsgraph.view_layer.name, name, pixels)
 

@@ -27,7 +27,9 @@ from ..scene.camera import Camera, View
 from . import messages
 from .messages import Message
 
-PASSES = ("depths", "confidences", "alphas")
+DEVICES = ("auto", "cuda", "cpu")
+"""What a client may be told to compute on."""
+PASSES = ("depths", "confidences", "alphas", "main_photos")
 """What an answer may have beside its images."""
 
 STARTING, WAITING = Progress(0.0, "Starting the engine"), Progress(0.0, "Waiting for the engine")
@@ -289,12 +291,20 @@ class Client:
         fields = {"protocol": messages.PROTOCOL_VERSION, "engine": __version__, "device": self._device}
         self._process.send(Message("hello", 0, fields))
 
-    def render(self, model: str, views: Sequence[View], cameras: Sequence[Camera], *, detail: bool = False) -> Request:
+    def render(
+        self,
+        model: str,
+        views: Sequence[View],
+        cameras: Sequence[Camera],
+        *,
+        detail: bool = False,
+        main_photos: bool = False,
+    ) -> Request:
         """Ask for what the cameras (all of one size) see. Returns at once. Raises WorkerError where none can be started.
 
         detail: whether the model's pictures are sharpened by the photos. The result has images (T, H, W, 3) float32 sRGB in
         [0, 1], warnings, seconds, model, device and background, the colour that transparent photos are laid over; with detail
-        also depths, confidences and alphas (T, H, W) float32.
+        also depths, confidences, alphas and, where they are asked for, main_photos (T, H, W) float32 (detail.Passes).
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {
@@ -302,6 +312,7 @@ class Client:
             "views": listed,
             "cameras": [messages.camera_to_fields(camera) for camera in cameras],
             "detail": detail,
+            "main_photos": main_photos,
         }
         sizes = {(len(cameras), camera.height, camera.width, 3) for camera in cameras}
         return self._ask("render", fields, arrays, functools.partial(_check_pictures, sizes=sizes))

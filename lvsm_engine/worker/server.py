@@ -92,6 +92,8 @@ class Engine:
         scene = self._with_room(key, lambda: self._encode(key, synthesizer, views, on_progress, cancel))
         detail = request.fields.get("detail", False) is True
         arrays = self._with_room(key, lambda: _rendered(scene, cameras, detail, on_progress, cancel))
+        if not request.fields.get("main_photos", False):
+            arrays.pop("main_photos", None)
         fields = {
             "warnings": list(scene.warnings),
             "seconds": time.monotonic() - began,

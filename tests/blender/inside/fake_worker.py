@@ -1,12 +1,13 @@
 """A stand-in for the engine's process: speaks the real messages, needs no torch, and misbehaves on demand.
 
 The environment tells it how. LVSM_FAKE_HOLD: each request stays at three quarters, with a second left, until this file
-exists or the request is cancelled. LVSM_FAKE_RECORD: a file that gets a line of JSON for each request, its cameras, input
-views and model. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process ends in mid-request), "silent" (no request is
-ever answered), "nonsense" (bytes that are no message), "empty" (a result without images), "mute" (it never says hello, nor
-ends before it is killed), "stillborn" (it ends before it has). LVSM_FAKE_WARNING: a sentence that comes with each result.
-LVSM_FAKE_SOLVED: the capture that a folder's photos are said to be.
-LVSM_FAKE_PSNRS: JSON, the name of a view that is left out -> the dB that its picture gets, 24 for others.
+exists or the request is cancelled. LVSM_FAKE_RECORD: a file that gets a line of JSON for each request: its cameras, input
+views and model, the process that got it and its device. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process ends
+in mid-request), "silent" (no request is ever answered), "nonsense" (bytes that are no message), "empty" (a result without
+images), "mute" (it never says hello, nor ends before it is killed), "stillborn" (it ends before it has).
+LVSM_FAKE_WARNING: a sentence that comes with each result.
+LVSM_FAKE_SOLVED: the capture that a folder's photos are said to be. LVSM_FAKE_PSNRS: JSON, the name of a view that is left
+out -> the dB that its picture gets, 24 for others.
 """
 
 import json
@@ -28,6 +29,7 @@ from lvsm_engine.worker.messages import Message
 TICK_SECONDS = 0.02
 MUTE_SECONDS = 600  # no test lasts as long
 FAULT = os.environ.get("LVSM_FAKE_FAULT")
+DEVICE: list[str] = []
 
 
 def answer(request: Message, send, is_cancelled) -> Message | None:
@@ -63,6 +65,8 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
     passes = {}
     if request.fields["detail"]:
         passes = dict(zip(PASSES, map(np.stack, zip(*map(passes_of, cameras), strict=True)), strict=True))
+        if not request.fields["main_photos"]:
+            del passes["main_photos"]
     return Message("result", request.id, fields, {"images": images, **passes})
 
 
@@ -80,7 +84,7 @@ def comparison(request: Message) -> Message:
 def record(request: Message) -> None:
     if path := os.environ.get("LVSM_FAKE_RECORD"):
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(request.fields) + "\n")
+            file.write(json.dumps({**request.fields, "process": os.getpid(), "device": DEVICE[0]}) + "\n")
 
 
 def main() -> None:
@@ -101,7 +105,7 @@ def main() -> None:
             os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    requests.get()
+    DEVICE.append(requests.get().fields["device"])
     if FAULT == "stillborn":
         print("no room for torch", file=sys.stderr, flush=True)
         os._exit(4)

@@ -76,7 +76,10 @@ def test_detail_from_the_photos_comes_with_depth_and_confidence(client, model_fi
     assert_same_pictures(result["confidences"], expected.confidences)
     assert_same_pictures(result["alphas"], expected.alphas)
     assert result["warnings"] == list(scene.warnings)
-    assert "depths" not in client.render(str(model_file), views, cameras).wait(60)
+    assert "main_photos" not in result  # as large as a depth: only who asks for it gets it
+    assert "depths" not in client.render(str(model_file), views, cameras, main_photos=True).wait(60)
+    asked = client.render(str(model_file), views, cameras, detail=True, main_photos=True).wait(60)
+    np.testing.assert_array_equal(asked["main_photos"], expected.main_photos)
 
 
 def test_a_photo_that_is_left_out_comes_with_its_picture_and_scores(client, model_file):
