@@ -16,6 +16,7 @@ IMPORTED = ("torch", "numpy", "safetensors", "PIL", "cv2")
 """The packages by the names that are imported: where all can be, the engine runs."""
 RAW_PROGRESS_PIP = "pip>=24.1"  # the first that tells a program how far a download is
 OLDEST_PYTHON = (3, 10)
+CHECKING = "Checking"
 PROMPT = "lvsm"  # a virtual environment with this prompt is ours to replace
 
 # PyTorch's own indexes, where pip's has not the torch that is wanted. CUDA 13.0 is there for every torch since 2.10.
@@ -40,10 +41,10 @@ class Sizes:
     disk: int
 
 
-# By system and index; torch 2.14, November 2026.
+# By system and index. Linux: measured with torch 2.14, November 2026; the others: not measured.
 SIZES = {
-    (LINUX, PIPS_OWN): Sizes(3000, 5800),
-    (LINUX, CPU_INDEX): Sizes(320, 1200),
+    (LINUX, PIPS_OWN): Sizes(3100, 5700),
+    (LINUX, CPU_INDEX): Sizes(300, 1200),
     (WINDOWS, CUDA_INDEX): Sizes(2000, 4500),
     (WINDOWS, PIPS_OWN): Sizes(220, 900),
     (MACOS, PIPS_OWN): Sizes(180, 700),
@@ -94,7 +95,7 @@ class EngineSetup:
             Step("Updating pip", (*install, "--upgrade", RAW_PROGRESS_PIP)),
             Step("Fetching PyTorch", (*install, TORCH, *index), is_download=True),
             Step("Fetching packages", (*install, *OTHER_PACKAGES), is_download=True),
-            Step("Checking", self.check),
+            Step(CHECKING, self.check),
         )
 
     @property
@@ -122,10 +123,7 @@ class EngineSetup:
         return "\n".join([*(f"{remark} {words}" for words in self._remarks()), *lines]) + "\n"
 
     def _remarks(self) -> tuple[str, ...]:
-        if self.system == WINDOWS:
-            shell = "For the Command Prompt (cmd.exe)."
-        else:
-            shell = "For a terminal."
+        shell = "For the Command Prompt (cmd.exe)." if self.system == WINDOWS else "For a terminal."
         card = {
             (LINUX, PIPS_OWN): f" Without an NVIDIA card, put --index-url {CPU_INDEX} behind {TORCH}: 3 GB less.",
             (WINDOWS, CUDA_INDEX): f" Without an NVIDIA card, leave --index-url {CUDA_INDEX} out: 2 GB less.",
@@ -147,7 +145,9 @@ def default_folder(system: str, environment: Mapping[str, str], home: str) -> st
     """A short folder on this machine that every Blender of this user shares."""
     place = _path(system, home)
     if system == WINDOWS:
-        local = _path(system, environment["LOCALAPPDATA"]) if environment.get("LOCALAPPDATA") else place / "AppData/Local"
+        local = (
+            _path(system, environment["LOCALAPPDATA"]) if environment.get("LOCALAPPDATA") else place / "AppData/Local"
+        )
     elif system == MACOS:
         local = place / "Library" / "Application Support"
     else:

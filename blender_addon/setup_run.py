@@ -20,7 +20,7 @@ from lvsm_engine.errors import CHOOSE_PYTHON, Cancelled, LvsmError, OutputError,
 from lvsm_engine.progress import Progress
 from lvsm_engine.whole_files import make_folder, write_bytes
 
-from .engine_setup import OLDEST_PYTHON, OTHER_PACKAGES, PROMPT, TORCH, WINDOWS, EngineSetup, Step
+from .engine_setup import CHECKING, OLDEST_PYTHON, OTHER_PACKAGES, PROMPT, TORCH, EngineSetup, Step
 
 FINISHED_NAME = "lvsm_engine.json"
 """In the environment's folder, written last: what it was finished with."""
@@ -35,7 +35,8 @@ PROBE = (
     "print(json.dumps([list(sys.version_info[:2]), has('venv') and has('ensurepip'), struct.calcsize('P') * 8]))"
 )
 LAST_LINES = 200  # of a command's output: where pip says what is wrong
-DOWNLOADED = 0.85  # the part of the whole that downloads are; the rest is unpacked then
+# Parts of the whole: where downloads end, after which all is unpacked, and where the check begins.
+DOWNLOADED, CHECKED_FROM = 0.85, 0.95
 POLL_SECONDS = 0.02
 
 NETWORK_SIGNS = re.compile(
@@ -57,7 +58,6 @@ class SetupRun:
         self._environment = commands_environment(environment)
         self._downloads = Downloads(setup.sizes.download if setup.sizes else None)
         self._stage = "Starting"
-        self._part_done = 0.0
         self._process: subprocess.Popen | None = None
         self._is_cancelled = False
         self._lock = threading.Lock()
@@ -67,9 +67,11 @@ class SetupRun:
     @property
     def progress(self) -> Progress:
         """How far it is; the time left while something is downloaded."""
-        fetched = self._downloads.fraction
-        text = f"{self._stage}: {self._downloads.text}" if self._downloads.text else self._stage
-        return Progress(max(self._part_done, DOWNLOADED * fetched), text, self._downloads.seconds_left)
+        stage, downloads = self._stage, self._downloads
+        if stage == CHECKING:
+            return Progress(CHECKED_FROM, stage)
+        text = f"{stage}: {downloads.text}" if downloads.text else stage
+        return Progress(DOWNLOADED * downloads.fraction, text, downloads.seconds_left)
 
     @property
     def done(self) -> bool:
@@ -102,23 +104,30 @@ class SetupRun:
         except LvsmError as error:
             self._outcome = error
         except Exception as error:  # whatever it is, nobody waits for it without end
-            self._outcome = WorkerError(f"Setting up the engine failed ({type(error).__name__}: {error}).", CHOOSE_PYTHON)
+            self._outcome = WorkerError(
+                f"Setting up the engine failed ({type(error).__name__}: {error}).", CHOOSE_PYTHON
+            )
 
     def _set_up(self) -> None:
         make_folder(self.log_path.parent)
         self.log_path.write_bytes(b"")
         self._stage = "Looking at what is there"
-        if is_finished(self.setup) and self._call(self.setup.check)[0] == 0:
+        if is_finished(self.setup) and self._can_load():
             return
         check_replaceable(Path(self.setup.folder))
         self._check_base_python()
         make_folder(Path(self.setup.folder).parent)
         check_free_space(self.setup)
-        steps = self.setup.steps
-        for number, step in enumerate(steps):
+        for step in self.setup.steps:
             self._do(step)
-            self._part_done = max(self._part_done, DOWNLOADED * number / len(steps) if not step.is_download else 0)
         write_bytes(Path(self.setup.folder) / FINISHED_NAME, _finished_with(self.setup))
+
+    def _can_load(self) -> bool:
+        """Whether the environment's Python is there still, and its packages."""
+        try:
+            return self._call(self.setup.check)[0] == 0
+        except WorkerError:  # what it was made with is gone
+            return False
 
     def _check_base_python(self) -> None:
         """Raises WorkerError where the base Python is none to make an environment with."""
@@ -129,7 +138,9 @@ class SetupRun:
             is_new_enough = tuple(version) >= OLDEST_PYTHON
         except (IndexError, TypeError, ValueError):
             said = lines[-1] if lines else f"it ended with status {status}"
-            raise WorkerError(f"{base} is no Python that runs ({said}): name another base Python.", CHOOSE_PYTHON) from None
+            raise WorkerError(
+                f"{base} is no Python that runs ({said}): name another base Python.", CHOOSE_PYTHON
+            ) from None
         if not is_new_enough or bits != 64:
             sentence = f"{base} is Python {version[0]}.{version[1]} with {bits} bits, and the engine needs 64 bits and"
             oldest = ".".join(map(str, OLDEST_PYTHON))
@@ -157,7 +168,7 @@ class SetupRun:
             with self._lock:
                 if self._is_cancelled:
                     raise Cancelled
-                process = self._process = _started(command, self._environment | (extra or {}))
+                process = self._process = _started(command, {**self._environment, **(extra or {})})
             with process:
                 lines = self._follow(process, log.write)
             if self._is_cancelled:
@@ -198,7 +209,7 @@ class Downloads:
             self._now, self._size = (int(number) / 1e6 for number in found.groups())
             self._began = self._began or time.monotonic()
             return True
-        if found := self._named.match(line):
+        if (found := self._named.match(line)) and ".metadata" not in line:
             kind, self._name, size, unit = found.groups()
             self._finished, self._now = self._finished + self._size, 0.0
             self._size = float(size) * self._units[unit]
@@ -216,8 +227,10 @@ class Downloads:
 
     @property
     def fraction(self) -> float:
-        """Of what is expected: 0 to 1, and 0 where nobody knows."""
-        return min((self._finished + self._now) / self._expected, 1.0) if self._expected else 0.0
+        """Of what is expected; where nobody knows of how much, of the package that is downloaded now. 0 to 1."""
+        if not self._expected:
+            return min(self._now / self._size, 1.0) if self._size else 0.0
+        return min((self._finished + self._now) / self._expected, 1.0)
 
     @property
     def seconds_left(self) -> float | None:
@@ -265,7 +278,7 @@ def is_finished(setup: EngineSetup) -> bool:
 def check_replaceable(folder: Path) -> None:
     """Raises OutputError unless the folder is empty, absent, or an environment of ours."""
     try:
-        is_free = not folder.exists() or not any(folder.iterdir())
+        is_free = not any(not path.is_dir() for path in folder.rglob("*"))
         settings = folder / "pyvenv.cfg"
         is_ours = settings.is_file() and re.search(rf"^prompt = '?{PROMPT}'?\s*$", settings.read_text("utf-8"), re.M)
     except (OSError, UnicodeError) as error:
@@ -276,11 +289,13 @@ def check_replaceable(folder: Path) -> None:
 
 def check_free_space(setup: EngineSetup) -> None:
     """Raises OutputError where the disk has no room for the packages. What pip caches may lie on another one."""
-    if setup.sizes is None:
+    if setup.sizes is None or Path(setup.folder).exists():  # one that is replaced frees its own
         return
     free = shutil.disk_usage(Path(setup.folder).parent).free / 1e6
     if free < setup.sizes.disk:
-        sentence = f"{setup.folder} needs about {setup.sizes.disk / 1000:.1f} GB, and {free / 1000:.1f} GB are free there"
+        sentence = (
+            f"{setup.folder} needs about {setup.sizes.disk / 1000:.1f} GB, and {free / 1000:.1f} GB are free there"
+        )
         raise OutputError(f"{sentence}: free space or choose another folder.", CHOOSE_PYTHON)
 
 
@@ -312,7 +327,8 @@ def _started(command: tuple[str, ...], environment: Mapping[str, str]) -> subpro
 def _kill_with_children(process: subprocess.Popen) -> None:
     if os.name == "nt":
         killer = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
-        subprocess.run(killer, capture_output=True, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+        quiet = subprocess.DEVNULL
+        subprocess.Popen(killer, stdout=quiet, stderr=quiet, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
     elif process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -325,13 +341,19 @@ def _failure(setup: EngineSetup, step: Step, status: int, lines: list[str]) -> L
     reason = next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1] if lines else "")
     again = "press Set Up Engine again, which goes on with what was downloaded"
     if FULL_DISK_SIGNS.search(said):
-        return OutputError(f"The disk is full while setting up {setup.folder}: free space, then {again}.", CHOOSE_PYTHON)
+        return OutputError(
+            f"The disk is full while setting up {setup.folder}: free space, then {again}.", CHOOSE_PYTHON
+        )
     if CERTIFICATE_SIGNS.search(said):
-        sentence = f"The certificate of {source} is not trusted: name your network's certificates in PIP_CERT, then {again}."
+        sentence = (
+            f"The certificate of {source} is not trusted: name your network's certificates in PIP_CERT, then {again}."
+        )
     elif NETWORK_SIGNS.search(said):
         sentence = f"The connection to {source} failed: see to the network or its proxy (HTTPS_PROXY), then {again}."
     elif missing := NO_PACKAGE_SIGN.search(said):
-        sentence = f"{source} has no {missing[1]} for this Python and system: name another base Python (3.10 to 3.13)."
+        sentence = (
+            f"{source} has no {missing[1]} for this Python and system: name another base Python, such as 3.11 or 3.13."
+        )
     elif MISSING_LIBRARY_SIGN.search(said):
         sentence = f"PyTorch cannot be loaded ({reason}): install Microsoft's Visual C++ Redistributable, then {again}."
     elif step.command == setup.check:
