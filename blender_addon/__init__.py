@@ -14,6 +14,8 @@ MODULES = (
     "capture_import",
     "capture_export",
     "worker_owner",
+    "set_up_engine",
+    "check_engine",
     "synthesize",
     "passes",
     "render_engine",
