@@ -1,5 +1,6 @@
 """Check Engine: a view whose truth is known, rendered by the engine, and a report on it to paste into a bug."""
 
+import os
 import platform
 import time
 import tomllib
@@ -74,8 +75,6 @@ def note_on_the_card() -> str:
 
 
 def _has_driver() -> bool:
-    import os
-
     return has_nvidia_driver(platform.system(), os.environ)
 
 
@@ -94,8 +93,8 @@ def _chosen_device() -> str:
 
 
 def _addon_version() -> str:
-    here = Path(__file__).parent
-    manifest = next(folder / "blender_manifest.toml" for folder in (here, bundled_engine.ENGINE_FOLDER))
+    folders = (Path(__file__).parent, bundled_engine.ENGINE_FOLDER)  # as installed, in a checkout
+    manifest = next(path for folder in folders if (path := folder / "blender_manifest.toml").is_file())
     return tomllib.loads(manifest.read_text("utf-8"))["version"]
 
 

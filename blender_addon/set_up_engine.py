@@ -16,8 +16,6 @@ from lvsm_engine.errors import Cancelled, LvsmError
 
 from . import preferences, synthesize
 from .engine_setup import (
-    CPU_INDEX,
-    CUDA_INDEX,
     LINUX,
     MACOS,
     SYSTEMS,
