@@ -37,6 +37,7 @@ PROBE = (
 LAST_LINES = 200  # of a command's output: where pip says what is wrong
 # Parts of the whole: where downloads end, after which all is unpacked, and where the check begins.
 DOWNLOADED, CHECKED_FROM = 0.85, 0.95
+TELLING = 20.0  # MB: less tells of delays, not of the network's speed
 POLL_SECONDS = 0.02
 
 NETWORK_SIGNS = re.compile(
@@ -201,13 +202,16 @@ class Downloads:
         self._finished = self._now = self._size = 0.0  # MB
         self._cached = 0.0
         self._name = ""
-        self._began: float | None = None
+        self._seconds = 0.0  # that downloads took
+        self._heard: float | None = None  # when of a download, while one goes on
 
     def hear(self, line: str) -> bool:
         """Take a line of pip's. Whether it told of nothing but the progress, many a second."""
         if found := self._current.match(line):
             self._now, self._size = (int(number) / 1e6 for number in found.groups())
-            self._began = self._began or time.monotonic()
+            now = time.monotonic()
+            self._seconds += now - (now if self._heard is None else self._heard)
+            self._heard = now
             return True
         if (found := self._named.match(line)) and ".metadata" not in line:
             kind, self._name, size, unit = found.groups()
@@ -218,6 +222,7 @@ class Downloads:
                 self._now = self._size
         elif line.startswith("Installing collected packages"):
             self._finished, self._now, self._size, self._name = self._finished + self._size, 0.0, 0.0, ""
+            self._heard = None
         return False
 
     @property
@@ -236,10 +241,9 @@ class Downloads:
     def seconds_left(self) -> float | None:
         """None where nobody knows, and while nothing is downloaded."""
         fetched = self._finished + self._now - self._cached
-        if not self._name or self._began is None or not self._expected or fetched <= 0:
+        if not self._name or not self._expected or fetched < TELLING:
             return None
-        left = max(self._expected - self._finished - self._now, 0.0)
-        return (time.monotonic() - self._began) * left / fetched
+        return self._seconds * max(self._expected - self._finished - self._now, 0.0) / fetched
 
 
 class FollowedSetup:
