@@ -14,6 +14,7 @@ from lvsm_engine.worker.client import Request
 from . import bundled_engine, known_view, preferences
 from .engine_setup import has_nvidia_driver
 from .last_outcome import last_outcome, refused
+from .setup_run import followed_setup
 from .worker_owner import DEFAULT_MODEL, log_path, progress_text, worker
 
 TICK_SECONDS = 0.1
@@ -103,6 +104,13 @@ class LVSM_OT_check_engine(bpy.types.Operator):
 
     bl_idname = "lvsm.check_engine"
     bl_label = "Check Engine"
+
+    @classmethod
+    def poll(cls, context):  # noqa: ARG003 (Blender's signature)
+        if followed_setup.run is not None:
+            cls.poll_message_set("The engine is being set up")
+            return False
+        return True
 
     def execute(self, context):
         try:

@@ -23,6 +23,7 @@ PROMPT = "lvsm"  # a virtual environment with this prompt is ours to replace
 CUDA_INDEX = "https://download.pytorch.org/whl/cu130"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PIPS_OWN = ""
+IN_WORDS_OF_PIPS_OWN = "PyPI, or the index that pip is set to"
 
 # Where each system's programs keep what they fetched, in the words of its shell.
 FOLDERS_BY_HAND = {
@@ -105,7 +106,7 @@ class EngineSetup:
 
     def in_words(self) -> tuple[str, ...]:
         """What is going to happen: sentences for people, without a full stop."""
-        source = self.torch_index or "pip's own index"
+        source = self.torch_index or IN_WORDS_OF_PIPS_OWN
         if self.sizes is None:
             size = "How much is downloaded depends on that index: from 0.2 to 3 GB"
         else:

@@ -3,6 +3,7 @@
 A timer of Blender's follows it, and no modal operator: it goes on when a file is loaded, and Escape is not for it.
 """
 
+import atexit
 import os
 import platform
 import sys
@@ -16,6 +17,7 @@ from lvsm_engine.errors import Cancelled, LvsmError
 
 from . import preferences, synthesize
 from .engine_setup import (
+    IN_WORDS_OF_PIPS_OWN,
     LINUX,
     MACOS,
     SYSTEMS,
@@ -191,7 +193,7 @@ class LVSM_OT_set_up_engine(bpy.types.Operator):
         layout.prop(self, "base_python", placeholder=setup.base_python)
         layout.prop(self, "torch_for")
         if self.torch_for == OTHER_INDEX:
-            layout.prop(self, "index", placeholder="pip's own index")
+            layout.prop(self, "index", placeholder=IN_WORDS_OF_PIPS_OWN)
         column = layout.column(align=True)
         for sentence in setup.in_words():
             column.label(text=sentence)
@@ -276,10 +278,12 @@ def register():
     for cls in classes:
         bpy.utils.register_class(cls)
     preferences.LVSM_Preferences.sections.append(draw_in_preferences)
+    atexit.register(followed_setup.cancel)
 
 
 def unregister():
     followed_setup.cancel()
+    atexit.unregister(followed_setup.cancel)
     if bpy.app.timers.is_registered(_follow):
         bpy.app.timers.unregister(_follow)
     followed_setup.run = None

@@ -71,8 +71,7 @@ class SetupRun:
         stage, downloads = self._stage, self._downloads
         if stage == CHECKING:
             return Progress(CHECKED_FROM, stage)
-        text = f"{stage}: {downloads.text}" if downloads.text else stage
-        return Progress(DOWNLOADED * downloads.fraction, text, downloads.seconds_left)
+        return Progress(DOWNLOADED * downloads.fraction, downloads.text or stage, downloads.seconds_left)
 
     @property
     def done(self) -> bool:
@@ -118,7 +117,8 @@ class SetupRun:
         check_replaceable(Path(self.setup.folder))
         self._check_base_python()
         make_folder(Path(self.setup.folder).parent)
-        check_free_space(self.setup)
+        if not Path(self.setup.folder).exists():  # one that is replaced frees its own
+            check_free_space(self.setup, shutil.disk_usage(Path(self.setup.folder).parent).free)
         for step in self.setup.steps:
             self._do(step)
         write_bytes(Path(self.setup.folder) / FINISHED_NAME, _finished_with(self.setup))
@@ -227,7 +227,7 @@ class Downloads:
 
     @property
     def text(self) -> str:
-        """What is downloaded now, for people."""
+        """What is downloaded now, for people; empty while nothing is."""
         return f"{self._name}, {self._now:.0f} of {self._size:.0f} MB" if self._name else ""
 
     @property
@@ -241,7 +241,7 @@ class Downloads:
     def seconds_left(self) -> float | None:
         """None where nobody knows, and while nothing is downloaded."""
         fetched = self._finished + self._now - self._cached
-        if not self._name or not self._expected or fetched < TELLING:
+        if not (self._name and self._expected and self._seconds) or fetched < TELLING:
             return None
         return self._seconds * max(self._expected - self._finished - self._now, 0.0) / fetched
 
@@ -291,14 +291,11 @@ def check_replaceable(folder: Path) -> None:
         raise OutputError(f"{folder} has files that are not the engine's: choose an empty folder.", CHOOSE_PYTHON)
 
 
-def check_free_space(setup: EngineSetup) -> None:
-    """Raises OutputError where the disk has no room for the packages. What pip caches may lie on another one."""
-    if setup.sizes is None or Path(setup.folder).exists():  # one that is replaced frees its own
-        return
-    free = shutil.disk_usage(Path(setup.folder).parent).free / 1e6
-    if free < setup.sizes.disk:
+def check_free_space(setup: EngineSetup, free: int) -> None:
+    """free: bytes on the folder's disk. Raises OutputError where the packages have no room; pip's cache may be elsewhere."""
+    if setup.sizes is not None and free < setup.sizes.disk * 1e6:
         sentence = (
-            f"{setup.folder} needs about {setup.sizes.disk / 1000:.1f} GB, and {free / 1000:.1f} GB are free there"
+            f"{setup.folder} needs about {setup.sizes.disk / 1000:.1f} GB, and {free / 1e9:.1f} GB are free there"
         )
         raise OutputError(f"{sentence}: free space or choose another folder.", CHOOSE_PYTHON)
 

@@ -78,7 +78,7 @@ def test_only_torch_comes_from_pytorchs_index_and_all_is_installed_into_the_fold
 def test_how_much_is_downloaded_is_said_before(system, has_card):
     setup = setup_of(system, has_card)
     assert re.search(r"Downloads about [\d.]+ [MG]B, takes about [\d.]+ [MG]B", " ".join(setup.in_words()))
-    assert (setup.torch_index or "pip's own index") in setup.in_words()[0]
+    assert (setup.torch_index or "PyPI") in setup.in_words()[0]
 
 
 def test_of_another_index_the_size_is_not_guessed():

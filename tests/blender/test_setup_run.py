@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blender_addon.engine_setup import LINUX, PIPS_OWN, EngineSetup
-from blender_addon.setup_run import FINISHED_NAME, Downloads, SetupRun, commands_environment
+from blender_addon.setup_run import FINISHED_NAME, Downloads, SetupRun, check_free_space, commands_environment
 from lvsm_engine.errors import CHOOSE_PYTHON, Cancelled, LvsmError
 
 from .fake_base import write_fake_base_python
@@ -176,6 +176,14 @@ def test_a_folder_with_other_files_is_left_alone(machine):
     (machine.folder / "pyvenv.cfg").write_text("home = /usr/bin\nprompt = 'another'\n")
     assert "has files that are not the engine's: choose an empty folder" in machine.refusal()
     assert mine.read_text() == "mine"
+
+
+def test_a_disk_without_room_is_told_before_anything_is_downloaded():
+    setup = EngineSetup("/data/engine", "python3", LINUX, PIPS_OWN)
+    check_free_space(setup, free=100_000_000_000)
+    with pytest.raises(LvsmError, match=r"/data/engine needs about 5.7 GB, and 2.0 GB are free there: free space"):
+        check_free_space(setup, free=2_000_000_000)
+    check_free_space(EngineSetup("/data/engine", "python3", LINUX, "https://mirror.example"), free=0)
 
 
 def test_blenders_python_variables_are_not_passed_on_and_the_users_pip_settings_are(machine):
