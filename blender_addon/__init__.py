@@ -15,6 +15,8 @@ MODULES = (
     "capture_import",
     "capture_export",
     "worker_owner",
+    "set_up_engine",
+    "check_engine",
     "camera_solving",
     "synthesize",
     "passes",

@@ -7,7 +7,8 @@ import bpy
 
 from lvsm_engine.scene.trust import DOUBTFUL, POOR
 
-from . import render_engine, results, synthesize, target
+from . import input_views, render_engine, results, set_up_engine, synthesize, target
+from .camera_list import camera_list
 from .followed_job import followed, redraw_panels
 from .last_outcome import last_outcome
 from .worker_owner import progress_text, worker
@@ -67,8 +68,9 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
             _draw_next(layout, context)
         else:
             _draw_progress(row, job.progress)
+        set_up_engine.draw_progress(layout)
         if last_outcome.error is not None:
-            _draw_failure(layout, context.region.width, str(last_outcome.error), last_outcome.way_out)
+            _draw_failure(layout, context.region.width, str(last_outcome.error), last_outcome.ways_out)
         for warning in last_outcome.warnings:
             draw_sentence(layout.box().column(align=True), context.region.width, warning, "INFO")
 
@@ -130,12 +132,12 @@ def _draw_progress(row, progress) -> None:
     row.operator("lvsm.cancel", text="", icon="X")
 
 
-def _draw_failure(layout, width: int, sentence: str, way_out: tuple[str, str] | None) -> None:
+def _draw_failure(layout, width: int, sentence: str, ways_out: tuple[tuple[str, str], ...]) -> None:
     box = layout.box().column(align=True)
     draw_sentence(box, width, sentence, "ERROR")
-    if way_out is not None:
-        operator, label = way_out
+    if ways_out:
         box.separator()
+    for operator, label in ways_out:
         box.operator(operator, text=label)
 
 
@@ -176,7 +178,10 @@ class LVSM_PT_engine(SideBarPanel, bpy.types.Panel):
         layout = self.layout
         text, icon = STATES[worker.state]
         layout.label(text=f"{text}: {worker.device_name}" if worker.device_name else text, icon=icon)
-        layout.operator("lvsm.choose_python")
+        column = layout.column(align=True)
+        column.operator("lvsm.set_up_engine")
+        column.operator("lvsm.choose_python")
+        column.operator("lvsm.check_engine")
         row = layout.row(align=True)
         row.operator("lvsm.restart_engine")
         row.operator("lvsm.open_log")

@@ -2,8 +2,10 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -50,6 +52,9 @@ def _keep_choice(_preferences: "LVSM_Preferences", _context: bpy.types.Context) 
 class LVSM_Preferences(bpy.types.AddonPreferences):
     bl_idname = str(__package__)
 
+    sections: ClassVar[list[Callable]] = []
+    """What other modules draw below, each given the layout."""
+
     python: StringProperty(
         name="Python",
         subtype="FILE_PATH",
@@ -75,6 +80,8 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
         for name in (PYTHON_VARIABLE, DEVICE_VARIABLE, MODEL_VARIABLE):
             if value := os.environ.get(name):
                 layout.label(text=f"{name} is used: {value}", icon="INFO")
+        for draw_section in self.sections:
+            draw_section(layout)
 
 
 def _preferences() -> LVSM_Preferences | None:
@@ -96,7 +103,8 @@ def python_path() -> str:
     path = os.environ.get(PYTHON_VARIABLE) or _known_choice.now().python
     if not path:
         raise WorkerError(
-            "No Python is set for the engine: choose one that has PyTorch, such as bin/python of a virtual environment.",
+            "No Python is set for the engine: press Set Up Engine, or choose a Python that has PyTorch, such as bin/python of a"
+            " virtual environment.",
             CHOOSE_PYTHON,
         )
     return path
@@ -127,6 +135,23 @@ def model() -> str:
     return os.environ.get(MODEL_VARIABLE, "")
 
 
+def are_kept() -> bool:
+    """Whether there are preferences to set: not where the add-on runs from a checkout."""
+    return _preferences() is not None
+
+
+def use_python(path: str) -> tuple[set[str], str]:
+    """Set the Python that runs the engine. Returns what an operator is to report: the kind, and a sentence."""
+    preferences = _preferences()
+    assert preferences is not None, "ask are_kept() first"
+    preferences.python = path
+    bpy.context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
+    last_outcome.forget()
+    if os.environ.get(PYTHON_VARIABLE):
+        return {"WARNING"}, f"{path} is kept, but the environment's {PYTHON_VARIABLE} goes before it"
+    return {"INFO"}, f"The engine will run on {path}"
+
+
 class LVSM_OT_choose_python(bpy.types.Operator):
     """Choose the Python that runs the engine: its executable, or the folder of a virtual environment"""
 
@@ -137,7 +162,7 @@ class LVSM_OT_choose_python(bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context):
-        if _preferences() is None:
+        if not are_kept():
             cls.poll_message_set("Enable LVSM in the preferences first")
             return False
         return True
@@ -153,15 +178,7 @@ class LVSM_OT_choose_python(bpy.types.Operator):
         if not path.is_file() or not os.access(path, os.X_OK):
             self.report({"ERROR"}, f"{path} is no program: choose a Python's executable or a virtual environment.")
             return {"CANCELLED"}
-        preferences = _preferences()
-        assert preferences is not None  # poll
-        preferences.python = str(path)
-        context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
-        last_outcome.forget()
-        if os.environ.get(PYTHON_VARIABLE):
-            self.report({"WARNING"}, f"{path} is kept, but the environment's {PYTHON_VARIABLE} goes before it")
-        else:
-            self.report({"INFO"}, f"The engine will run on {path}")
+        self.report(*use_python(str(path)))
         return {"FINISHED"}
 
 

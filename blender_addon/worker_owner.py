@@ -74,14 +74,22 @@ class WorkerOwner:
     @property
     def device_name(self) -> str:
         """What the engine computes on, as it said itself; empty before it did."""
-        client = self._client
-        hello = None if client is None else client.hello
-        return hello["device_name"] if hello else ""
+        return self.hello.get("device_name", "")
 
     def restart(self) -> None:
         """End the process and start another. Returns at once. Raises WorkerError where it cannot be started."""
-        _stop_aside(self._taken())
+        self.stop()
         self.client().start()
+
+    def stop(self) -> None:
+        """End the process, if there is one. Returns at once; the next request starts another."""
+        _stop_aside(self._taken())
+
+    @property
+    def hello(self) -> dict:
+        """What the engine said of itself when it was ready, as Client.hello; empty before."""
+        client = self._client
+        return (client.hello if client else None) or {}
 
     def shutdown(self) -> None:
         """End the process, if there is one; a hung one takes some seconds. The next request starts another."""

@@ -73,12 +73,14 @@ ALLOWED = {
         "lvsm_engine.synthesizer",
     ),
     "lvsm_engine.worker.messages": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.progress"),
+    "lvsm_engine.worker.virtual_environment": (),
     "lvsm_engine.worker.client": (
         "lvsm_engine",
         "lvsm_engine.scene",
         "lvsm_engine.errors",
         "lvsm_engine.progress",
         "lvsm_engine.worker.messages",
+        "lvsm_engine.worker.virtual_environment",
     ),
     "lvsm_engine.worker": (
         "lvsm_engine",

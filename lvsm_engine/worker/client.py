@@ -26,6 +26,7 @@ from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
 from . import messages
 from .messages import Message
+from .virtual_environment import lost_home
 
 DEVICES = ("auto", "cuda", "cpu")
 """What a client may be told to compute on."""
@@ -283,10 +284,8 @@ class Client:
             self._process = _Process(command, self._engine_folder, environment, self.log_path)
         except OSError as error:
             self._failed = True
-            raise WorkerError(
-                f"The engine's Python {self._python} cannot be started ({error.strerror}): choose another one.",
-                CHOOSE_PYTHON,
-            ) from error
+            sentence = f"The engine's Python {self._python} cannot be started ({error.strerror}): choose another one."
+            raise _lost_python(self._python) or WorkerError(sentence, CHOOSE_PYTHON) from error
         self._failed = False
         fields = {"protocol": messages.PROTOCOL_VERSION, "engine": __version__, "device": self._device}
         self._process.send(Message("hello", 0, fields))
@@ -427,6 +426,8 @@ class Client:
         self._process = None
         log = self._last_log_lines(process)
         cause = end.error or WorkerError(f"The engine's process ended with status {end.status}{log}", OPEN_LOG)
+        if process.hello is None:  # Windows starts what then finds that its Python is gone
+            cause = _lost_python(self._python) or cause
         again = [request for request in self._pending.values() if request.attempts < 2]
         now = time.monotonic()
         self._restarts = [restart for restart in self._restarts if now - restart < 60]
@@ -489,6 +490,15 @@ class Client:
             self._restarts.clear()
         if process is not None:
             process.stop()
+
+
+def _lost_python(python: str) -> WorkerError | None:
+    """Why a virtual environment's Python does not start, where what it was made with is gone."""
+    home = lost_home(python)
+    if home is None:
+        return None
+    sentence = f"The Python that the engine was set up with is gone from {home} (Blender was updated or moved)"
+    return WorkerError(f"{sentence}: press Set Up Engine again.", CHOOSE_PYTHON)
 
 
 def _check_protocol(hello: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ between transformer blocks, and the end of stdin ends the process at once, so th
 import dataclasses
 import hashlib
 import os
+import platform
 import queue
 import threading
 import time
@@ -62,6 +63,7 @@ class Engine:
         device = choose_device(self._device)
         is_cuda = device.type == "cuda"
         return {
+            "python": platform.python_version(),
             "torch": torch.__version__,
             "device": device.type,
             "device_name": torch.cuda.get_device_name(device) if is_cuda else f"CPU, {torch.get_num_threads()} threads",

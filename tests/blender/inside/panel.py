@@ -21,20 +21,27 @@ FOUR = {"View 0", "View 1", "View 2", "Target"}
 
 def test_every_remedy_has_its_operator():
     assert set(outcome.WAYS_OUT) == set(errors.REMEDIES)
-    for operator, _label in outcome.WAYS_OUT.values():
+    for operator, _label in (way for ways in outcome.WAYS_OUT.values() for way in ways):
         group, name = operator.split(".")
         assert name in dir(getattr(bpy.ops, group)), operator
 
 
 def test_the_last_failure_shows_its_way_out_until_it_is_forgotten():
     last = outcome.LastOutcome()
-    assert last.error is None and last.way_out is None
+    assert last.error is None and last.ways_out == ()
     last.keep(errors.CaptureError("The photo is not there.", errors.LOCATE_PHOTOS))
-    assert last.way_out == ("lvsm.locate_photos", "Locate Photos")
+    assert last.ways_out == (("lvsm.locate_photos", "Locate Photos"),)
     last.keep(errors.CaptureError("The photo is none."))
-    assert last.way_out is None
+    assert last.ways_out == ()
     last.forget()
     assert last.error is None
+
+
+def test_where_a_python_is_missing_the_first_offer_is_to_set_the_engine_up():
+    last = outcome.LastOutcome()
+    for remedy in (errors.CHOOSE_PYTHON, errors.INSTALL_PACKAGES):
+        last.keep(errors.WorkerError("There is no Python.", remedy))
+        assert [operator for operator, _label in last.ways_out] == ["lvsm.set_up_engine", "lvsm.choose_python"]
 
 
 def test_every_state_of_the_worker_has_words():

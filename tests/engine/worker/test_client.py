@@ -506,6 +506,21 @@ def test_a_python_that_is_not_there_is_told_with_the_way_out(make_client, tmp_pa
             assert client.state == "failed"
 
 
+@pytest.mark.parametrize("is_started_first", [False, True])
+def test_a_python_whose_own_was_removed_is_told_with_the_way_out(make_client, tmp_path, is_started_first):
+    """On Linux and macOS it cannot be started; on Windows what is started finds it out."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "pyvenv.cfg").write_text(f"home = {tmp_path / 'Blender 4.1'}\n")
+    if is_started_first:
+        python = script_python(tmp_path / "bin", "exit 103")
+    else:
+        python = tmp_path / "bin" / "python"
+        python.symlink_to(tmp_path / "Blender 4.1" / "python3.11")
+    with pytest.raises(WorkerError, match=r"is gone from .*Blender 4.1 .*press Set Up Engine again") as caught:
+        wait(make_client(python=python).render("default", VIEWS, [CAMERA]))
+    assert caught.value.remedy == CHOOSE_PYTHON
+
+
 def test_a_python_may_be_named_from_the_folder_one_is_in_or_be_on_the_path(make_client, tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     script_python(tmp_path / "bin", f'exec "{sys.executable}" "$@"')
