@@ -11,7 +11,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 LINUX, WINDOWS, MACOS = SYSTEMS = ("Linux", "Windows", "Darwin")
 
 TORCH = "torch>=2.10"  # older ones cannot open published weights safely
-OTHER_PACKAGES = ("numpy", "safetensors", "pillow", "opencv-python-headless", "pillow-heif", "pycolmap")
+OTHER_PACKAGES = ("numpy", "safetensors", "pillow", "opencv-python-headless")
+# Without these photos of phones cannot be read, nor cameras be solved.
+PHOTO_PACKAGES = ("pillow-heif", "pycolmap")
 IMPORTED = ("torch", "numpy", "safetensors", "PIL", "cv2")
 """The packages by the names that are imported: where all can be, the engine runs."""
 RAW_PROGRESS_PIP = "pip>=24.1"  # the first that tells a program how far a download is
@@ -95,7 +97,7 @@ class EngineSetup:
             Step("Making the environment", make),
             Step("Updating pip", (*install, "--upgrade", RAW_PROGRESS_PIP)),
             Step("Fetching PyTorch", (*install, TORCH, *index), is_download=True),
-            Step("Fetching packages", (*install, *OTHER_PACKAGES), is_download=True),
+            Step("Fetching packages", (*install, *OTHER_PACKAGES, *PHOTO_PACKAGES), is_download=True),
             Step(CHECKING, self.check),
         )
 
@@ -113,7 +115,7 @@ class EngineSetup:
             size = f"Downloads about {_amount(self.sizes.download)}, takes about {_amount(self.sizes.disk)} on the disk"
         return (
             f"PyTorch comes from {source}",
-            f"With it come {', '.join(OTHER_PACKAGES)}",
+            f"With it come {', '.join((*OTHER_PACKAGES, *PHOTO_PACKAGES))}",
             size,
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.engine_setup import IMPORTED, OTHER_PACKAGES, TORCH
+from blender_addon.engine_setup import IMPORTED, OTHER_PACKAGES, PHOTO_PACKAGES, TORCH
 from lvsm_engine.cli.doctor import PACKAGES as EXAMINED
 from tests.shared_data import ROOT
 
@@ -84,9 +84,10 @@ def test_what_set_up_engine_installs_is_declared_examined_and_told():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     installed = (TORCH, *OTHER_PACKAGES)
     assert set(installed) <= set(project["dependencies"]) and set(IMPORTED) <= set(EXAMINED)
+    assert set(PHOTO_PACKAGES) <= set(project["optional-dependencies"]["photos"])
     assert [DISTRIBUTIONS.get(name, name) for name in IMPORTED] == [re.split("[>=]", name)[0] for name in installed]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert " ".join(installed) in readme
+    assert " ".join((*installed, *PHOTO_PACKAGES)) in readme
     worker = (ROOT / "lvsm_engine" / "worker" / "__main__.py").read_text(encoding="utf-8")
     assert all(DISTRIBUTIONS.get(name, name) in worker for name in IMPORTED)
 
@@ -95,5 +96,5 @@ def test_the_engine_renders_with_no_more_than_set_up_engine_installs():
     """Modules that a worker needs import those packages only, the photos' optional ones apart."""
     rooms = ("worker", "model", "photos", "scene")
     needed = {name for room in rooms for name in strangers_in(f"lvsm_engine/{room}")}
-    optional = {"pillow-heif", "openexr"}
+    optional = {*PHOTO_PACKAGES, "openexr"}
     assert needed - optional <= {re.split("[>=]", name)[0] for name in (TORCH, *OTHER_PACKAGES)}
