@@ -196,9 +196,9 @@ class Downloads:
     _named = re.compile(r"\s*(Downloading|Using cached) (\S+?)-\d\S* \(([\d.]+) ([kMG]B)\)")
     _units = {"kB": 1e-3, "MB": 1.0, "GB": 1e3}
 
-    def __init__(self, expected: int | None) -> None:
-        """expected: MB of all together, about; None where nobody knows."""
-        self._expected = expected
+    def __init__(self, expected: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """expected: MB of all together, about; None where nobody knows. clock: seconds."""
+        self._expected, self._clock = expected, clock
         self._finished = self._now = self._size = 0.0  # MB
         self._cached = 0.0
         self._name = ""
@@ -209,7 +209,7 @@ class Downloads:
         """Take a line of pip's. Whether it told of nothing but the progress, many a second."""
         if found := self._current.match(line):
             self._now, self._size = (int(number) / 1e6 for number in found.groups())
-            now = time.monotonic()
+            now = self._clock()
             self._seconds += now - (now if self._heard is None else self._heard)
             self._heard = now
             return True
