@@ -23,6 +23,7 @@ MODULES = (
     "photo_list",
     "capture_check",
     "trust_overlay",
+    "photo_suggestion",
 )
 
 

@@ -14,7 +14,7 @@ from lvsm_engine.scene.trust import DOUBTFUL, GOOD, POOR
 from . import input_views, target
 
 COLORS = {GOOD: (0.2, 0.8, 0.3, 1.0), DOUBTFUL: (1.0, 0.65, 0.1, 1.0), POOR: (0.95, 0.2, 0.2, 1.0)}
-LINE_WIDTH = 2.5  # pixels, of Blender's interface at scale 1
+LINE_WIDTH = 4.0  # pixels, of Blender's interface at scale 1
 
 
 def frame_lines(scene: bpy.types.Scene, camera_object: bpy.types.Object) -> np.ndarray:
@@ -67,7 +67,7 @@ _handlers: list[object] = []
 
 def register() -> None:
     input_views.LVSM_SceneSettings.show_trust = BoolProperty(
-        name="Trust in Target Camera",
+        name="Show Trust",
         default=True,
         description="Draw the target camera's frame green, amber or red, by how far the photos can tell what it sees",
     )
