@@ -22,7 +22,7 @@ def frame_lines(scene: bpy.types.Scene, camera_object: bpy.types.Object) -> np.n
     lens = camera_object.data
     sensor = lens.sensor_height if lens.sensor_fit == "VERTICAL" else lens.sensor_width
     corners = np.array(lens.view_frame(scene=scene))  # (4, 3), at a depth of its own
-    corners *= lens.display_size * lens.lens / (sensor / 2) / np.abs(corners[:, 2:])
+    corners *= lens.display_size * lens.lens / sensor / np.abs(corners[:, 2:])
     position, rotation, _ = camera_object.matrix_world.decompose()
     corners = corners @ np.array(rotation.to_matrix()).T + np.array(position)
     around = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
