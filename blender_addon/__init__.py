@@ -27,6 +27,7 @@ MODULES = (
     "photo_list",
     "capture_check",
     "trust_overlay",
+    "photo_suggestion",
     "virtual_photos",
     "properties_panels",
     "batch",

@@ -99,6 +99,7 @@ def _draw_next(layout, context) -> None:
     layout.prop(scene.lvsm, "show_trust")
     for reason in trust.reasons[:1]:
         draw_sentence(layout.column(align=True), width, f"The camera {reason}", TRUST_ICONS[trust.level])
+        layout.operator("lvsm.suggest_photo")
     camera_object = target.target_camera(scene)
     assert camera_object is not None  # else that is the obstacle
     if camera_object.data.lvsm.photo is not None:

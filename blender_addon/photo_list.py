@@ -25,7 +25,7 @@ SWITCHES: dict[str, tuple[str, str]] = {
     "NONE": ("None", "Use no photo"),
     "INVERT": ("Invert", "Use those that are not used"),
     "USED": (
-        "Only Used",
+        "Used",
         "Use only those that the target camera's picture is made from, of those that are switched on",
     ),
 }

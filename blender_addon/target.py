@@ -117,14 +117,17 @@ class LastOutlook:
     def _look(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Outlook:
         try:
             target = scene_cameras.camera_from_blender(target_of(scene), depsgraph)
-            cameras = self._photo_cameras(scene, depsgraph)
+            cameras = self.photo_cameras(scene, depsgraph)
             return _outlook(target, cameras, scene.lvsm.use_detail) if cameras else Outlook()
         except (LvsmError, np.linalg.LinAlgError):
             return Outlook()
 
-    def _photo_cameras(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> dict[str, Camera]:
-        """By Blender's own lenses, which are as good here as the calibrations that photos have. Kept until one moves: the
-        target is what someone moves about, and 200 cameras take 20 ms."""
+    def photo_cameras(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> dict[str, Camera]:
+        """By their names, with Blender's own lenses, which are as good here as the calibrations that photos have. Raises
+        CameraError.
+
+        Kept until one moves: the target is what someone moves about, and 200 cameras take 20 ms.
+        """
         made_of = scene_cameras.render_size(scene.render), last_photos.digest(scene)
         if made_of != self._photos_of:
             used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))

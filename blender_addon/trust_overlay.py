@@ -14,15 +14,19 @@ from lvsm_engine.scene.trust import DOUBTFUL, GOOD, POOR
 from . import input_views, target
 
 COLORS = {GOOD: (0.2, 0.8, 0.3, 1.0), DOUBTFUL: (1.0, 0.65, 0.1, 1.0), POOR: (0.95, 0.2, 0.2, 1.0)}
-LINE_WIDTH = 2.5  # pixels, of Blender's interface at scale 1
+LINE_WIDTH = 3.0  # pixels, of Blender's interface at scale 1
 
 
 def frame_lines(scene: bpy.types.Scene, camera_object: bpy.types.Object) -> np.ndarray:
-    """The ends (N, 3) of lines around a camera's frame, and from the camera to its corners, as Blender draws them."""
-    matrix = np.array(camera_object.matrix_world)
-    corners = np.array(camera_object.data.view_frame(scene=scene)) @ matrix[:3, :3].T + matrix[:3, 3]
+    """The ends (N, 3) of lines around a perspective camera's frame, and from it to the corners, where Blender draws them."""
+    lens = camera_object.data
+    sensor = lens.sensor_height if lens.sensor_fit == "VERTICAL" else lens.sensor_width
+    corners = np.array(lens.view_frame(scene=scene))  # (4, 3), at a depth of its own
+    corners *= lens.display_size * lens.lens / sensor / np.abs(corners[:, 2:])
+    position, rotation, _ = camera_object.matrix_world.decompose()
+    corners = corners @ np.array(rotation.to_matrix()).T + np.array(position)
     around = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
-    out = np.stack([np.broadcast_to(matrix[:3, 3], corners.shape), corners], axis=1)
+    out = np.stack([np.broadcast_to(np.array(position), corners.shape), corners], axis=1)
     return np.concatenate([around, out]).reshape(-1, 3).astype(np.float32)
 
 
@@ -67,7 +71,7 @@ _handlers: list[object] = []
 
 def register() -> None:
     input_views.LVSM_SceneSettings.show_trust = BoolProperty(
-        name="Trust in Target Camera",
+        name="Show Trust",
         default=True,
         description="Draw the target camera's frame green, amber or red, by how far the photos can tell what it sees",
     )

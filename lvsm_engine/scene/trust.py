@@ -9,7 +9,7 @@ from .camera import Camera, project
 from .frame import subject_similarity
 from .selection import angles_to
 
-GOOD, DOUBTFUL, POOR = "good", "doubtful", "poor"
+LEVELS = GOOD, DOUBTFUL, POOR = "good", "doubtful", "poor"
 # Degrees between the directions from which the target and the nearest photo see the subject.
 DOUBTFUL_ANGLE, POOR_ANGLE = 25.0, 50.0
 # The target's distance to the subject, by the nearest and the furthest photo's: nearer, or further, by so many times.
@@ -31,7 +31,7 @@ class Trust:
 
 def trust(target: Camera, cameras: Sequence[Camera]) -> Trust:
     """How far the photos of cameras, of which there is one at least, can tell what a target sees."""
-    subject = _subject(cameras)
+    subject = subject_of(cameras)
     angle, overlap = float(angles_to(target, cameras).min()), _overlap(target, cameras, subject)
     nearer, further = _distances(target, cameras, subject)
     found = [
@@ -51,7 +51,7 @@ def trust(target: Camera, cameras: Sequence[Camera]) -> Trust:
         ),
     ]
     reasons = sorted((entry for entry in found if entry[0] > 0), key=lambda entry: -entry[0])
-    return Trust((GOOD, DOUBTFUL, POOR)[max(level for level, _ in found)], tuple(reason for _, reason in reasons))
+    return Trust(LEVELS[max(level for level, _ in found)], tuple(reason for _, reason in reasons))
 
 
 def doubts(targets: Sequence[Camera], cameras: Sequence[Camera]) -> tuple[str, ...]:
@@ -74,8 +74,8 @@ def _blindness(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -
     return 1 if project(target, point)[1][0] > 0 else 2
 
 
-def _subject(cameras: Sequence[Camera]) -> np.ndarray:
-    """(3,) in the world."""
+def subject_of(cameras: Sequence[Camera]) -> np.ndarray:
+    """(3,) in the world: what cameras look at."""
     poses = np.stack([camera.camera_to_world for camera in cameras])
     return np.linalg.inv(subject_similarity(poses, 1.0))[:3, 3]
 

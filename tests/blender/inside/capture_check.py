@@ -15,7 +15,7 @@ camera_list, places = stage.addon("camera_list").camera_list, stage.addon("camer
 last_outcome = stage.addon("last_outcome").last_outcome
 
 
-def check(views=6, psnrs=None, **settings):
+def check(views=5, psnrs=None, **settings):
     """A new scene that was checked: the scene, and what was asked of the engine."""
     scene = stage.build(folder, views)
     for name, value in settings.items():
@@ -37,8 +37,8 @@ def select(scene, name):
 def test_each_photo_is_left_out_once_at_the_size_that_is_wanted():
     scene, asked = check(side=128)
     names = [request["views"][request["left_out"]]["name"] for request in asked]
-    assert sorted(names) == [f"View {number}" for number in range(6)]
-    assert all(len(request["views"]) == 6 and request["side"] == 128 and request["detail"] for request in asked)
+    assert sorted(names) == [f"View {number}" for number in range(5)]
+    assert all(len(request["views"]) == 5 and request["side"] == 128 and request["detail"] for request in asked)
     assert checked_names(scene) == set(names)
 
 
@@ -53,12 +53,12 @@ def test_the_scores_are_on_the_cameras_and_the_worst_comes_first():
     assert (checked.psnr, checked.ssim) == (11.5, 0.5)
     findings = capture_check.last_findings.of(scene)
     assert findings.suspects == {"View 3"}
-    assert findings.sentences[0].startswith("6 photos checked: median 24.0 dB")
+    assert findings.sentences[0].startswith("5 photos checked: median 24.0 dB")
     assert findings.sentences[1].startswith("View 3 (11.5 dB) may have a bad pose")
     order = sorted(zip(places(findings.ranks), [item.name for item in scene.objects], strict=True))
     assert [name for _, name in order][:2] == ["View 3", "View 1"]
     shown = [item.name for item, rank in zip(scene.objects, findings.ranks, strict=True) if rank < 1e9]
-    assert "Target" not in shown and len(shown) == 6
+    assert "Target" not in shown and len(shown) == 5
 
 
 def test_scores_are_in_the_file_that_is_saved_and_pictures_are_not():
@@ -66,7 +66,7 @@ def test_scores_are_in_the_file_that_is_saved_and_pictures_are_not():
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "checked.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(folder / "checked.blend"))
     scene = bpy.context.scene
-    assert len(checked_names(scene)) == 6
+    assert len(checked_names(scene)) == 5
     select(scene, "View 2")
     assert not bpy.ops.lvsm.compare.poll()
     assert "check the capture again" in stage.refusal(bpy.ops.lvsm.compare)
@@ -136,18 +136,18 @@ def test_a_failure_is_said_with_its_way_out_and_former_scores_stay():
     scene, _ = check()
     with stage.fake_worker(fault="fail"):
         assert "too little memory" in stage.refusal(bpy.ops.lvsm.check_capture)
-    assert last_outcome.error.remedy == "open_log" and len(checked_names(scene)) == 6
+    assert last_outcome.error.remedy == "open_log" and len(checked_names(scene)) == 5
 
 
 def test_what_was_found_before_a_cancel_stays():
-    scene = stage.build(folder, 6)
+    scene = stage.build(folder, 5)
     go_on = folder / "go on"
     with stage.fake_worker(hold=go_on):
         job = capture_check.start(bpy.context)
         go_on.touch()
         stage.wait_until(lambda: job.poll() or job.done == 2)
         go_on.unlink()
-        assert job.progress.fraction == 2 / 6 and job.progress.stage == "Photo 3 of 6"
+        assert job.progress.fraction == 2 / 5 and job.progress.stage == "Photo 3 of 5"
         assert job.progress.seconds_left is not None
         job.cancel()
         assert job.poll()
