@@ -9,6 +9,7 @@ from . import bundled_engine as bundled_engine  # first: it makes lvsm_engine im
 
 # In the order of registration: what a module's classes point to comes before it.
 MODULES = (
+    "manual",
     "input_views",
     "preferences",
     "followed_job",

@@ -82,6 +82,7 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
                 layout.label(text=f"{name} is used: {value}", icon="INFO")
         for draw_section in self.sections:
             draw_section(layout)
+        layout.operator("lvsm.open_manual", icon="HELP")
 
 
 def _preferences() -> LVSM_Preferences | None:
