@@ -1,4 +1,5 @@
-"""Pictures of the add-on in windows of real Blenders, into screenshots/: what `make screenshots` runs.
+"""Pictures of the add-on in windows of real Blenders, into screenshots/, and the manual's, into docs/pictures/: what
+`make screenshots` runs.
 
     python tests/blender/screenshots.py [VERSION ...]
 
@@ -18,11 +19,13 @@ from tests.blender.fake_engine import fake_environment
 from tests.shared_data import ROOT
 
 CAPTURE = ROOT / "training" / "sample_capture" / "transforms.json"
+TOUR_BLENDER, TOUR_PICTURES = "5.2", ROOT / "docs" / "pictures"
 
 
 def main() -> None:
     folder = ROOT / "screenshots"
     folder.mkdir(exist_ok=True)
+    TOUR_PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         extension = build_extension.build(Path(temporary))
         for name in sys.argv[1:] or BLENDERS:
@@ -32,6 +35,8 @@ def main() -> None:
             fake_python = fake_environment(Path(temporary))["LVSM_PYTHON"]
             env = {"LVSM_PYTHON": sys.executable}
             print(blender.run("screenshots.py", folder, CAPTURE, fake_python, window=True, env=env))
+            if name == TOUR_BLENDER:
+                print(blender.run("tour.py", TOUR_PICTURES, CAPTURE, window=True, env=env))
 
 
 if __name__ == "__main__":
