@@ -4,6 +4,7 @@ Which photos serve a target, beside which others their depth is found, and how l
 found in them is model/plane_sweep's.
 """
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -73,13 +74,24 @@ class PhotoDetail:
         poses = np.stack([camera.camera_to_world for camera in self._cameras])
         self._similarity = subject_similarity(poses, MEAN_DISTANCE)
         self._scale = float(np.cbrt(np.linalg.det(self._similarity[:3, :3])))
+        self._there = list(range(len(views)))
         self._kept: OrderedDict[tuple[int, int], _Photo] = OrderedDict()
-        self._depth_maps: dict[int, DepthMaps] = {}
+        self._depth_maps: dict[tuple[int, ...], DepthMaps] = {}
+
+    def without(self, number: int) -> "PhotoDetail":
+        """The same in which a photo, by its view's position, serves no target and tells of no other's depth.
+
+        What is found by either serves both: the depth of most photos does not depend on one of the others.
+        """
+        rest = copy.copy(self)
+        rest._there = [other for other in self._there if other != number]
+        return rest
 
     def checks_of(self, cameras: Sequence[Camera]) -> int:
         """How often `passes_of` calls its check for these targets, all together."""
         chosen = {number for camera in cameras for number in self._serving(camera)}
-        return len(chosen - self._depth_maps.keys()) + sum(bands_of(camera.height, camera.width) for camera in cameras)
+        unknown = {(number, *self._neighbours(number)) for number in chosen} - self._depth_maps.keys()
+        return len(unknown) + sum(bands_of(camera.height, camera.width) for camera in cameras)
 
     def passes_of(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Passes:
         """A target's picture, depth, confidence and alpha. guide: a model's picture of it, (h, w, 3) of any size."""
@@ -98,7 +110,14 @@ class PhotoDetail:
 
     def _serving(self, camera: Camera) -> dict[int, float]:
         """How far each photo that serves a target counts, by the view's position."""
-        return presences(camera, self._cameras, PHOTOS_A_TARGET)
+        shares = presences(camera, [self._cameras[number] for number in self._there], PHOTOS_A_TARGET)
+        return {self._there[position]: share for position, share in shares.items()}
+
+    def _neighbours(self, number: int) -> list[int]:
+        """Beside which photos this one's depth is found; none where there is no other."""
+        cameras = [self._cameras[other] for other in self._there]
+        beside = photos_beside(self._there.index(number), cameras, NEIGHBOURS, NARROW_BASELINE)
+        return [self._there[position] for position in beside]
 
     def search(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Search:
         """Where the target's surfaces are, by the photos that serve it."""
@@ -114,17 +133,17 @@ class PhotoDetail:
 
     def _depth_map(self, number: int, check: Callable[[], None]) -> DepthMaps:
         """Of this photo, found once: a function of the views alone, whatever targets were asked for before."""
-        if number not in self._depth_maps:
+        neighbours = self._neighbours(number)
+        key = (number, *neighbours)
+        if key not in self._depth_maps:
             check()
             camera = self._cameras[number]
             focal = camera.fx * max(SIDES) / max(camera.width, camera.height)
-            neighbours = photos_beside(number, self._cameras, NEIGHBOURS, NARROW_BASELINE)
             photo, others = (self._photos(numbers, focal) for numbers in ([number], neighbours or [number]))
             distance = self._tensor([max(float(np.linalg.norm(self._poses([camera])[0, :3, 3])), 1e-3)])
-            self._depth_maps[number] = depth_map(
-                photo, others, distance, self._empty(number, focal, photo.images[:, 0])
-            )
-        return self._depth_maps[number]
+            empty = self._empty(number, focal, photo.images[:, 0])
+            self._depth_maps[key] = depth_map(photo, others, distance, empty)
+        return self._depth_maps[key]
 
     def _empty(self, number: int, focal: float, images: Tensor) -> Tensor:
         """Where a photo shows that nothing is there, (1, h, w) bool: by its alpha, else by its background's colour."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .detail import PhotoDetail
 from .errors import ADD_PHOTOS, CaptureError
 from .metrics import psnr, ssim
 from .photos import load_photo, resize_image
@@ -35,14 +36,15 @@ def compare_left_out(
     views: Sequence[View],
     left_out: int,
     side: int,
-    detail: bool,
+    detail: PhotoDetail | None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> Comparison:
     """Synthesize the view at the position `left_out` from the others, its longer side `side` pixels long.
 
     The truth is the photo as the engine takes in photos: without lens distortion, with square pixels, over the model's
-    background. detail: whether the picture is sharpened by the other photos. Raises what Synthesizer.encode and
+    background. detail: of all the views, by which the picture is sharpened, without the photo that is left out; None: it is the
+    model's own. What is found there serves the next comparison, too. Raises what Synthesizer.encode and
     Scene.render_detail raise, and CaptureError where there is no other view.
     """
     others = [view for position, view in enumerate(views) if position != left_out]
@@ -52,8 +54,9 @@ def compare_left_out(
     scale = side / max(camera.width, camera.height)
     width, height = (max(MIN_SIDE, round(length * scale)) for length in (camera.width, camera.height))
     truth, camera = resize_image(photo, width, height), resized(camera, width, height)
-    scene = synthesizer.encode(others, on_progress, cancel)
-    if detail:
+    rest = None if detail is None else detail.without(left_out)
+    scene = synthesizer.encode(others, on_progress, cancel, detail=rest)
+    if detail is not None:
         picture = scene.render_detail([camera], on_progress, cancel).images[0]
     else:
         picture = scene.render([camera], on_progress, cancel)[0]

@@ -103,9 +103,10 @@ class Synthesizer:
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
         max_model_views: int = MAX_MODEL_VIEWS,
+        detail: PhotoDetail | None = None,
     ) -> "Scene":
         """Take in the photos once: at most `max_model_views` of them, spread around the subject, feed the model; detail
-        comes from all.
+        comes from all, or from the photos that are named.
 
         Raises CaptureError, CameraError, DeviceError, Cancelled.
         """
@@ -133,7 +134,11 @@ class Synthesizer:
         if not fewest <= len(views) <= most:
             warnings.append(f"{self.card.name} was trained with {fewest} to {most} input views, and gets {len(views)}.")
         context = context_tokens(self.config, tokens)
-        return Scene(self, encoding, similarity, len(views), photos, context, tuple(warnings))
+        return Scene(self, encoding, similarity, len(views), photos, context, tuple(warnings), detail)
+
+    def photo_detail(self, photos: Sequence[View]) -> PhotoDetail:
+        """The photos, ready to sharpen pictures. Raises CheckpointError."""
+        return PhotoDetail(photos, self.background, self.device, self.blend)
 
     def _size_of_inputs(self, views: Sequence[View]) -> tuple[int, int]:
         """The one size (width, height) at which the model takes these photos, whose shapes their cameras tell."""
@@ -212,7 +217,9 @@ class Scene:
         photos: Sequence[View],
         context: int,
         warnings: tuple[str, ...],
+        detail: PhotoDetail | None = None,
     ) -> None:
+        self._given_detail = detail
         self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
         self._model_views, self._photos = model_views, tuple(photos)
         self._context, self._warnings_of_inputs = context, warnings
@@ -220,8 +227,7 @@ class Scene:
 
     @functools.cached_property
     def _detail(self) -> PhotoDetail:
-        synthesizer = self._synthesizer
-        return PhotoDetail(self._photos, synthesizer.background, synthesizer.device, synthesizer.blend)
+        return self._given_detail or self._synthesizer.photo_detail(self._photos)
 
     def render(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None = None, cancel: Cancel | None = None

@@ -65,6 +65,7 @@ ALLOWED = {
         "lvsm_engine.scene",
     ),
     "lvsm_engine.leave_one_out": (
+        "lvsm_engine.detail",
         "lvsm_engine.errors",
         "lvsm_engine.metrics",
         "lvsm_engine.photos",
@@ -85,6 +86,7 @@ ALLOWED = {
     "lvsm_engine.worker": (
         "lvsm_engine",
         "lvsm_engine.camera_solver",
+        "lvsm_engine.detail",
         "lvsm_engine.devices",
         "lvsm_engine.errors",
         "lvsm_engine.leave_one_out",

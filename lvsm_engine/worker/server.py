@@ -22,6 +22,7 @@ import torch
 
 from .. import __version__
 from ..camera_solver import solve_cameras
+from ..detail import PhotoDetail
 from ..devices import choose_device, choose_precision
 from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
 from ..leave_one_out import compare_left_out
@@ -58,6 +59,7 @@ class Engine:
         self._model_key: tuple | None = None
         self._synthesizer: Synthesizer | None = None
         self._scenes: OrderedDict[str, Scene] = OrderedDict()
+        self._checked: tuple[str, PhotoDetail] | None = None
 
     def describe(self) -> dict[str, Any]:
         device = choose_device(self._device)
@@ -109,12 +111,20 @@ class Engine:
         """The scenes that are kept stay: a capture that is checked is encoded anew for every photo."""
         synthesizer = self._load(request.fields["model"], on_progress)
         views = messages.views_from_fields(request.fields["views"], request.arrays)
-        left_out, side, detail = (request.fields[name] for name in ("left_out", "side", "detail"))
+        left_out, side = request.fields["left_out"], request.fields["side"]
+        detail = self._detail_of(views, synthesizer) if request.fields["detail"] else None
         found = self._with_room(
             "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel)
         )
         fields = {"psnr": found.psnr, "ssim": found.ssim}
         return Message("result", request.id, fields, {"picture": found.picture, "truth": found.truth})
+
+    def _detail_of(self, views: Sequence[View], synthesizer: Synthesizer) -> PhotoDetail:
+        """Of a capture that is checked, the same for all of its photos: their depth is found once."""
+        key = content_key(views)
+        if self._checked is None or self._checked[0] != key:
+            self._checked = key, synthesizer.photo_detail(views)
+        return self._checked[1]
 
     def _load(self, model: str, on_progress: OnProgress) -> Synthesizer:
         path = find_model_file(model)
@@ -122,6 +132,7 @@ class Engine:
         if self._synthesizer is None or key != self._model_key:
             on_progress(Progress(0.0, "Loading the model"))
             self._scenes.clear()
+            self._checked = None
             self._synthesizer = None  # the old one's memory is free before the new one's is taken
             self._synthesizer = Synthesizer.load(model, self._device)
             self._model_key = key

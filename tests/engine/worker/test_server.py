@@ -84,7 +84,8 @@ def test_detail_from_the_photos_comes_with_depth_and_confidence(client, model_fi
 
 def test_a_photo_that_is_left_out_comes_with_its_picture_and_scores(client, model_file):
     views = ring_views(4)
-    expected = compare_left_out(Synthesizer.load(model_file, "cpu"), views, 1, 24, detail=True)
+    synthesizer = Synthesizer.load(model_file, "cpu")
+    expected = compare_left_out(synthesizer, views, 1, 24, synthesizer.photo_detail(views))
     answer = wait(client.leave_one_out(str(model_file), views, 1, 24, detail=True))
     assert_same_pictures(answer["picture"], expected.picture)
     np.testing.assert_array_equal(answer["truth"], expected.truth)
