@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import CameraError
 from .camera import Camera
 
-KINDS = ("identity", "mean_pose", "subject")
+KINDS = ("identity", "mean_pose", "subject", "subject_size")
 
 # Lengths of mean directions (of unit vectors) below this are what rounding and chance leave.
 WEAK_DIRECTION = 0.05
