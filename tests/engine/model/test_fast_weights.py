@@ -99,7 +99,7 @@ def test_other_photos_give_another_picture(model, inputs):
 
 
 def test_photos_in_parts_teach_what_they_teach_together(model, inputs):
-    images, rays, targets = inputs
+    images, rays, _ = inputs
     model.tokens_at_once = 10**6
     whole = model.encode(images, rays)
     for tokens_at_once in (1, 32):  # one view at a time, and two
