@@ -44,6 +44,7 @@ ALLOWED = {
     "lvsm_engine.baselines": ("lvsm_engine.photos", "lvsm_engine.scene"),
     "lvsm_engine.metrics": ("lvsm_engine.errors",),
     "lvsm_engine.kept_tokens": (),
+    "lvsm_engine.silhouettes": ("lvsm_engine.kept_tokens", "lvsm_engine.scene"),
     "lvsm_engine.model": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.whole_files"),
     "lvsm_engine.detail": ("lvsm_engine.model", "lvsm_engine.photos", "lvsm_engine.scene"),
     "lvsm_engine.synthesizer": (
@@ -55,6 +56,7 @@ ALLOWED = {
         "lvsm_engine.photos",
         "lvsm_engine.progress",
         "lvsm_engine.scene",
+        "lvsm_engine.silhouettes",
     ),
     "lvsm_engine.worker.messages": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.progress"),
     "lvsm_engine.worker.client": (
