@@ -142,7 +142,7 @@ def lact_256() -> TrainingConfig:
     The number of scenes is ours: a step costs what one of decoder_only_256 does.
     """
     model = ModelConfig(architecture="fast_weights", fast_head_width=768, fast_hidden=1536)
-    return changed(decoder_only_256(), name="lact_256", model=model, batch=928, views=16, input_views=(8,))
+    return changed(decoder_only_256(), name="lact_256", model=model, batch=976, views=16, input_views=(8,))
 
 
 def _finetuned_at_512(config: TrainingConfig, name: str) -> TrainingConfig:
@@ -170,7 +170,7 @@ def encoder_decoder_512() -> TrainingConfig:
 
 def lact_512() -> TrainingConfig:
     """lact_256, fine-tuned at 512 px."""
-    return changed(_finetuned_at_512(lact_256(), "lact_512"), batch=464)
+    return changed(_finetuned_at_512(lact_256(), "lact_512"), batch=488)
 
 
 def one_gpu() -> TrainingConfig:
