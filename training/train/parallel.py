@@ -83,7 +83,7 @@ def parallelize(
         torch.fx.experimental._config.use_duck_shape = False
     blocks = [module for module in model.modules() if isinstance(module, Block | FastWeightBlock)]
     for block in blocks:
-        forward = block.forward
+        forward: Callable = block.forward
         if compiler is not None:
             forward = torch.compile(forward, backend=compiler, dynamic=True)
         if checkpoint_blocks:  # around what is compiled: the compiler passes over a checkpoint without a word
