@@ -1,7 +1,7 @@
 """Write dist/lvsm-VERSION.zip, the add-on as Blender installs it: python build_extension.py [FOLDER]
 
-The zip holds the manifest and blender_addon's modules at its root and the engine, weights included, in a folder of its
-own. Same sources in, same bytes out; it needs no Blender.
+The zip holds the manifest and blender_addon's modules at its root; the engine, weights included, and the manual each in a
+folder of its own. Same sources in, same bytes out; it needs no Blender.
 """
 
 import re
@@ -11,8 +11,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import markdown
+
 ROOT = Path(__file__).resolve().parent
 MODULES, ENGINE, MANIFEST = ROOT / "blender_addon", ROOT / "lvsm_engine", ROOT / "blender_manifest.toml"
+DOCS = ROOT / "docs"
 TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 READABLE_FILE = 0o100644 << 16
 
@@ -22,6 +25,16 @@ BUNDLE = "bundled"
 
 # An extension may not add modules to Blender's top level (it warns of them): inside, the engine is within its package.
 ENGINE_IMPORT = re.compile(rb"^(\s*)from lvsm_engine\b", re.MULTILINE)
+
+# A page of the manual: readable in any browser, without a network.
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ max-width: 50em; margin: 2em auto; padding: 0 1em; font: 16px/1.5 sans-serif; }}
+img {{ max-width: 100%; }} td, th {{ padding: 0.2em 1em 0.2em 0; text-align: left; vertical-align: top; }}
+pre {{ overflow-x: auto; background: #eee; padding: 0.5em; }}
+</style></head><body>{links}{body}</body></html>
+"""
+LINK_TO_CONTENTS = '<p><a href="index.html">Contents</a></p>'
 
 
 def build(folder: Path) -> Path:
@@ -53,6 +66,28 @@ def contents() -> Iterator[tuple[str, bytes]]:
     for path in sorted(ENGINE.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield f"{BUNDLE}/{path.relative_to(ROOT).as_posix()}", path.read_bytes()
+    yield from manual()
+
+
+def manual() -> Iterator[tuple[str, bytes]]:
+    """The pages of docs/ as HTML, and their pictures."""
+    for path in sorted(DOCS.rglob("*")):
+        name = f"manual/{path.relative_to(DOCS).as_posix()}"
+        if path.suffix == ".md":
+            yield _html_name(name), _as_html(path.read_text(encoding="utf-8"), is_contents=path.stem == "README")
+        elif path.is_file():
+            yield name, path.read_bytes()
+
+
+def _as_html(text: str, is_contents: bool) -> bytes:
+    title = text.partition("\n")[0].lstrip("# ")
+    body = markdown.markdown(text, extensions=["tables", "fenced_code"])
+    body = re.sub(r'href="([^":]+\.md)', lambda link: f'href="{_html_name(link[1])}', body)
+    return PAGE.format(title=title, links="" if is_contents else LINK_TO_CONTENTS, body=body).encode()
+
+
+def _html_name(name: str) -> str:
+    return name.replace("README.md", "index.html").replace(".md", ".html")
 
 
 if __name__ == "__main__":

@@ -9,16 +9,29 @@ from . import bundled_engine as bundled_engine  # first: it makes lvsm_engine im
 
 # In the order of registration: what a module's classes point to comes before it.
 MODULES = (
+    "manual",
     "input_views",
     "preferences",
+    "followed_job",
     "capture_import",
     "capture_export",
     "worker_owner",
+    "set_up_engine",
+    "check_engine",
+    "camera_solving",
     "synthesize",
     "passes",
     "render_engine",
     "camera_list",
     "panel",
+    "gallery",
+    "photo_list",
+    "capture_check",
+    "trust_overlay",
+    "photo_suggestion",
+    "virtual_photos",
+    "properties_panels",
+    "batch",
 )
 
 

@@ -1,15 +1,16 @@
-"""Synthesize what cameras see into PNG files, without a window.
+"""Synthesize what cameras see into files, without a window: for people, scripts and render farms.
 
-    blender -b scene.blend --python blender_addon/batch.py -- --cameras A,B --out DIR [--model FILE] [--size WxH]
-                                                              [--frames 1-48,60,72] [--skip-existing]
-                                                              [--report FILE] [--no-detail]
+    blender -b scene.blend --command lvsm --cameras A,B --out DIR [--photos A,B,C] [--model FILE] [--device cuda]
+            [--size WxH] [--frames 1-48,60,72] [--pattern "{camera}/{frame}"] [--format exr] [--skip-existing]
+            [--no-detail] [--report FILE] [--jobs FILE]
+    blender -b scene.blend --python blender_addon/batch.py -- the same
 
-Writes DIR/A.png, or DIR/A_0001.png and so on with --frames. The add-on need not be enabled: if it is not, the one that
-this file belongs to is used. The environment's LVSM_PYTHON, LVSM_DEVICE (auto, cuda, cpu) and LVSM_MODEL go before what the
-preferences and the scene say.
+Writes DIR/A.png, or DIR/A_0001.png and so on with --frames. In the second way the add-on need not be enabled: if it is
+not, the one that this file belongs to is used. The environment's LVSM_PYTHON, LVSM_DEVICE (auto, cuda, cpu) and LVSM_MODEL
+go before what the preferences and the scene say, and the command before both.
 
 Exit status: 0, all files are written; 1, something failed, and one sentence on stderr (and in the report) says what;
-2, the arguments are wrong. A file that exists is whole.
+2, the arguments are wrong. A file that exists is whole. docs/farm.md tells of jobs, reports, EXR layers and farms.
 """
 
 import argparse
@@ -17,104 +18,68 @@ import contextlib
 import importlib.util
 import io
 import json
-import os
-import re
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 if __package__:  # As a script this file only finds its package, and runs itself from there.
+    import numpy as np
+
     from lvsm_engine.errors import CameraError, LvsmError
     from lvsm_engine.progress import Progress
     from lvsm_engine.scene.camera import Camera
-    from lvsm_engine.scene.picture_formats import ENDINGS
     from lvsm_engine.whole_files import check_folder, write_bytes
+    from lvsm_engine.worker.client import Request
 
-    from . import results, scene_cameras, target
-    from .preferences import MODEL_VARIABLE
-    from .worker_owner import DEFAULT_MODEL, progress_text, worker
+    from . import input_views, passes, results, scene_cameras, target
+    from .batch_options import parse
+    from .exr import encode_exr
+    from .output_names import ANIMATION, STILL, OutputFiles, file_name
+    from .worker_owner import model_file, progress_text, worker
 
-    PHOTO_ENDINGS = {ending for endings in ENDINGS.values() for ending in endings}
-
-
-# Of one range: a slip of the finger is not rendered for years.
-MAX_FRAMES = 1_000_000
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="blender -b scene.blend --python batch.py --",
-        description="Synthesize what cameras see from the scene's input views.",
-        epilog="Exit status: 0 all files are written, 1 something failed (one sentence on stderr), 2 wrong arguments.",
-    )
-    parser.add_argument(
-        "--cameras", type=lambda text: text.split(","), metavar="A,B", help="default: the target camera"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the PNG files")
-    parser.add_argument("--model", metavar="FILE", help='or "default", the one of LVSM; without it, the scene\'s')
-    parser.add_argument("--size", type=_size, metavar="WxH", help="pixels; default: the scene's render size")
-    parser.add_argument(
-        "--frames", type=_frames, metavar="1-48,60,72", help="1-99x2: every second one; default: the current frame"
-    )
-    parser.add_argument(
-        "--skip-existing", action="store_true", help="leave files that are there: a file that exists is whole"
-    )
-    parser.add_argument(
-        "--no-detail", action="store_true", help="the model's own pictures; default: the scene's choice"
-    )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as JSON")
-    return parser.parse_args(arguments)
+COMMAND = "lvsm"
+AS_COMMAND = f"blender -b scene.blend --command {COMMAND}"
+AS_SCRIPT = "blender -b scene.blend --python batch.py --"
 
 
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 640x480")
-    return int(found[1]), int(found[2])
-
-
-def _frames(text: str) -> list[int]:
-    """ "7", "1-10", "1-99x2" (every second one), and several of these with commas between: each frame once, in this order."""
-    frames: list[int] = []
-    for part in text.split(","):
-        found = re.fullmatch(r"(-?\d+)(?:-(-?\d+)(?:x([1-9]\d*))?)?", part.strip())
-        several = range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1)) if found else range(0)
-        if not several or len(several) > MAX_FRAMES:
-            raise argparse.ArgumentTypeError(f"{part!r} are no frames such as 7, 1-10 or 1-99x2")
-        frames += several
-    return list(dict.fromkeys(frames))
-
-
-def enabled_package() -> str:
-    """The package name of this add-on: as Blender enabled it, else as registered here from this file's folder."""
-    settings = getattr(bpy.context.scene, "lvsm", None)
-    if settings is not None:
-        return type(settings).__module__.rpartition(".")[0]
-    folder, name = Path(__file__).resolve().parent, "lvsm_addon"
-    spec = importlib.util.spec_from_file_location(
-        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None and spec.loader is not None
-    package = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(package)
-    package.register()
-    return name
-
-
-def main(options: argparse.Namespace) -> int:
-    """Do what was asked for. Returns the exit status."""
-    report: dict = {"scene": bpy.data.filepath, "model": "", "device": "", "files": [], "warnings": [], "error": None}
+def run(arguments: list[str], program: str) -> int:
+    """Do what a command line asks for. Returns the exit status; wrong arguments raise SystemExit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a farm's terminal may not know a camera's letters
+    command, jobs = parse(arguments, program)
+    files = OutputFiles()
     try:
-        report["error"] = _failure(lambda: _synthesize(options, report))
+        reports = [_job(options, files) for options in jobs]
     finally:
         worker.shutdown()
+    report = {"scene": bpy.data.filepath, **(reports[0] if command.jobs is None else _report_of_all(reports))}
     text = json.dumps(report, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
-    is_reported = options.report is None or _failure(lambda: _write(options.report, text)) is None
+    is_reported = command.report is None or _failure(lambda: _write(command.report, text)) is None
     return 0 if is_reported and report["error"] is None else 1
+
+
+def _report_of_all(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    failed = [number for number, report in enumerate(reports, 1) if report["error"] is not None]
+    error = f"{len(failed)} of {len(reports)} jobs failed: {', '.join(map(str, failed))}." if failed else None
+    if error:
+        print(f"lvsm batch: {error}", file=sys.stderr)
+    return {"jobs": reports, "error": error}
+
+
+def _job(options: argparse.Namespace, files: "OutputFiles") -> dict[str, Any]:
+    """Do one job, whatever becomes of it, and leave the scene as it was. Returns its report."""
+    report: dict[str, Any] = {"model": "", "device": "", "files": [], "skipped": [], "warnings": [], "error": None}
+    scene = bpy.context.scene
+    frame = scene.frame_current
+    report["error"] = _failure(lambda: _synthesize(options, files, report))
+    scene.frame_set(frame)
+    return report
 
 
 def _failure(work: Callable[[], None]) -> str | None:
@@ -131,20 +96,13 @@ def _failure(work: Callable[[], None]) -> str | None:
     return sentence
 
 
-def _synthesize(options: argparse.Namespace, report: dict) -> None:
+def _synthesize(options: argparse.Namespace, files: "OutputFiles", report: dict[str, Any]) -> None:
     scene = bpy.context.scene
-    if options.model is not None:
-        os.environ.pop(MODEL_VARIABLE, None)  # what the command says goes before what the farm says
-        scene.lvsm.model = "" if options.model == DEFAULT_MODEL else str(Path(options.model).resolve())
-    if options.no_detail:
-        scene.lvsm.use_detail = False
     check_folder(options.out)
     names = options.cameras or [_default_camera(scene)]
-    if len({file_name(name, None).casefold() for name in names}) < len(names):  # one file, to Windows and macOS
-        raise CameraError(f"Two of the cameras {', '.join(names)} would write the same file: rename one of them.")
-    for frame in options.frames or [scene.frame_current]:
-        paths = {name: options.out / file_name(name, frame if options.frames else None) for name in names}
-        left = [name for name in names if not (options.skip_existing and paths[name].exists())]
+    for frame, paths in _paths(options, scene, names, files).items():
+        left = [name for name in names if not (options.skip_existing and _is_there(paths[name]))]
+        report["skipped"] += [str(paths[name]) for name in names if name not in left]
         if not left:
             print(f"lvsm batch: frame {frame} is there")
             continue
@@ -152,25 +110,46 @@ def _synthesize(options: argparse.Namespace, report: dict) -> None:
         depsgraph = bpy.context.evaluated_depsgraph_get()
         cameras = [_camera(scene, name, depsgraph, options.size) for name in left]
         began = time.monotonic()
-        request = worker.render(scene, depsgraph, cameras)
+        request = _ask(options, scene, depsgraph, cameras)
         print(f"lvsm batch: frame {frame}", flush=True)
         result = request.wait(on_progress=_print_progress)
         report["model"], report["device"] = result["model"], result["device"]
         report["warnings"] += [warning for warning in result["warnings"] if warning not in report["warnings"]]
-        for name, image in zip(left, result["images"], strict=True):
-            path = paths[name]
-            _write(path, results.encode_png(results.quantized(image)))
+        for name, camera, picture in zip(left, cameras, passes.of_each_camera(result), strict=True):
+            _write(paths[name], _png(picture) if options.format == "png" else _exr(picture, camera))
             seconds = round(time.monotonic() - began, 3)
-            report["files"].append({"camera": name, "frame": frame, "file": str(path), "seconds": seconds})
-            print(f"lvsm batch: wrote {path}")
+            report["files"].append({"camera": name, "frame": frame, "file": str(paths[name]), "seconds": seconds})
+            print(f"lvsm batch: wrote {paths[name]}")
 
 
-def file_name(camera_name: str, frame: int | None) -> str:
-    """The file of a camera's picture: its name without what a file system refuses, and without a photo's ending."""
-    stem = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", camera_name)
-    stem, ending = os.path.splitext(stem)
-    stem += "" if ending.lower() in PHOTO_ENDINGS else ending
-    return f"{stem}.png" if frame is None else f"{stem}_{frame:04}.png"
+def _paths(
+    options: argparse.Namespace, scene: bpy.types.Scene, names: list[str], files: "OutputFiles"
+) -> dict[int, dict[str, Path]]:
+    """The file of each picture, by frame and camera. Raises CameraError where two would be one."""
+    pattern = options.pattern or (ANIMATION if options.frames else STILL)
+
+    def path(name: str, frame: int) -> Path:
+        file = file_name(pattern, f".{options.format}", name, scene.name, frame)
+        return files.take(options.out / file, f"{name} at frame {frame}")
+
+    return {frame: {name: path(name, frame) for name in names} for frame in options.frames or [scene.frame_current]}
+
+
+def _is_there(path: Path) -> bool:
+    """An empty file is none: a placeholder."""
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _ask(
+    options: argparse.Namespace, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, cameras: list["Camera"]
+) -> "Request":
+    """Ask for one frame. What the command says goes before what the farm, the preferences and the scene say."""
+    views = input_views.input_views(scene, depsgraph, options.photos)
+    detail = scene.lvsm.use_detail and not options.no_detail
+    client = worker.client(options.device or "")
+    main_photos = options.format == "exr" and passes.NEAREST_PHOTO in passes.passes_of(bpy.context.view_layer)
+    model = options.model or model_file(scene)
+    return client.render(model, views, cameras, detail=detail, main_photos=main_photos)
 
 
 def _default_camera(scene: bpy.types.Scene) -> str:
@@ -190,6 +169,20 @@ def _camera(
     return scene_cameras.camera_from_blender(camera_object, depsgraph, size)
 
 
+def _png(picture: dict[str, "np.ndarray"]) -> bytes:
+    return results.encode_png(results.quantized(picture["images"]))
+
+
+def _exr(picture: dict[str, "np.ndarray"], camera: "Camera") -> bytes:
+    """The picture as R, G, B, A, of half floats, and each pass as a layer of floats."""
+    film, channels = passes.Film.of(bpy.context.scene), {}
+    for entry in passes.passes_of(bpy.context.view_layer, also=(passes.DEPTH, passes.CONFIDENCE)):
+        pixels = passes.pixels_of(entry, picture, camera, film)
+        layer, kind = ("", np.float16) if entry is passes.COMBINED else (f"{entry.name}.", np.float32)
+        channels.update({layer + letter: pixels[..., n].astype(kind) for n, letter in enumerate(entry.channels)})
+    return encode_exr(channels)
+
+
 def _print_progress(progress: "Progress") -> None:
     print(f"lvsm batch: {progress.fraction:4.0%} {progress_text(progress)}", flush=True)
 
@@ -201,18 +194,50 @@ def _write(path: Path, data: bytes) -> None:
     write_bytes(path, data)
 
 
-def _run(arguments: list[str]) -> int:
-    """What this file does as a script: hand the arguments to its package. Returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a farm's terminal may not know a camera's letters
-    options = parse(arguments)
+def _command(arguments: list[str]) -> int:
+    """What Blender calls for `--command lvsm`."""
     try:
-        return importlib.import_module(enabled_package() + ".batch").main(options)
+        return run(arguments, AS_COMMAND)
+    except SystemExit as wrong_arguments:
+        return int(wrong_arguments.code or 0)
+
+
+_registered: list[object] = []
+
+
+def register() -> None:
+    _registered.append(bpy.utils.register_cli_command(COMMAND, _command))
+
+
+def unregister() -> None:
+    bpy.utils.unregister_cli_command(_registered.pop())
+
+
+def enabled_package() -> str:
+    """The package name of this add-on: as Blender enabled it, else as registered here from this file's folder."""
+    settings = getattr(bpy.context.scene, "lvsm", None)
+    if settings is not None:
+        return type(settings).__module__.rpartition(".")[0]
+    folder, name = Path(__file__).resolve().parent, "lvsm_addon"
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None and spec.loader is not None
+    package = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    package.register()
+    return name
+
+
+def _script() -> int:
+    """What this file does as a script: hand the arguments to its package. Returns the exit status."""
+    arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    try:
+        return importlib.import_module(enabled_package() + ".batch").run(arguments, AS_SCRIPT)
     except Exception:  # which Blender would take for a success
         traceback.print_exc()
         return 1
 
 
 if __name__ == "__main__":
-    sys.exit(_run(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []))
+    sys.exit(_script())

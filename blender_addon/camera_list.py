@@ -4,7 +4,9 @@ The panel is drawn ten times a second during a synthesis: what takes time in a l
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
@@ -17,6 +19,14 @@ class Cameras:
     scene_uid: int
     objects: tuple[bpy.types.Object, ...]
     is_camera: tuple[bool, ...]
+
+
+def places(ranks: Sequence[Any]) -> list[int]:
+    """Where each item goes in a list of the interface's that is sorted by their ranks."""
+    found = [0] * len(ranks)
+    for place, number in enumerate(sorted(range(len(ranks)), key=ranks.__getitem__)):
+        found[number] = place
+    return found
 
 
 class CameraList:

@@ -8,18 +8,18 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from lvsm_engine.errors import CaptureError, LvsmError
+from lvsm_engine.errors import CaptureError
 from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import WRITERS, Capture, export_capture
 
 from . import input_views
-from .capture_import import WORLD_OFFSET, moved
-from .last_outcome import last_outcome, refused
+from .capture_import import WORLD_FROM_FILE
+from .capture_placement import transformed
+from .followed_job import FollowsJob, followed
+from .last_outcome import last_outcome
 from .results import encode_png
-from .worker_owner import progress_text
 
-TICK_SECONDS = 0.1
 DESCRIPTIONS = {
     "transforms.json": "As nerfstudio, instant-ngp and LVSM read it, with masks",
     "COLMAP": "A model of text files in sparse/0, as COLMAP and most splatting programs read it",
@@ -27,25 +27,28 @@ DESCRIPTIONS = {
 
 
 def exported_views(context: bpy.types.Context) -> tuple[View, ...]:
-    """The input views where their captures' files had them, before they were moved to the origin. Raises LvsmError."""
+    """The input views where their captures' files had them. Raises LvsmError."""
     depsgraph = context.evaluated_depsgraph_get()
     return tuple(
-        moved(view, _offset(context.scene.objects[view.name]))
+        transformed(view, _file_from_world(context.scene.objects[view.name]))
         for view in input_views.input_views(context.scene, depsgraph)
     )
 
 
-def _offset(camera_object: bpy.types.Object) -> np.ndarray:
-    """(3,): how far the import moved the capture that a camera came with."""
-    kept = (collection.get(WORLD_OFFSET) for collection in camera_object.users_collection)
-    return np.array(next((offset for offset in kept if offset is not None), (0.0, 0.0, 0.0)))
+def _file_from_world(camera_object: bpy.types.Object) -> np.ndarray:
+    """(4, 4): what takes a camera to where the file of its capture had it."""
+    kept = (collection.get(WORLD_FROM_FILE) for collection in camera_object.users_collection)
+    world_from_file = next((similarity for similarity in kept if similarity is not None), np.eye(4))
+    return np.linalg.inv(np.array(world_from_file).reshape(4, 4))
 
 
 class Job:
-    """An export on a thread of its own: it knows no Blender, and a window goes on meanwhile."""
+    """An export on a thread of its own: it knows no Blender, and a window goes on meanwhile. count: of its cameras."""
+
+    doing = "A capture is being exported"
 
     def __init__(self, views: tuple[View, ...], folder: Path, writer: str) -> None:
-        self.progress = Progress(0.0, "Copying photos")
+        self.progress, self.count = Progress(0.0, "Copying photos"), len(views)
         self._cancelled = Event()
         self._threads = ThreadPoolExecutor(1, "lvsm_export")
         capture = Capture(folder.name, views)
@@ -54,8 +57,7 @@ class Job:
         )
         self._threads.shutdown(wait=False)
 
-    @property
-    def done(self) -> bool:
+    def poll(self) -> bool:
         """Whether result() returns at once."""
         return self._future.done()
 
@@ -70,7 +72,7 @@ class Job:
         self.progress = progress
 
 
-class LVSM_OT_export_capture(bpy.types.Operator):
+class LVSM_OT_export_capture(FollowsJob[Job], bpy.types.Operator):
     """Write the cameras that have photos, and copies of the photos, into an empty folder, for other programs"""
 
     bl_idname = "lvsm.export_capture"
@@ -84,66 +86,34 @@ class LVSM_OT_export_capture(bpy.types.Operator):
         description="How the cameras are written",
     )
 
-    _job: Job
-    _is_followed = False
+    _has_window = False
 
     @classmethod
     def poll(cls, context):  # noqa: ARG003 (Blender's signature)
-        if not input_views.has_photos():
-            cls.poll_message_set("Add a photo to at least one camera")
-            return False
-        return True
+        reason = followed.obstacle or ("" if input_views.has_photos() else "Add a photo to at least one camera")
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
 
     def invoke(self, context, event):
-        self._is_followed = True
         if self.directory:
-            return self.execute(context)
+            return self.follow(context)
+        self._has_window = True
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context):
+        return self.follow(context) if self._has_window else super().execute(context)
+
+    def begin(self, context) -> Job:
         last_outcome.forget()
-        try:
-            if not self.directory:
-                raise CaptureError("No folder is chosen: choose an empty one.")
-            self._views = exported_views(context)
-            self._job = Job(self._views, Path(bpy.path.abspath(self.directory)), self.writer)
-            if not self._is_followed:
-                return self._finish()
-        except LvsmError as error:
-            return refused(self, error)
-        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        if not self.directory:
+            raise CaptureError("No folder is chosen: choose an empty one.")
+        return Job(exported_views(context), Path(bpy.path.abspath(self.directory)), self.writer)
 
-    def modal(self, context, event):
-        if event.type == "ESC" and event.value == "PRESS":
-            self._job.cancel()
-        elif event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        if not self._job.done:
-            context.workspace.status_text_set(progress_text(self._job.progress) + " (Esc to cancel)")
-            return {"PASS_THROUGH"}
-        self._leave(context)
-        try:
-            return self._finish()
-        except LvsmError as error:
-            return refused(self, error)
-
-    def cancel(self, context):
-        """Blender calls this when it takes the window away, and when no folder is chosen."""
-        if hasattr(self, "_timer"):
-            self._job.cancel()
-            self._leave(context)
-
-    def _leave(self, context):
-        context.window_manager.event_timer_remove(self._timer)
-        context.workspace.status_text_set(None)
-
-    def _finish(self) -> set[str]:
-        self._job.result()
-        self.report({"INFO"}, f"Exported {len(self._views)} cameras to {self.directory}")
-        return {"FINISHED"}
+    def finish(self, context, job: Job) -> None:
+        job.result()
+        self.report({"INFO"}, f"Exported {job.count} cameras to {self.directory}")
 
 
 def draw_in_export_menu(menu, _context) -> None:

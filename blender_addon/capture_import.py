@@ -4,13 +4,13 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import bpy
 import numpy as np
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from lvsm_engine.errors import ADD_PHOTOS, CameraError, CaptureError, LvsmError
@@ -18,17 +18,17 @@ from lvsm_engine.scene.camera import Camera, View, square_pixels
 from lvsm_engine.scene.captures import FILE_PATTERNS, Capture, load_capture
 
 from . import input_views, scene_cameras
+from .capture_placement import AS_IN_FILE, AT_SUBJECT, BY_PHOTOS, Y_UP, Placement, placed, spread
 from .last_outcome import last_outcome, refused
 from .photo_size import header_size
 
 # A camera's size on the screen, in units of the cameras' spread.
 DISPLAY_SIZE = 0.1
-# So many times their spread from the origin cameras lose digits that a picture shows.
-FAR = 1000
 SOURCE, VIEW = "lvsm_source", "lvsm_view"
 """The custom properties of a collection, the file or folder that it came from, and of a camera, which of its views it is."""
-WORLD_OFFSET = "lvsm_world_offset"
-"""The custom property of a collection whose capture was moved to the origin: what its export adds again."""
+WORLD_FROM_FILE = "lvsm_world_from_file"
+"""The custom property of a collection: the similarity (4, 4), row by row, that took its capture where it is. Its export takes
+it back."""
 # Looking through more files than this blocks a window for longer than anyone waits: a second or two.
 MAX_FILES = 100_000
 
@@ -48,21 +48,33 @@ class Imported:
     was_here: bool
 
 
-def import_capture(context: bpy.types.Context, path: Path, makes_copy: bool = False) -> Imported:
-    """Make cameras of a capture, where the file says: Blender's world is the capture's, unless that is far away.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """placement: where the capture stands. step: of how many photos one is used. has_points: whether sparse points come
+    along. makes_copy: whether a capture that is in the scene already is imported once more."""
+
+    placement: Placement = field(default_factory=Placement)
+    step: int = 1
+    has_points: bool = False
+    makes_copy: bool = False
+
+
+def import_capture(context: bpy.types.Context, path: Path, options: Options = Options()) -> Imported:
+    """Make cameras of a capture.
 
     A capture that the scene has already is brought up to date, unless a copy is asked for. The scene's own camera is one
     of the capture's where it had none, or the one that a new file has, untouched. Photos are opened when they are needed.
     Raises CaptureError or CameraError, with nothing made.
     """
-    capture, offset = _near_the_origin(load_capture(path, photo_size=_photo_size))
+    loaded = load_capture(path, photo_size=_photo_size)
+    capture, world_from_file = placed(replace(loaded, views=loaded.views[:: options.step]), options.placement)
     lenses = [_shown_lens(view) for view in capture.views]
     pictures = [picture for view in capture.views for picture in (view.photo, view.mask)]
     images = _open_all([picture if isinstance(picture, Path) else None for picture in pictures])
-    display_size = DISPLAY_SIZE * _spread(capture.views)
-    former = None if makes_copy else _collection_of(context.scene, path)
+    display_size = DISPLAY_SIZE * spread(capture.views)
+    former = None if options.makes_copy else _collection_of(context.scene, path)
     collection = former or _new_collection(context.scene, capture.name, path)
-    collection[WORLD_OFFSET] = offset.tolist()
+    collection[WORLD_FROM_FILE] = world_from_file.ravel().tolist()
     known = {item[VIEW]: item for item in collection.objects if VIEW in item}
     for position, (key, view, lens, photo, mask) in enumerate(
         zip(_keys(capture.views), capture.views, lenses, images[::2], images[1::2], strict=True)
@@ -71,9 +83,29 @@ def import_capture(context: bpy.types.Context, path: Path, makes_copy: bool = Fa
         _set_view(camera_object, view, lens, photo, mask)
         camera_object.data.display_size = display_size
         context.window_manager.progress_update(position)
+    if options.has_points and capture.points is not None:
+        _show_points(collection, capture.points)
     if context.scene.camera is None or _is_the_files_first(context.scene.camera):
         context.scene.camera = collection.objects[0]
     return Imported(collection, capture, former is not None)
+
+
+def _show_points(collection: bpy.types.Collection, points: np.ndarray) -> None:
+    """An object of the points (N, 3), which no render shows, in place of the one that was there."""
+    name = f"{collection.name} points"
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(len(points))
+    mesh.vertices.foreach_set("co", points.astype(np.float32).ravel())
+    mesh.update()
+    shown = next((item for item in collection.objects if item.type == "MESH" and item.name.startswith(name)), None)
+    if shown is None:
+        shown = bpy.data.objects.new(name, mesh)
+        shown.hide_render = True
+        collection.objects.link(shown)
+        return
+    former, shown.data = shown.data, mesh
+    if not former.users:
+        bpy.data.meshes.remove(former)
 
 
 def _collection_of(scene: bpy.types.Scene, path: Path) -> bpy.types.Collection | None:
@@ -111,35 +143,6 @@ def _is_the_files_first(camera_object: bpy.types.Object) -> bool:
     is_still = camera_object.animation_data is None and camera_object.parent is None and not camera_object.constraints
     is_there = np.abs(np.array(camera_object.location) - STARTUP_PLACE).max() < 1e-3
     return is_still and is_there and lens.type == "PERSP" and lens.lens == STARTUP_LENS and lens.lvsm.photo is None
-
-
-def _near_the_origin(capture: Capture) -> tuple[Capture, np.ndarray]:
-    """The capture, and (3,) where its origin now is in its own world. One that is too far from there for Blender's numbers
-    is moved, and a warning says so.
-
-    Blender's matrices have 24 bits: metres of a map's grid would fall onto steps of half a metre.
-    """
-    middle = np.stack([view.camera.position for view in capture.views]).mean(axis=0).round()
-    if np.abs(middle).max() < FAR * _spread(capture.views):
-        return capture, np.zeros(3)
-    views = tuple(moved(view, -middle) for view in capture.views)
-    points = capture.points - middle if capture.points is not None else None
-    by = ", ".join(f"{0 - number:.0f}" for number in middle)
-    warning = f"The cameras are far from the origin, where Blender is inexact: all were moved by ({by})."
-    return replace(capture, views=views, points=points, warnings=(*capture.warnings, warning)), middle
-
-
-def moved(view: View, way: np.ndarray) -> View:
-    """The view from a place that is a way (3,) further."""
-    pose = view.camera.camera_to_world.copy()
-    pose[:3, 3] += way
-    return replace(view, camera=replace(view.camera, camera_to_world=pose))
-
-
-def _spread(views: tuple[View, ...]) -> float:
-    """Root mean square distance of the cameras from their middle; 1 where they are in one place."""
-    positions = np.stack([view.camera.position for view in views])
-    return float(np.sqrt(((positions - positions.mean(axis=0)) ** 2).sum(axis=1).mean())) or 1.0
 
 
 def _shown_lens(view: View) -> Camera:
@@ -224,6 +227,30 @@ class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
 
     filename_ext = ""
     filter_glob: StringProperty(default=";".join(FILE_PATTERNS), options={"HIDDEN"})
+    up: EnumProperty(
+        name="Up",
+        items=(
+            (AS_IN_FILE, "As in the File", "The file's axes are Blender's"),
+            (BY_PHOTOS, "By the Photos", "What is up in the photos, on the whole, points up"),
+            (Y_UP, "Y to Z", "The file's y axis points up"),
+        ),
+    )
+    origin: EnumProperty(
+        name="Origin",
+        items=(
+            (AS_IN_FILE, "As in the File", "The file's origin is Blender's"),
+            (AT_SUBJECT, "At the Subject", "What the cameras look at stands at the origin"),
+        ),
+    )
+    scale: FloatProperty(
+        name="Scale", default=1.0, min=1e-6, max=1e6, description="How much larger the capture is made"
+    )
+    step: IntProperty(
+        name="Every", default=1, min=1, description="Of so many photos one is used, as of a film's frames"
+    )
+    has_points: BoolProperty(
+        name="Points", description="Show the sparse points that the capture has, as an object that no render shows"
+    )
     makes_copy: BoolProperty(
         name="Import a Copy",
         description="Make new cameras of a capture that is in the scene already, else its cameras are brought up to date",
@@ -235,7 +262,7 @@ class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
         window_manager = context.window_manager
         window_manager.progress_begin(0, 1000)
         try:
-            imported = import_capture(context, Path(bpy.path.abspath(self.filepath)), self.makes_copy)
+            imported = import_capture(context, Path(bpy.path.abspath(self.filepath)), self._options())
         except LvsmError as error:
             return refused(self, error)
         finally:
@@ -249,6 +276,23 @@ class LVSM_OT_import_capture(bpy.types.Operator, ImportHelper):
             text = f"Imported {cameras} into {imported.collection.name}"
         self.report({"INFO"}, text)
         return {"FINISHED"}
+
+    def _options(self) -> Options:
+        placement = Placement(self.up, self.origin, self.scale)
+        return Options(placement, self.step, self.has_points, self.makes_copy)
+
+
+class LVSM_FH_capture(bpy.types.FileHandler):
+    """A file of posed photos may be dropped into a 3D view"""
+
+    bl_idname = "LVSM_FH_capture"
+    bl_label = "Posed Photos for LVSM"
+    bl_import_operator = LVSM_OT_import_capture.bl_idname
+    bl_file_extensions = ";".join(sorted({Path(pattern).suffix for pattern in FILE_PATTERNS}))
+
+    @classmethod
+    def poll_drop(cls, context):
+        return context.area is not None and context.area.type == "VIEW_3D"
 
 
 class LVSM_OT_locate_photos(bpy.types.Operator):
@@ -363,7 +407,7 @@ def draw_in_import_menu(menu, _context) -> None:
     menu.layout.operator(LVSM_OT_import_capture.bl_idname, text="Posed Photos for LVSM")
 
 
-classes = (LVSM_OT_import_capture, LVSM_OT_locate_photos)
+classes = (LVSM_OT_import_capture, LVSM_FH_capture, LVSM_OT_locate_photos)
 
 
 def register() -> None:

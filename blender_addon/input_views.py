@@ -6,6 +6,7 @@ synthesized picture never becomes an input.
 
 import io
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,9 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
         default=True,
         description="Sharpen the model's picture by the photos nearest to the camera. Without, the model's own is shown",
     )
-    active_object_index: IntProperty(name="Selected Camera", options={"HIDDEN", "SKIP_SAVE"})
+    active_object_index: IntProperty(
+        name="Selected Camera", options={"HIDDEN", "SKIP_SAVE"}, update=lambda _, context: _select_object(context)
+    )
 
 
 def is_input_view(item: bpy.types.Object) -> bool:
@@ -90,8 +93,11 @@ def is_input_view(item: bpy.types.Object) -> bool:
 
 
 def _is_used(camera: bpy.types.Camera) -> bool:
-    settings = camera.lvsm
-    return settings.use_as_input and settings.photo is not None and not results.is_result(settings.photo)
+    return camera.lvsm.use_as_input and _has_photo(camera)
+
+
+def _has_photo(camera: bpy.types.Camera) -> bool:
+    return camera.lvsm.photo is not None and not results.is_result(camera.lvsm.photo)
 
 
 def has_photos() -> bool:
@@ -106,14 +112,28 @@ def selected_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
     return item if item is not None and item.type == "CAMERA" else None
 
 
-def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[View]:
-    """The scene's input views, by their cameras' names, with evaluated cameras.
+def _select_object(context: bpy.types.Context) -> None:
+    """What is selected in a list is so in the view, where that has it."""
+    camera_object, view_layer = selected_camera(context.scene), context.view_layer
+    if camera_object is None or view_layer is None or camera_object.name not in view_layer.objects:
+        return
+    for item in view_layer.objects.selected:
+        item.select_set(False)
+    camera_object.select_set(True)
+    view_layer.objects.active = camera_object
+
+
+def input_views(
+    scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, names: Collection[str] | None = None
+) -> list[View]:
+    """The scene's input views, by their cameras' names, with evaluated cameras; or those of the cameras of these names.
 
     Raises CaptureError for a photo that cannot be had, CameraError for a camera that is none, each by name.
     """
-    cameras = sorted((item for item in scene.objects if is_input_view(item)), key=lambda item: item.name)
+    cameras = [item for item in scene.objects if is_input_view(item)] if names is None else _with_photos(scene, names)
     if not cameras:
         raise CaptureError("No camera has a photo that is switched on: add photos or import a capture.", ADD_PHOTOS)
+    cameras.sort(key=lambda item: item.name)
     views, lost = [], []
     for camera_object in cameras:
         try:
@@ -127,6 +147,17 @@ def input_views(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[
     if lost:
         raise lost[0]
     return views
+
+
+def _with_photos(scene: bpy.types.Scene, names: Collection[str]) -> list[bpy.types.Object]:
+    """The cameras of these names, switched on or not. Raises CaptureError where one is not there or has no photo."""
+    known = {item.name: item for item in scene.objects if item.type == "CAMERA" and _has_photo(item.original.data)}
+    if unknown := [name for name in names if name not in known]:
+        raise CaptureError(
+            f"The scene has no camera with a photo named {', '.join(unknown)}: choose from"
+            f" {', '.join(sorted(known)) or 'none at all'}."
+        )
+    return [known[name] for name in dict.fromkeys(names)]
 
 
 def _view(camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> View:

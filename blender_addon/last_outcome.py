@@ -1,6 +1,6 @@
 """What became of the last synthesis, render or import, until the next begins: its warnings, or why it gave nothing.
 
-A failure comes with the operator that is its way out. A render's thread may tell, too: Blender's data is not touched.
+A failure comes with the operators that are its ways out. A render's thread may tell, too: Blender's data is not touched.
 """
 
 from collections.abc import Iterable
@@ -10,16 +10,18 @@ import bpy
 from lvsm_engine import errors
 from lvsm_engine.errors import Cancelled, LvsmError
 
-# Remedy -> the operator that does it, and what its button says.
+SET_UP_ENGINE = ("lvsm.set_up_engine", "Set Up Engine")
+
+# Remedy -> the operators that do it, the first one first, and what their buttons say.
 WAYS_OUT = {
-    errors.CHOOSE_PYTHON: ("lvsm.choose_python", "Choose Python"),
-    errors.INSTALL_PACKAGES: ("lvsm.choose_python", "Choose Another Python"),
-    errors.LOCATE_PHOTOS: ("lvsm.locate_photos", "Locate Photos"),
-    errors.ADD_PHOTOS: ("lvsm.import_capture", "Import Capture"),
-    errors.CHOOSE_MODEL: ("lvsm.choose_model", "Choose Model"),
-    errors.USE_FEWER_VIEWS: ("lvsm.use_fewer_views", "Use 4 Views"),
-    errors.RESTART_ENGINE: ("lvsm.restart_engine", "Restart Engine"),
-    errors.OPEN_LOG: ("lvsm.open_log", "Open Log"),
+    errors.CHOOSE_PYTHON: (SET_UP_ENGINE, ("lvsm.choose_python", "Choose Python")),
+    errors.INSTALL_PACKAGES: (SET_UP_ENGINE, ("lvsm.choose_python", "Choose Another Python")),
+    errors.LOCATE_PHOTOS: (("lvsm.locate_photos", "Locate Photos"),),
+    errors.ADD_PHOTOS: (("lvsm.import_capture", "Import Capture"),),
+    errors.CHOOSE_MODEL: (("lvsm.choose_model", "Choose Model"),),
+    errors.USE_FEWER_VIEWS: (("lvsm.use_fewer_views", "Use 4 Views"),),
+    errors.RESTART_ENGINE: (("lvsm.restart_engine", "Restart Engine"),),
+    errors.OPEN_LOG: (("lvsm.open_log", "Open Log"),),
 }
 
 
@@ -43,9 +45,9 @@ class LastOutcome:
         self.error, self.warnings = None, ()
 
     @property
-    def way_out(self) -> tuple[str, str] | None:
-        """The operator that does what the error's remedy asks for, and its button's label."""
-        return None if self.error is None else WAYS_OUT.get(self.error.remedy)
+    def ways_out(self) -> tuple[tuple[str, str], ...]:
+        """The operators that do what the error's remedy asks for, each with its button's label."""
+        return () if self.error is None else WAYS_OUT.get(self.error.remedy, ())
 
 
 last_outcome = LastOutcome()

@@ -2,19 +2,21 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from lvsm_engine.errors import CHOOSE_PYTHON, WorkerError
+from lvsm_engine.worker.client import DEVICES
 
 from .last_outcome import last_outcome
 
 # What a farm sets goes before what a user chose, on whose machine it is not set.
 PYTHON_VARIABLE, DEVICE_VARIABLE, MODEL_VARIABLE = "LVSM_PYTHON", "LVSM_DEVICE", "LVSM_MODEL"
-DEVICES = ("auto", "cuda", "cpu")
 # Where a virtual environment keeps its interpreter: Linux and macOS, Windows.
 INTERPRETERS = ("bin/python", "Scripts/python.exe")
 
@@ -50,6 +52,9 @@ def _keep_choice(_preferences: "LVSM_Preferences", _context: bpy.types.Context) 
 class LVSM_Preferences(bpy.types.AddonPreferences):
     bl_idname = str(__package__)
 
+    sections: ClassVar[list[Callable]] = []
+    """What other modules draw below, each given the layout."""
+
     python: StringProperty(
         name="Python",
         subtype="FILE_PATH",
@@ -75,6 +80,9 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
         for name in (PYTHON_VARIABLE, DEVICE_VARIABLE, MODEL_VARIABLE):
             if value := os.environ.get(name):
                 layout.label(text=f"{name} is used: {value}", icon="INFO")
+        for draw_section in self.sections:
+            draw_section(layout)
+        layout.operator("lvsm.open_manual", icon="HELP")
 
 
 def _preferences() -> LVSM_Preferences | None:
@@ -96,7 +104,8 @@ def python_path() -> str:
     path = os.environ.get(PYTHON_VARIABLE) or _known_choice.now().python
     if not path:
         raise WorkerError(
-            "No Python is set for the engine: choose one that has PyTorch, such as bin/python of a virtual environment.",
+            "No Python is set for the engine: press Set Up Engine, or choose a Python that has PyTorch, such as bin/python of a"
+            " virtual environment.",
             CHOOSE_PYTHON,
         )
     return path
@@ -110,9 +119,38 @@ def device() -> str:
     return named or _known_choice.now().device
 
 
+def device_label() -> str:
+    """What computes, for people: by the environment where it names a device."""
+    if named := os.environ.get(DEVICE_VARIABLE):
+        return f"{named} ({DEVICE_VARIABLE})"
+    return LVSM_Preferences.bl_rna.properties["device"].enum_items[_known_choice.now().device].name
+
+
+def is_enabled() -> bool:
+    """Whether there are preferences to be shown."""
+    return _preferences() is not None
+
+
 def model() -> str:
     """The model's file, or "default", that the environment names; "" where it names none."""
     return os.environ.get(MODEL_VARIABLE, "")
+
+
+def are_kept() -> bool:
+    """Whether there are preferences to set: not where the add-on runs from a checkout."""
+    return _preferences() is not None
+
+
+def use_python(path: str) -> tuple[set[str], str]:
+    """Set the Python that runs the engine. Returns what an operator is to report: the kind, and a sentence."""
+    preferences = _preferences()
+    assert preferences is not None, "ask are_kept() first"
+    preferences.python = path
+    bpy.context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
+    last_outcome.forget()
+    if os.environ.get(PYTHON_VARIABLE):
+        return {"WARNING"}, f"{path} is kept, but the environment's {PYTHON_VARIABLE} goes before it"
+    return {"INFO"}, f"The engine will run on {path}"
 
 
 class LVSM_OT_choose_python(bpy.types.Operator):
@@ -125,7 +163,7 @@ class LVSM_OT_choose_python(bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context):
-        if _preferences() is None:
+        if not are_kept():
             cls.poll_message_set("Enable LVSM in the preferences first")
             return False
         return True
@@ -141,15 +179,7 @@ class LVSM_OT_choose_python(bpy.types.Operator):
         if not path.is_file() or not os.access(path, os.X_OK):
             self.report({"ERROR"}, f"{path} is no program: choose a Python's executable or a virtual environment.")
             return {"CANCELLED"}
-        preferences = _preferences()
-        assert preferences is not None  # poll
-        preferences.python = str(path)
-        context.preferences.is_dirty = True  # Blender saves preferences at its end only when they are
-        last_outcome.forget()
-        if os.environ.get(PYTHON_VARIABLE):
-            self.report({"WARNING"}, f"{path} is kept, but the environment's {PYTHON_VARIABLE} goes before it")
-        else:
-            self.report({"INFO"}, f"The engine will run on {path}")
+        self.report(*use_python(str(path)))
         return {"FINISHED"}
 
 

@@ -64,15 +64,16 @@ def render_frame(render_engine, depsgraph) -> None:
     scene, width, height = depsgraph.scene, render_engine.resolution_x, render_engine.resolution_y
     names = [view.name for view in scene.render.views if view.use] if scene.render.use_multiview else [WHOLE_FRAME]
     cameras = [_view_camera(render_engine, depsgraph, name) for name in names]
-    result = follow(render_engine, worker.render(scene, depsgraph, cameras))
+    asked = passes.passes_of(depsgraph.view_layer)
+    main_photos = passes.NEAREST_PHOTO in asked
+    result = follow(render_engine, worker.render(scene, depsgraph, cameras, main_photos))
     for warning in last_outcome.warn(result["warnings"]):
         render_engine.report({"WARNING"}, warning)
     left, bottom, right, top = frame_window(scene.render, width, height)
-    asked = [entry.name for entry in passes.passes_of(depsgraph.view_layer)]
-    for name, picture in zip(names, passes.of_each_camera(result), strict=True):
+    film = passes.Film.of(scene)
+    for name, camera, picture in zip(names, cameras, passes.of_each_camera(result), strict=True):
         pixels = {
-            entry: passes.pixels_of(entry, picture, scene.render.film_transparent)[::-1][bottom:top, left:right]
-            for entry in asked
+            entry.name: passes.pixels_of(entry, picture, camera, film)[::-1][bottom:top, left:right] for entry in asked
         }
         _write(render_engine, depsgraph.view_layer.name, name, pixels)
 
@@ -169,6 +170,18 @@ def _working_space() -> str:
     return bpy.data.colorspace.working_space if hasattr(bpy.data, "colorspace") else WORKING_SPACE
 
 
+def use_exact_colors(scene: bpy.types.Scene) -> None:
+    """Set what changes_to_colors names, but for the file's working space."""
+    view = scene.view_settings
+    scene.display_settings.display_device = "sRGB"
+    view.view_transform, view.look = "Standard", "None"
+    view.exposure, view.gamma = 0, 1
+    view.use_curve_mapping = False
+    if hasattr(view, "use_white_balance"):
+        view.use_white_balance = False
+    scene.render.dither_intensity = 0
+
+
 class LVSM_OT_use_exact_colors(bpy.types.Operator):
     """Set the scene's color management and dither so that saved renders equal the synthesized picture"""
 
@@ -177,14 +190,7 @@ class LVSM_OT_use_exact_colors(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context):
-        scene, view = context.scene, context.scene.view_settings
-        scene.display_settings.display_device = "sRGB"
-        view.view_transform, view.look = "Standard", "None"
-        view.exposure, view.gamma = 0, 1
-        view.use_curve_mapping = False
-        if hasattr(view, "use_white_balance"):
-            view.use_white_balance = False
-        scene.render.dither_intensity = 0
+        use_exact_colors(context.scene)
         if _working_space() != WORKING_SPACE:
             bpy.ops.wm.set_working_color_space(working_space=WORKING_SPACE, convert_colors=True)
         return {"FINISHED"}

@@ -6,6 +6,7 @@ It is never an input: `is_result` tells it from a photo.
 
 import struct
 import zlib
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
@@ -14,6 +15,8 @@ TAG = "lvsm_result"
 """The custom property of a result's image: the name of the camera it was made for."""
 MADE_OF = "lvsm_made_of"
 """The custom property of a result's image: what it depends on, as target.ingredients tells."""
+FRAME, MODEL, SECONDS = "lvsm_frame", "lvsm_model", "lvsm_seconds"
+"""The custom properties of a result's image that tell its Origin."""
 KEPT = "lvsm_kept"
 """The custom property of a result's image that the next one of its camera does not replace."""
 
@@ -46,13 +49,24 @@ def encode_png(pixels: np.ndarray) -> bytes:
     )
 
 
-def keep_result(camera_name: str, png: bytes, made_of: str = "") -> bpy.types.Image:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a result came to be. frame: of the scene. model: its name. seconds: what it took."""
+
+    frame: int
+    model: str
+    seconds: float
+
+
+def keep_result(camera_name: str, png: bytes, made_of: str = "", origin: Origin | None = None) -> bpy.types.Image:
     """An image with a result in it, wherever the last one of the same camera was, which goes unless it is kept."""
     image = bpy.data.images.new(f"LVSM {camera_name}", 1, 1)  # the file within tells the size
     # Packed from memory: Image.pack() of generated pixels drops them when it is called twice (4.2 to 5.0).
     image.source = "FILE"
     image.pack(data=png, data_len=len(png))
     image[TAG], image[MADE_OF] = camera_name, made_of
+    if origin is not None:
+        image[FRAME], image[MODEL], image[SECONDS] = origin.frame, origin.model, origin.seconds
     image.use_fake_user = True
     former = result_of(camera_name, but=image)
     if former is not None:
@@ -60,6 +74,24 @@ def keep_result(camera_name: str, png: bytes, made_of: str = "") -> bpy.types.Im
         bpy.data.images.remove(former)
         image.name = f"LVSM {camera_name}"
     return image
+
+
+def keep_comparison(name: str, png: bytes) -> bpy.types.Image:
+    """The image of a comparison, of which there is one by each name, with another picture in it."""
+    image = bpy.data.images.get(name) or bpy.data.images.new(name, 1, 1)
+    image.source = "FILE"
+    image.pack(data=png, data_len=len(png))
+    image.buffers_free()  # else the former picture's pixels are shown
+    image[TAG] = ""  # no camera's
+    return image
+
+
+def keep(image: bpy.types.Image, is_kept: bool = True) -> None:
+    """Whether the next result of its camera leaves this one."""
+    if is_kept:
+        image[KEPT] = True
+    elif KEPT in image:
+        del image[KEPT]
 
 
 def result_of(camera_name: str, but: bpy.types.Image | None = None) -> bpy.types.Image | None:
@@ -74,6 +106,11 @@ def is_result(image: bpy.types.Image | None) -> bool:
     return image is not None and TAG in image
 
 
+def is_picture_of_camera(image: bpy.types.Image | None) -> bool:
+    """Whether an image is a result that a camera sees, and no comparison of two."""
+    return image is not None and bool(image.get(TAG))
+
+
 def show_as_background(camera: bpy.types.Camera, image: bpy.types.Image) -> None:
     """Put a result behind what this camera sees: in an entry of its own, beside any photo's."""
     entry = next((entry for entry in camera.background_images if is_result(entry.image)), None)
@@ -84,6 +121,12 @@ def show_as_background(camera: bpy.types.Camera, image: bpy.types.Image) -> None
     entry.frame_method = "STRETCH"  # the picture is the frame, whatever the pixels' aspect
     entry.show_background_image = True
     camera.show_background_images = True
+
+
+def show(context: bpy.types.Context, image: bpy.types.Image) -> None:
+    """Show a result in an open Image Editor, or where the user has renders open."""
+    if not show_in_image_editor(context, image):
+        open_image_editor(image)
 
 
 def show_in_image_editor(context: bpy.types.Context, image: bpy.types.Image) -> bool:

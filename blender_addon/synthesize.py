@@ -1,75 +1,79 @@
-"""Synthesize View: what the target camera would see, as an image. At once for scripts, in steps for a window."""
+"""Synthesize View: what cameras would see, as images. At once for scripts, in steps for a window."""
 
-import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import bpy
-from bpy.app.handlers import persistent
+import numpy as np
 
 from lvsm_engine.errors import Cancelled, LvsmError
+from lvsm_engine.progress import Progress
+from lvsm_engine.scene.camera import Camera
 from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
 from . import input_views, results, scene_cameras, target
-from .last_outcome import last_outcome, refused
-from .worker_owner import progress_text, worker
-
-TICK_SECONDS = 0.1
+from .followed_job import FollowsJob, followed
+from .last_outcome import last_outcome
+from .viewport import camera_of_view
+from .worker_owner import worker
 
 encoder = ThreadPoolExecutor(1, "lvsm_encoder")
 """Makes PNG files of pictures, for which a window does not wait."""
 
 
-class Job:
-    """One view under way. It holds a name and a number: the camera itself may be gone before the picture comes."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A picture that is under way. It holds a name and a number: the camera itself may be gone before the picture comes."""
 
-    def __init__(self, camera_object: bpy.types.Object, request: Request, made_of: str) -> None:
-        self.camera_name, self.made_of = camera_object.name, made_of
-        self.camera_uid = camera_object.session_uid
-        self.request = request
+    camera_name: str
+    camera_uid: int
+    made_of: str
+
+
+class Job:
+    """Pictures of one size under way, of one camera or several."""
+
+    def __init__(self, wanted: Sequence[Wanted], frame: int, request: Request) -> None:
+        self.wanted, self.frame, self.request = wanted, frame, request
+        self.doing = "A view is being synthesized" if len(wanted) == 1 else f"{len(wanted)} views are being synthesized"
         self.is_cancelled = False
-        self._png: Future[bytes] | None = None
+        self._pngs: list[Future[bytes]] = []
+
+    @property
+    def progress(self) -> Progress:
+        return self.request.progress
 
     def poll(self) -> bool:
-        """Go on without blocking. True when result() has something to say."""
+        """Go on without blocking. True when pngs() has something to say."""
         if self.is_cancelled:
             return True
         if not self.request.poll():
             return False
-        if self._png is None:
-            image = self.request.result()["images"][0]
-            self._png = encoder.submit(lambda: results.encode_png(results.quantized(image)))
-        return self._png.done()
+        if not self._pngs:
+            self._pngs = [encoder.submit(_encoded, image) for image in self.request.result()["images"]]
+        return all(png.done() for png in self._pngs)
 
     def cancel(self) -> None:
         self.is_cancelled = True
         self.request.cancel()
 
-    def result(self) -> bytes:
-        """The picture as a PNG file's bytes. Raises LvsmError."""
-        if self.is_cancelled or self._png is None:
+    def pngs(self) -> list[bytes]:
+        """The pictures as the bytes of PNG files. Raises LvsmError."""
+        if self.is_cancelled or not self._pngs:
             raise Cancelled
-        return self._png.result()
+        return [png.result() for png in self._pngs]
 
 
-class FollowedJob:
-    """The job that a window follows, if any: one at a time. The panel draws it."""
-
-    def __init__(self) -> None:
-        self.job: Job | None = None
-
-    def cancel(self) -> None:
-        if self.job is not None:
-            self.job.cancel()
-
-
-followed = FollowedJob()
+def _encoded(image: np.ndarray) -> bytes:
+    return results.encode_png(results.quantized(image))
 
 
 def obstacle(scene: bpy.types.Scene) -> str:
     """Why no view can be synthesized now, for a person; empty where one can."""
     if followed.job is not None:
-        return "A view is being synthesized"
+        return followed.obstacle
     if target.target_camera(scene) is None:
         return "Add a camera to the scene"
     if not input_views.has_photos():
@@ -78,41 +82,56 @@ def obstacle(scene: bpy.types.Scene) -> str:
     return "Only another scene has cameras with photos" if is_elsewhere else ""
 
 
-def start(context: bpy.types.Context) -> Job:
-    """Send the target camera and the input views to the engine. Returns at once. Raises LvsmError."""
+def start(context: bpy.types.Context, camera_objects: Sequence[bpy.types.Object]) -> Job:
+    """Send cameras and the input views to the engine. Returns at once. Raises LvsmError."""
     last_outcome.forget()
-    camera_object = target.target_camera(context.scene)
-    depsgraph = context.evaluated_depsgraph_get()
-    camera = scene_cameras.camera_from_blender(camera_object, depsgraph)
-    made_of = target.ingredients(context.scene)
-    return Job(camera_object, worker.render(context.scene, depsgraph, [camera]), made_of)
+    scene, depsgraph = context.scene, context.evaluated_depsgraph_get()
+    cameras = [scene_cameras.camera_from_blender(item, depsgraph) for item in camera_objects]
+    wanted = [Wanted(item.name, item.session_uid, target.ingredients(scene, item)) for item in camera_objects]
+    return Job(wanted, scene.frame_current, worker.render(scene, depsgraph, cameras))
 
 
-def finish(job: Job) -> bpy.types.Image:
-    """Keep a job's result as an image, and behind its camera if that is still there. Raises LvsmError."""
-    image = results.keep_result(job.camera_name, job.result(), job.made_of)
-    camera_object = next((found for found in bpy.data.objects if found.session_uid == job.camera_uid), None)
-    if camera_object is not None and camera_object.type == "CAMERA":
-        results.show_as_background(camera_object.data, image)
-    return image
+def finish(job: Job) -> list[bpy.types.Image]:
+    """Keep a job's results as images, and behind their cameras where these are still there. Raises LvsmError."""
+    pngs, answer = job.pngs(), job.request.result()
+    origin = results.Origin(job.frame, answer["model"], answer["seconds"] / len(pngs))
+    images = []
+    for wanted, png in zip(job.wanted, pngs, strict=True):
+        images.append(results.keep_result(wanted.camera_name, png, wanted.made_of, origin))
+        camera_object = next((found for found in bpy.data.objects if found.session_uid == wanted.camera_uid), None)
+        if camera_object is not None and camera_object.type == "CAMERA":
+            results.show_as_background(camera_object.data, images[-1])
+    return images
 
 
-def redraw_panels(context: bpy.types.Context) -> None:
-    """Redraw the side bars only: the 3D views beside them may be heavy."""
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()
+class SynthesizesViews(FollowsJob[Job]):
+    """What an operator inherits that synthesizes what some cameras see."""
+
+    bl_options = {"UNDO"}
+
+    def cameras(self, context: bpy.types.Context) -> list[bpy.types.Object]:
+        raise NotImplementedError
+
+    def begin(self, context) -> Job:
+        return start(context, self.cameras(context))
+
+    def finish(self, context, job: Job) -> None:
+        self._images = finish(job)
+        report = self.report  # type: ignore[attr-defined]  # an operator's
+        for warning in last_outcome.warn(job.request.result()["warnings"]):
+            report({"WARNING"}, warning)
+        what = self._images[0].name if len(self._images) == 1 else f"{len(self._images)} pictures"
+        report({"INFO"}, f"Synthesized {what} in {job.request.result()['seconds']:.1f} s")
+
+    def show(self, context) -> None:
+        results.show(context, self._images[-1])
 
 
-class LVSM_OT_synthesize_view(bpy.types.Operator):
+class LVSM_OT_synthesize_view(SynthesizesViews, bpy.types.Operator):
     """Synthesize what the target camera sees from the photos of the input views"""
 
     bl_idname = "lvsm.synthesize_view"
     bl_label = "Synthesize View"
-    bl_options = {"UNDO"}
 
     @classmethod
     def poll(cls, context):
@@ -121,65 +140,63 @@ class LVSM_OT_synthesize_view(bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
+    def cameras(self, context) -> list[bpy.types.Object]:
+        return [target.target_of(context.scene)]
+
+
+class LVSM_OT_synthesize_selected(SynthesizesViews, bpy.types.Operator):
+    """Synthesize what each of the selected cameras sees from the photos of the input views"""
+
+    bl_idname = "lvsm.synthesize_selected"
+    bl_label = "Synthesize Selected"
+
+    @classmethod
+    def poll(cls, context):
+        reason = obstacle(context.scene)
+        if not reason and not target.selected_cameras(context):
+            reason = "Select the cameras whose views are wanted"
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def cameras(self, context) -> list[bpy.types.Object]:
+        return target.selected_cameras(context)
+
+
+class LVSM_OT_camera_from_view(bpy.types.Operator):
+    """Add a camera where this 3D view looks from, and make it the one whose view is synthesized"""
+
+    bl_idname = "lvsm.camera_from_view"
+    bl_label = "Camera from View"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context):
+        view_3d = context.region_data
+        if not isinstance(view_3d, bpy.types.RegionView3D) or not view_3d.is_perspective:
+            cls.poll_message_set("Look at the scene in perspective first (Numpad 5)")
+            return False
+        return True
+
     def execute(self, context):
-        try:
-            job = start(context)
-            while not job.poll():
-                time.sleep(TICK_SECONDS / 10)
-            self._finish(context, job)
-        except LvsmError as error:
-            return refused(self, error)
+        scene = context.scene
+        width, height, _, _ = scene_cameras.render_size(scene.render)
+        region = next(region for region in context.area.regions if region.type == "WINDOW")
+        seen = framed(camera_of_view(region, context.region_data), width, height)
+        camera_object = bpy.data.objects.new("View", bpy.data.cameras.new("View"))
+        scene_cameras.set_lens(camera_object.data, seen)
+        scene_cameras.set_pose(camera_object, seen.camera_to_world)
+        scene.collection.objects.link(camera_object)
+        scene.lvsm.target_camera = camera_object
         return {"FINISHED"}
 
-    def invoke(self, context, event):
-        try:
-            self._job = start(context)
-        except LvsmError as error:
-            return refused(self, error)
-        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        followed.job = self._job
-        return {"RUNNING_MODAL"}
 
-    def modal(self, context, event):
-        if event.type == "ESC" and event.value == "PRESS":
-            self._job.cancel()
-        elif event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        goes_on = False
-        try:
-            if not self._job.poll():
-                context.workspace.status_text_set(progress_text(self._job.request.progress) + " (Esc to cancel)")
-                redraw_panels(context)
-                goes_on = True
-                return {"PASS_THROUGH"}
-            image = self._finish(context, self._job)
-            if not results.show_in_image_editor(context, image):
-                results.open_image_editor(image)
-        except LvsmError as error:
-            return refused(self, error)
-        finally:  # whatever went wrong, the button can be pressed again
-            if not goes_on:
-                self._leave(context)
-        return {"FINISHED"}
-
-    def cancel(self, context):
-        """Blender calls this when it takes the window away: a file is loaded, the window is closed."""
-        self._job.cancel()
-        self._leave(context)
-
-    def _leave(self, context):
-        followed.job = None
-        context.window_manager.event_timer_remove(self._timer)
-        context.workspace.status_text_set(None)
-        redraw_panels(context)
-
-    def _finish(self, context, job: Job) -> bpy.types.Image:
-        image = finish(job)
-        for warning in last_outcome.warn(job.request.result()["warnings"]):
-            self.report({"WARNING"}, warning)
-        self.report({"INFO"}, f"Synthesized {image.name} in {job.request.result()['seconds']:.1f} s")
-        return image
+def framed(camera: Camera, width: int, height: int) -> Camera:
+    """What a camera of this size sees that shows as much as fits into the camera's picture, from the same place."""
+    scale = max(width / camera.width, height / camera.height)
+    return replace(
+        camera, fx=camera.fx * scale, fy=camera.fy * scale, cx=width / 2, cy=height / 2, width=width, height=height
+    )
 
 
 class LVSM_OT_keep_result(bpy.types.Operator):
@@ -197,7 +214,7 @@ class LVSM_OT_keep_result(bpy.types.Operator):
     def execute(self, context):
         image = results.result_of(target.target_of(context.scene).name)
         assert image is not None  # poll
-        image[results.KEPT] = True
+        results.keep(image)
         self.report({"INFO"}, f"{image.name} is kept")
         return {"FINISHED"}
 
@@ -229,21 +246,6 @@ class LVSM_OT_use_photo_size(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class LVSM_OT_cancel(bpy.types.Operator):
-    """Stop synthesizing"""
-
-    bl_idname = "lvsm.cancel"
-    bl_label = "Cancel"
-
-    @classmethod
-    def poll(cls, context):  # noqa: ARG003 (Blender's signature)
-        return followed.job is not None
-
-    def execute(self, context):
-        followed.cancel()
-        return {"FINISHED"}
-
-
 class LVSM_OT_use_fewer_views(bpy.types.Operator):
     """Switch input views off until a few are left, spread over the scene"""
 
@@ -267,15 +269,10 @@ class LVSM_OT_use_fewer_views(bpy.types.Operator):
         return {"FINISHED"}
 
 
-@persistent
-def cancel_before_load(*_) -> None:
-    """The scene that the job belongs to is about to go."""
-    followed.cancel()
-
-
 classes = (
     LVSM_OT_synthesize_view,
-    LVSM_OT_cancel,
+    LVSM_OT_synthesize_selected,
+    LVSM_OT_camera_from_view,
     LVSM_OT_keep_result,
     LVSM_OT_use_photo_size,
     LVSM_OT_use_fewer_views,
@@ -285,11 +282,8 @@ classes = (
 def register():
     for cls in classes:
         bpy.utils.register_class(cls)
-    bpy.app.handlers.load_pre.append(cancel_before_load)
 
 
 def unregister():
-    cancel_before_load()
-    bpy.app.handlers.load_pre.remove(cancel_before_load)
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)

@@ -1,15 +1,19 @@
-"""The camera whose picture is asked for: which it is, what its picture depends on, how far photos can tell of it."""
+"""The camera whose picture is asked for: which it is, what its picture depends on and is made from, how far photos can tell."""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import bpy
 import numpy as np
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.scene.camera import Camera
+from lvsm_engine.scene.selection import MAX_MODEL_VIEWS, PHOTOS_A_TARGET, angles_to, presences, spread_views
 from lvsm_engine.scene.trust import GOOD, Trust, trust
 
 from . import input_views, scene_cameras
-from .camera_list import camera_list
+from .camera_list import Cameras, camera_list
 
 
 def target_camera(scene: bpy.types.Scene) -> bpy.types.Object | None:
@@ -24,50 +28,127 @@ def _is_in(scene: bpy.types.Scene, item: bpy.types.Object) -> bool:
     return any(collection in collections for collection in item.users_collection)
 
 
-def ingredients(scene: bpy.types.Scene) -> str:
-    """A digest of what the target camera's picture depends on: with another one, the picture is out of date.
+def selected_cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
+    return [item for item in context.selected_objects if item.type == "CAMERA"]
+
+
+def ingredients(scene: bpy.types.Scene, camera_object: bpy.types.Object | None = None) -> str:
+    """A digest of what a camera's picture, the target's unless one is named, depends on: with another, it is out of date.
 
     Quick, for a panel: of Blender's own numbers, as it last evaluated them, and not of photos' pixels.
     """
-    camera_object, settings = target_of(scene), scene.lvsm
+    camera_object, settings = camera_object or target_of(scene), scene.lvsm
     parts: list[object] = [
         scene.frame_current,
         settings.model,
         settings.use_detail,
         *scene_cameras.render_size(scene.render),
     ]
-    used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))
-    for item in (camera_object, *used):
-        lens, photo = item.data, item.data.lvsm.photo
-        place = [round(value, 5) for row in item.matrix_world for value in row]
-        parts += [item.name, place, lens.lens, lens.sensor_width, lens.shift_x, lens.shift_y, photo and photo.name_full]
+    parts += [_parts_of(camera_object), last_photos.digest(scene)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-class LastTrust:
-    """How far the photos can tell what the target camera sees; looked at anew when a picture would be another one."""
+class LastPhotos:
+    """A digest of what pictures depend on of the photos that are used, and of their cameras; made anew when they change."""
 
     def __init__(self) -> None:
-        self._of, self._trust = "", Trust(GOOD)
+        self._cameras: Cameras | None = None
+        self._quick: tuple = ()
+        self._digest = ""
 
-    def now(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, made_of: str) -> Trust:
+    def digest(self, scene: bpy.types.Scene) -> str:
+        cameras = camera_list.of(scene)
+        used = [item for item in cameras.objects if input_views.is_input_view(item)]
+        # Blender tells of moved cameras, but neither of a switched photo, nor of a new frame.
+        quick = scene.frame_current, *((item.name, item.data.lvsm.photo.session_uid) for item in used)
+        if cameras is not self._cameras or quick != self._quick:
+            self._cameras, self._quick = cameras, quick
+            self._digest = hashlib.sha256(repr([_parts_of(item) for item in used]).encode()).hexdigest()
+        return self._digest
+
+
+last_photos = LastPhotos()
+
+
+def _parts_of(camera_object: bpy.types.Object) -> list[object]:
+    lens, photo = camera_object.data, camera_object.data.lvsm.photo
+    place = [round(value, 5) for row in camera_object.matrix_world for value in row]
+    numbers = lens.lens, lens.sensor_width, lens.shift_x, lens.shift_y
+    return [camera_object.name, place, *numbers, photo and photo.name_full]
+
+
+NO_DOUBT = Trust(GOOD)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the photos can tell of the target camera's view. By the names of their cameras: angles, in degrees between the
+    directions from which they and the target see the subject; those that feed the model; and those that detail comes from."""
+
+    trust: Trust = NO_DOUBT
+    angles: Mapping[str, float] = field(default_factory=dict)
+    for_model: frozenset[str] = frozenset()
+    for_detail: frozenset[str] = frozenset()
+
+    @property
+    def used(self) -> frozenset[str]:
+        return self.for_model | self.for_detail
+
+
+class LastOutlook:
+    """The outlook of the scene that was asked for last, looked at anew when a picture would be another one."""
+
+    def __init__(self) -> None:
+        self._of, self.shown = "", Outlook()
+        self._photos_of: tuple | None = None
+        self._cameras: dict[str, Camera] = {}
+
+    def now(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, made_of: str) -> Outlook:
         """Of a scene that has a target camera and photos, by its ingredients. A camera that is none is the button's to tell."""
         if made_of != self._of:
-            self._of, self._trust = made_of, _trust_of(scene, depsgraph)
-        return self._trust
+            self._of, self.shown = made_of, self._look(scene, depsgraph)
+        return self.shown
+
+    def forget(self) -> Outlook:
+        """Of a scene that has no target camera, or no photos."""
+        self._of, self.shown = "", Outlook()
+        return self.shown
+
+    def _look(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Outlook:
+        try:
+            target = scene_cameras.camera_from_blender(target_of(scene), depsgraph)
+            cameras = self.photo_cameras(scene, depsgraph)
+            return _outlook(target, cameras, scene.lvsm.use_detail) if cameras else Outlook()
+        except (LvsmError, np.linalg.LinAlgError):
+            return Outlook()
+
+    def photo_cameras(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> dict[str, Camera]:
+        """By their names, with Blender's own lenses, which are as good here as the calibrations that photos have. Raises
+        CameraError.
+
+        Kept until one moves: the target is what someone moves about, and 200 cameras take 20 ms.
+        """
+        made_of = scene_cameras.render_size(scene.render), last_photos.digest(scene)
+        if made_of != self._photos_of:
+            used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))
+            self._cameras = {item.name: scene_cameras.camera_from_blender(item, depsgraph) for item in used}
+            self._photos_of = made_of
+        return self._cameras
 
 
-last_trust = LastTrust()
+last_outlook = LastOutlook()
 
 
-def _trust_of(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Trust:
-    """By Blender's own lenses, which are as good here as the calibrations that photos have."""
-    used = (item for item in camera_list.of(scene).objects if input_views.is_input_view(item))
-    try:
-        cameras = [scene_cameras.camera_from_blender(item, depsgraph) for item in (target_of(scene), *used)]
-        return trust(cameras[0], cameras[1:]) if len(cameras) > 1 else Trust(GOOD)
-    except (LvsmError, np.linalg.LinAlgError):
-        return Trust(GOOD)
+def _outlook(target: Camera, photos: Mapping[str, Camera], use_detail: bool) -> Outlook:
+    names = sorted(photos)  # as the engine gets them
+    cameras = [photos[name] for name in names]
+    near = presences(target, cameras, PHOTOS_A_TARGET) if use_detail else {}
+    return Outlook(
+        trust(target, cameras),
+        dict(zip(names, angles_to(target, cameras).tolist(), strict=True)),
+        frozenset(names[position] for position in spread_views(cameras, MAX_MODEL_VIEWS)),
+        frozenset(names[position] for position in near),
+    )
 
 
 def what_comes_next(scene: bpy.types.Scene) -> str:

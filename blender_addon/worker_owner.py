@@ -29,9 +29,9 @@ class WorkerOwner:
         self._client: Client | None = None
         self._choice: tuple[str, str] | None = None
 
-    def client(self) -> Client:
-        """The engine's client, by the preferences of now: a changed Python or device means a new process."""
-        choice = python, device = preferences.python_path(), preferences.device()
+    def client(self, device: str = "") -> Client:
+        """The engine's client, on a device or that of the preferences: another one, or another Python, is a new process."""
+        choice = python, device = preferences.python_path(), device or preferences.device()
         with self._lock:
             if self._client is None or choice != self._choice:
                 _stop_aside(self._client)
@@ -39,16 +39,31 @@ class WorkerOwner:
                 self._choice = choice
             return self._client
 
-    def render(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, cameras: Sequence[Camera]) -> Request:
-        """Ask for what the cameras see, from the scene's input views. Returns at once. Raises LvsmError."""
-        return self.render_views(scene, input_views.input_views(scene, depsgraph), cameras, True)
+    def render(
+        self,
+        scene: bpy.types.Scene,
+        depsgraph: bpy.types.Depsgraph,
+        cameras: Sequence[Camera],
+        main_photos: bool = False,
+    ) -> Request:
+        """Ask for what the cameras see, from the scene's input views. Returns at once. Raises LvsmError.
+
+        main_photos: whether the answer is to tell which photo each pixel is of, where there is detail.
+        """
+        views = input_views.input_views(scene, depsgraph)
+        return self.render_views(scene, views, cameras, True, main_photos)
 
     def render_views(
-        self, scene: bpy.types.Scene, views: Sequence[View], cameras: Sequence[Camera], is_full: bool
+        self,
+        scene: bpy.types.Scene,
+        views: Sequence[View],
+        cameras: Sequence[Camera],
+        is_full: bool,
+        main_photos: bool = False,
     ) -> Request:
         """The same from these views. is_full: with detail, where the scene wants it. Returns at once. Raises LvsmError."""
         detail = is_full and scene.lvsm.use_detail
-        return self.client().render(model_file(scene), views, cameras, detail=detail)
+        return self.client().render(model_file(scene), views, cameras, detail=detail, main_photos=main_photos)
 
     @property
     def state(self) -> str:
@@ -59,14 +74,22 @@ class WorkerOwner:
     @property
     def device_name(self) -> str:
         """What the engine computes on, as it said itself; empty before it did."""
-        client = self._client
-        hello = None if client is None else client.hello
-        return hello["device_name"] if hello else ""
+        return self.hello.get("device_name", "")
 
     def restart(self) -> None:
         """End the process and start another. Returns at once. Raises WorkerError where it cannot be started."""
-        _stop_aside(self._taken())
+        self.stop()
         self.client().start()
+
+    def stop(self) -> None:
+        """End the process, if there is one. Returns at once; the next request starts another."""
+        _stop_aside(self._taken())
+
+    @property
+    def hello(self) -> dict:
+        """What the engine said of itself when it was ready, as Client.hello; empty before."""
+        client = self._client
+        return (client.hello if client else None) or {}
 
     def shutdown(self) -> None:
         """End the process, if there is one; a hung one takes some seconds. The next request starts another."""

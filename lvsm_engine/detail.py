@@ -19,10 +19,8 @@ from .model.plane_sweep.sweep import Search, bands_of, search
 from .photos import load_cut_out, resize_image, to_bytes
 from .scene.camera import Camera, View, resized, square_pixels
 from .scene.frame import poses_in_frame, subject_similarity
-from .scene.selection import photos_beside, presences
+from .scene.selection import PHOTOS_A_TARGET, photos_beside, presences
 
-# Photos that serve a target: more of them stand further away, and blur it.
-PHOTOS_A_TARGET = 6
 # Photos beside which a photo's depth is found; those that stand nearer to it or to each other than this share of the distance
 # to their subject tell less of depth, and come last.
 NEIGHBOURS, NARROW_BASELINE = 3, 0.03
@@ -38,13 +36,15 @@ class Passes:
 
     images: (T, H, W, 3) float32 in [0, 1], sRGB-encoded. depths: (T, H, W) float32, along the optical axis, in world units.
     confidences: (T, H, W) float32 in [0, 1], how far a pixel is known, since photos agree. alphas: (T, H, W) float32 in [0, 1],
-    0 where photos of cut-out subjects show that nothing is there. None: not known.
+    0 where photos of cut-out subjects show that nothing is there. main_photos: (T, H, W) float32, the number of the view, 1 the
+    first, whose photo a pixel's colour is most of, 0 where it is mostly guessed or background. None: not known.
     """
 
     images: np.ndarray
     depths: np.ndarray | None = None
     confidences: np.ndarray | None = None
     alphas: np.ndarray | None = None
+    main_photos: np.ndarray | None = None
 
 
 def joined(passes: Sequence[Passes]) -> Passes:
@@ -78,19 +78,31 @@ class PhotoDetail:
 
     def checks_of(self, cameras: Sequence[Camera]) -> int:
         """How often `passes_of` calls its check for these targets, all together."""
-        chosen = {number for camera in cameras for number in presences(camera, self._cameras, PHOTOS_A_TARGET)}
+        chosen = {number for camera in cameras for number in self._serving(camera)}
         return len(chosen - self._depth_maps.keys()) + sum(bands_of(camera.height, camera.width) for camera in cameras)
 
     def passes_of(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Passes:
         """A target's picture, depth, confidence and alpha. guide: a model's picture of it, (h, w, 3) of any size."""
         found = self.search(guide, camera, check).blended(self._blend, check)
         depths = 1 / (found.inverse_depth * self._scale)
-        passes = (found.picture.permute(0, 2, 3, 1), depths, found.confidence, found.alpha)
+        assert found.main_photo is not None  # a blend tells
+        numbers = self._tensor([0, *(number + 1 for number in self._serving(camera))])
+        passes = (
+            found.picture.permute(0, 2, 3, 1),
+            depths,
+            found.confidence,
+            found.alpha,
+            numbers[found.main_photo + 1],
+        )
         return Passes(*(values.cpu().numpy() for values in passes))
+
+    def _serving(self, camera: Camera) -> dict[int, float]:
+        """How far each photo that serves a target counts, by the view's position."""
+        return presences(camera, self._cameras, PHOTOS_A_TARGET)
 
     def search(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Search:
         """Where the target's surfaces are, by the photos that serve it."""
-        chosen = presences(camera, self._cameras, PHOTOS_A_TARGET)
+        chosen = self._serving(camera)
         maps = DepthMaps.stacked([self._depth_map(number, check) for number in chosen])
         pose = self._poses([camera])[0]
         distance = self._tensor([max(float(np.linalg.norm(pose[:3, 3])), 1e-3)])

@@ -29,10 +29,10 @@ class Tracker:
         self._done, self._began = 0, time.monotonic()
         self._tell()
 
-    def step(self) -> None:
-        """One step more is done. Raises Cancelled."""
+    def step(self, steps: int = 1) -> None:
+        """So many steps more are done. Raises Cancelled."""
         self.check()
-        self._done = min(self._done + 1, self._steps)
+        self._done = min(self._done + steps, self._steps)
         self._tell()
 
     def check(self) -> None:

@@ -31,15 +31,12 @@ from .photos import WHITE, fit_photo, load_cut_out, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
 from .scene.frame import poses_in_frame, world_to_model
-from .scene.selection import spread_views
+from .scene.selection import MAX_MODEL_VIEWS, spread_views
 from .scene.trust import doubts
 from .silhouettes import background_warning, silhouette
 
 # The share of a picture that photos tell, below which it is said to be guessed.
 MOSTLY_GUESSED = 0.35
-# More photos than this, or than it was trained with, cost the model memory and time sooner than they improve its picture; detail
-# is what the others are for.
-MAX_MODEL_VIEWS = 8
 # Photos whose shape differs by more than this factor from that of training are told, where the model's card asks for it.
 MAX_SHAPE_FACTOR = 2.0
 # Where the system does not tell how much memory is free.

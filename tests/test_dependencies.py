@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from blender_addon.engine_setup import IMPORTED, OTHER_PACKAGES, PHOTO_PACKAGES, TORCH
+from lvsm_engine.cli.doctor import PACKAGES as EXAMINED
 from tests.shared_data import ROOT
 
 PACKAGES = ("lvsm_engine", "blender_addon", "training")
@@ -75,3 +77,24 @@ def strangers_in(folder: str) -> dict[str, Path]:
 def test_all_that_a_package_imports_is_declared(package: str, extras: tuple[str, ...]) -> None:
     undeclared = {name: path for name, path in strangers_in(package).items() if name not in declared(*extras)}
     assert undeclared == {}
+
+
+def test_what_set_up_engine_installs_is_declared_examined_and_told():
+    """blender_addon/engine_setup.py has the list; these agree with it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    installed = (TORCH, *OTHER_PACKAGES)
+    assert set(installed) <= set(project["dependencies"]) and set(IMPORTED) <= set(EXAMINED)
+    assert set(PHOTO_PACKAGES) <= set(project["optional-dependencies"]["photos"])
+    assert [DISTRIBUTIONS.get(name, name) for name in IMPORTED] == [re.split("[>=]", name)[0] for name in installed]
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert " ".join((*installed, *PHOTO_PACKAGES)) in readme
+    worker = (ROOT / "lvsm_engine" / "worker" / "__main__.py").read_text(encoding="utf-8")
+    assert all(DISTRIBUTIONS.get(name, name) in worker for name in IMPORTED)
+
+
+def test_the_engine_renders_with_no_more_than_set_up_engine_installs():
+    """Modules that a worker needs import those packages only, the photos' optional ones apart."""
+    rooms = ("worker", "model", "photos", "scene")
+    needed = {name for room in rooms for name in strangers_in(f"lvsm_engine/{room}")}
+    optional = {*PHOTO_PACKAGES, "openexr"}
+    assert needed - optional <= {re.split("[>=]", name)[0] for name in (TORCH, *OTHER_PACKAGES)}

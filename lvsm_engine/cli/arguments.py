@@ -9,10 +9,12 @@ from .convert import Convert
 from .doctor import Doctor
 from .inspect import Inspect
 from .render import Render
+from .solve import Solve
 
-Command = Render | Convert | Inspect | Doctor | Bench
+Command = Render | Solve | Convert | Inspect | Doctor | Bench
 _Named = (
     Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Solve, tyro.conf.subcommand("solve")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]

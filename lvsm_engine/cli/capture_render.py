@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..baselines import fitted_photo, mean_photo
 from ..errors import CaptureError
 from ..metrics import SSIM_WINDOW, psnr, ssim
 from ..photos import SHEET_ROW_HEIGHT, WHITE, contact_sheet, load_photo, save_image, sheet_cell
-from ..progress import OnProgress, Progress
+from ..progress import OnProgress
 from ..scene.camera import Camera, square_pixels
 from ..scene.captures import Capture, load_capture
 from ..scene.selection import nearest_view
 from ..synthesizer import Scene, Synthesizer
 from ..whole_files import make_folder, write_bytes
-from .terminal import complain, say
+from .terminal import complain, progress_bar, say
 
 
 def render_capture(
@@ -36,9 +35,7 @@ def render_capture(
     for warning in capture.warnings:
         complain(f"warning: {warning}")
     synthesizer = load()
-    form = "{desc} {percentage:3.0f}% [{remaining} left]"
-    with tqdm(total=100, leave=False, disable=None, bar_format=form) as bar:
-        follow = _on_bar(bar)
+    with progress_bar() as follow:
         scene = synthesizer.encode([capture.views[position] for position in chosen], follow)
         make_folder(out)
         report = TargetReport(capture, chosen, synthesizer, scene, out, detail)
@@ -172,12 +169,3 @@ def table(targets: list[dict[str, Any]]) -> str:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write whole, by a temporary name. Raises OutputError."""
     write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace"))
-
-
-def _on_bar(bar: tqdm) -> Callable[[Progress], None]:
-    def follow(progress: Progress) -> None:
-        bar.set_description_str(progress.stage, refresh=False)
-        bar.n = round(100 * progress.fraction)
-        bar.refresh()
-
-    return follow

@@ -15,7 +15,7 @@ from ..errors import LvsmError
 from .terminal import say
 
 # What the engine needs, by the names that are imported.
-PACKAGES = ("torch", "numpy", "safetensors", "PIL", "cv2", "skimage", "lpips", "tyro", "tqdm")
+PACKAGES = ("torch", "numpy", "safetensors", "PIL", "cv2", "lpips", "tyro", "tqdm")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What the commands say to a terminal, a pipe or a file. The standard library only."""
+"""What the commands say to a terminal, a pipe or a file. The standard library only at import."""
 
 import contextlib
 import io
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ..errors import OutputError
 from ..plain_text import plain
+from ..progress import OnProgress, Progress
 
 
 class NobodyReads(Exception):
@@ -37,6 +38,22 @@ def complain(text: str) -> None:
     """Print a sentence on stderr, if there is anyone to read it."""
     with contextlib.suppress(OSError):
         print(plain(text, kept="\n\t"), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[OnProgress]:
+    """Follows some work with a bar and the time left, where stderr is a terminal."""
+    from tqdm import tqdm
+
+    form = "{desc} {percentage:3.0f}% [{remaining} left]"
+    with tqdm(total=100, leave=False, disable=None, bar_format=form) as bar:
+
+        def follow(progress: Progress) -> None:
+            bar.set_description_str(progress.stage, refresh=False)
+            bar.n = round(100 * progress.fraction)
+            bar.refresh()
+
+        yield follow
 
 
 @contextlib.contextmanager

@@ -18,17 +18,18 @@ def subject_similarity(camera_to_world: np.ndarray, mean_distance: float) -> np.
     """
     poses = np.asarray(camera_to_world, dtype=np.float64)
     positions = poses[:, :3, 3]
-    centre = _subject_centre(positions, poses[:, :3, 2])
+    centre = subject_centre(poses)
     distance = np.linalg.norm(positions - centre, axis=1).mean()
     scale = mean_distance / distance if distance > 1e-9 * max(1.0, np.abs(positions).max()) else 1.0
     similarity = np.eye(4)
-    similarity[:3, :3] = scale * _rotation_to_z(-poses[:, :3, 1].mean(axis=0))
+    similarity[:3, :3] = scale * rotation_to_z(-poses[:, :3, 1].mean(axis=0))
     similarity[:3, 3] = -similarity[:3, :3] @ centre
     return similarity
 
 
-def _subject_centre(positions: np.ndarray, forwards: np.ndarray) -> np.ndarray:
-    """The point (3,) that cameras at positions (V, 3) looking along forwards (V, 3) have in common."""
+def subject_centre(camera_to_world: np.ndarray) -> np.ndarray:
+    """The point (3,) that cameras (V, 4, 4), OpenCV axes, have in common: see subject_similarity."""
+    positions, forwards = camera_to_world[:, :3, 3], camera_to_world[:, :3, 2]
     across = np.eye(3) - forwards[:, :, None] * forwards[:, None, :]  # (V, 3, 3)
     if np.linalg.eigvalsh(across.mean(axis=0))[0] > MIN_SPREAD:
         centre = np.linalg.solve(across.sum(axis=0), np.einsum("vij,vj->i", across, positions))
@@ -47,7 +48,7 @@ def _subject_centre(positions: np.ndarray, forwards: np.ndarray) -> np.ndarray:
     return middle + forward * PARALLEL_DEPTH * 2 * spread
 
 
-def _rotation_to_z(up: np.ndarray) -> np.ndarray:
+def rotation_to_z(up: np.ndarray) -> np.ndarray:
     """The smallest rotation (3, 3) that takes `up` to +z; none where up is too short to mean anything."""
     length = np.linalg.norm(up)
     if length < WEAK_DIRECTION:

@@ -9,7 +9,7 @@ from .camera import Camera, project
 from .frame import subject_similarity
 from .selection import angles_to
 
-GOOD, DOUBTFUL, POOR = "good", "doubtful", "poor"
+LEVELS = GOOD, DOUBTFUL, POOR = "good", "doubtful", "poor"
 # Degrees between the directions from which the target and the nearest photo see the subject.
 DOUBTFUL_ANGLE, POOR_ANGLE = 25.0, 50.0
 # The target's distance to the subject, by the nearest and the furthest photo's: nearer, or further, by so many times.
@@ -31,7 +31,7 @@ class Trust:
 
 def trust(target: Camera, cameras: Sequence[Camera]) -> Trust:
     """How far the photos of cameras, of which there is one at least, can tell what a target sees."""
-    subject = _subject(cameras)
+    subject = subject_of(cameras)
     angle, overlap = float(angles_to(target, cameras).min()), _overlap(target, cameras, subject)
     nearer, further = _distances(target, cameras, subject)
     found = [
@@ -51,7 +51,7 @@ def trust(target: Camera, cameras: Sequence[Camera]) -> Trust:
         ),
     ]
     reasons = sorted((entry for entry in found if entry[0] > 0), key=lambda entry: -entry[0])
-    return Trust((GOOD, DOUBTFUL, POOR)[max(level for level, _ in found)], tuple(reason for _, reason in reasons))
+    return Trust(LEVELS[max(level for level, _ in found)], tuple(reason for _, reason in reasons))
 
 
 def doubts(targets: Sequence[Camera], cameras: Sequence[Camera]) -> tuple[str, ...]:
@@ -68,22 +68,27 @@ def doubts(targets: Sequence[Camera], cameras: Sequence[Camera]) -> tuple[str, .
 def _blindness(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> int:
     """2 where the subject that the photos share lies behind the target, 1 where beside its frame, else 0."""
     point = subject[None]
-    shared = np.mean([_shows(camera, point)[0] for camera in cameras]) >= AGREED
-    if not shared or _shows(target, point)[0]:
+    shared = _shown_by(cameras, point).mean() >= AGREED
+    if not shared or _shown_by([target], point).all():
         return 0
     return 1 if project(target, point)[1][0] > 0 else 2
 
 
-def _subject(cameras: Sequence[Camera]) -> np.ndarray:
-    """(3,) in the world."""
+def subject_of(cameras: Sequence[Camera]) -> np.ndarray:
+    """(3,) in the world: what cameras look at."""
     poses = np.stack([camera.camera_to_world for camera in cameras])
     return np.linalg.inv(subject_similarity(poses, 1.0))[:3, 3]
 
 
-def _shows(camera: Camera, points: np.ndarray) -> np.ndarray:
-    """Which of points (N, 3) lie in a camera's frame."""
-    pixels, depths = project(camera, points)
-    return (depths > 0) & (pixels > 0).all(axis=1) & (pixels < [camera.width, camera.height]).all(axis=1)
+def _shown_by(cameras: Sequence[Camera], points: np.ndarray) -> np.ndarray:
+    """(V, N) whether points (N, 3) lie in the frames of V cameras; all at once, since a panel asks while a camera is moved."""
+    poses = np.stack([camera.camera_to_world for camera in cameras])
+    seen = (points[None] - poses[:, None, :3, 3]) @ poses[:, :3, :3]  # (V, N, 3)
+    lenses = np.stack([camera.fxfycxcy for camera in cameras])[:, None]  # (V, 1, 4)
+    depths = seen[..., 2:]
+    pixels = lenses[..., :2] * seen[..., :2] / np.where(depths > 0, depths, 1) + lenses[..., 2:]
+    sizes = np.array([[camera.width, camera.height] for camera in cameras])[:, None]
+    return (depths[..., 0] > 0) & ((pixels > 0) & (pixels < sizes)).all(axis=-1)
 
 
 def _level(value: float, doubtful: float, poor: float) -> int:
@@ -105,4 +110,4 @@ def _overlap(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> 
     x, y = np.meshgrid((across - target.cx) / target.fx, (down - target.cy) / target.fy)
     points = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) * depth
     points = points @ target.camera_to_world[:3, :3].T + target.position
-    return float(np.any([_shows(camera, points) for camera in cameras], axis=0).mean())
+    return float(_shown_by(cameras, points).any(axis=0).mean())

@@ -26,8 +26,11 @@ from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
 from . import messages
 from .messages import Message
+from .virtual_environment import lost_home
 
-PASSES = ("depths", "confidences", "alphas")
+DEVICES = ("auto", "cuda", "cpu")
+"""What a client may be told to compute on."""
+PASSES = ("depths", "confidences", "alphas", "main_photos")
 """What an answer may have beside its images."""
 
 STARTING, WAITING = Progress(0.0, "Starting the engine"), Progress(0.0, "Waiting for the engine")
@@ -281,20 +284,26 @@ class Client:
             self._process = _Process(command, self._engine_folder, environment, self.log_path)
         except OSError as error:
             self._failed = True
-            raise WorkerError(
-                f"The engine's Python {self._python} cannot be started ({error.strerror}): choose another one.",
-                CHOOSE_PYTHON,
-            ) from error
+            sentence = f"The engine's Python {self._python} cannot be started ({error.strerror}): choose another one."
+            raise _lost_python(self._python) or WorkerError(sentence, CHOOSE_PYTHON) from error
         self._failed = False
         fields = {"protocol": messages.PROTOCOL_VERSION, "engine": __version__, "device": self._device}
         self._process.send(Message("hello", 0, fields))
 
-    def render(self, model: str, views: Sequence[View], cameras: Sequence[Camera], *, detail: bool = False) -> Request:
+    def render(
+        self,
+        model: str,
+        views: Sequence[View],
+        cameras: Sequence[Camera],
+        *,
+        detail: bool = False,
+        main_photos: bool = False,
+    ) -> Request:
         """Ask for what the cameras (all of one size) see. Returns at once. Raises WorkerError where none can be started.
 
         detail: whether the model's pictures are sharpened by the photos. The result has images (T, H, W, 3) float32 sRGB in
         [0, 1], warnings, seconds, model, device and background, the colour that transparent photos are laid over; with detail
-        also depths, confidences and alphas (T, H, W) float32.
+        also depths, confidences, alphas and, where they are asked for, main_photos (T, H, W) float32 (detail.Passes).
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {
@@ -302,13 +311,28 @@ class Client:
             "views": listed,
             "cameras": [messages.camera_to_fields(camera) for camera in cameras],
             "detail": detail,
+            "main_photos": main_photos,
         }
         sizes = {(len(cameras), camera.height, camera.width, 3) for camera in cameras}
         return self._ask("render", fields, arrays, functools.partial(_check_pictures, sizes=sizes))
 
+    def leave_one_out(self, model: str, views: Sequence[View], left_out: int, side: int, *, detail: bool) -> Request:
+        """Ask how near the picture of views[left_out], made of all others, is to its photo. Returns at once.
+
+        side: the longer one's pixels. The result has picture and truth (H, W, 3) float32 sRGB in [0, 1], psnr in dB, and ssim.
+        """
+        listed, arrays = messages.views_to_fields(views)
+        fields = {"model": _absolute(model), "views": listed, "left_out": left_out, "side": side, "detail": detail}
+        return self._ask("leave_one_out", fields, arrays, _check_comparison)
+
     def inspect(self, model: str) -> Request:
         """Ask for a model's configuration and card, as dictionaries. Returns at once."""
         return self._ask("inspect", {"model": _absolute(model)}, {}, _check_description)
+
+    def solve(self, folder: Path) -> Request:
+        """Ask where a folder's photos were taken from. Returns at once. The result has model, the folder of the COLMAP model
+        that was written, placed, the names of its photos, and warnings."""
+        return self._ask("solve", {"folder": str(folder.absolute())}, {}, _check_solution)
 
     def _ask(self, kind: str, fields: dict[str, Any], arrays: dict, check: Callable[[dict[str, Any]], None]) -> Request:
         with self._lock:
@@ -402,6 +426,8 @@ class Client:
         self._process = None
         log = self._last_log_lines(process)
         cause = end.error or WorkerError(f"The engine's process ended with status {end.status}{log}", OPEN_LOG)
+        if process.hello is None:  # Windows starts what then finds that its Python is gone
+            cause = _lost_python(self._python) or cause
         again = [request for request in self._pending.values() if request.attempts < 2]
         now = time.monotonic()
         self._restarts = [restart for restart in self._restarts if now - restart < 60]
@@ -466,6 +492,15 @@ class Client:
             process.stop()
 
 
+def _lost_python(python: str) -> WorkerError | None:
+    """Why a virtual environment's Python does not start, where what it was made with is gone."""
+    home = lost_home(python)
+    if home is None:
+        return None
+    sentence = f"The Python that the engine was set up with is gone from {home} (Blender was updated or moved)"
+    return WorkerError(f"{sentence}: press Set Up Engine again.", CHOOSE_PYTHON)
+
+
 def _check_protocol(hello: dict[str, Any]) -> None:
     if hello.get("protocol") != messages.PROTOCOL_VERSION:
         sentence = f"The engine speaks protocol {hello.get('protocol')} and Blender {messages.PROTOCOL_VERSION}"
@@ -491,6 +526,16 @@ def _check_pictures(answer: dict[str, Any], sizes: Collection[tuple[int, ...]]) 
         raise messages.refusal("an answer without a background")
 
 
+def _check_comparison(answer: dict[str, Any]) -> None:
+    picture, truth = answer.get("picture"), answer.get("truth")
+    if not (_is_float_array(picture) and _is_float_array(truth) and picture.shape == truth.shape):
+        raise messages.refusal("an answer without a picture and a photo of one size")
+    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise messages.refusal("an answer whose picture is none")
+    if not all(messages.is_number(answer.get(name)) for name in ("psnr", "ssim")):
+        raise messages.refusal("an answer without PSNR and SSIM")
+
+
 def _is_float_array(value: object) -> TypeGuard[np.ndarray]:
     return isinstance(value, np.ndarray) and value.dtype == np.float32
 
@@ -498,6 +543,16 @@ def _is_float_array(value: object) -> TypeGuard[np.ndarray]:
 def _check_description(answer: dict[str, Any]) -> None:
     if not (isinstance(answer.get("config"), dict) and isinstance(answer.get("card"), dict)):
         raise messages.refusal("an answer without a model's configuration and card")
+
+
+def _check_solution(answer: dict[str, Any]) -> None:
+    lists = answer.get("placed"), answer.get("warnings")
+    if not (isinstance(answer.get("model"), str) and all(_is_list_of_text(each) for each in lists)):
+        raise messages.refusal("an answer without a model and the photos in it")
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _absolute(model: str) -> str:

@@ -226,12 +226,13 @@ def progress_to_fields(progress: Progress) -> dict[str, Any]:
 def progress_from_fields(fields: dict[str, Any]) -> Progress:
     """The progress of progress_to_fields. Raises WorkerError for what is none."""
     fraction, stage, seconds_left = (fields.get(name) for name in ("fraction", "stage", "seconds_left"))
-    if not (_is_number(fraction) and 0 <= fraction <= 1 and isinstance(stage, str)):
+    if not (is_number(fraction) and 0 <= fraction <= 1 and isinstance(stage, str)):
         raise refusal("a progress without a fraction and a stage")
-    if seconds_left is not None and not _is_number(seconds_left):
+    if seconds_left is not None and not is_number(seconds_left):
         raise refusal("a progress whose time left is no number")
     return Progress(fraction, stage, seconds_left)
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether what JSON held is a finite number."""
     return type(value) in (int, float) and math.isfinite(value)

@@ -7,6 +7,7 @@ between transformer blocks, and the end of stdin ends the process at once, so th
 import dataclasses
 import hashlib
 import os
+import platform
 import queue
 import threading
 import time
@@ -20,8 +21,10 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..camera_solver import solve_cameras
 from ..devices import choose_device, choose_precision
 from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
+from ..leave_one_out import compare_left_out
 from ..model.checkpoint import find_model_file, read_card
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
@@ -60,6 +63,7 @@ class Engine:
         device = choose_device(self._device)
         is_cuda = device.type == "cuda"
         return {
+            "python": platform.python_version(),
             "torch": torch.__version__,
             "device": device.type,
             "device_name": torch.cuda.get_device_name(device) if is_cuda else f"CPU, {torch.get_num_threads()} threads",
@@ -73,6 +77,12 @@ class Engine:
             return Message("result", request.id, fields)
         if request.kind == "render":
             return self._render(request, on_progress, cancel)
+        if request.kind == "solve":
+            solved = solve_cameras(Path(request.fields["folder"]), on_progress, cancel)
+            names, warnings = list(solved.placed), list(solved.warnings)
+            return Message("result", request.id, {"model": str(solved.model), "placed": names, "warnings": warnings})
+        if request.kind == "leave_one_out":
+            return self._leave_one_out(request, on_progress, cancel)
         raise WorkerError(f"The engine does not know the request '{request.kind}': install the same version of both.")
 
     def _render(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
@@ -84,6 +94,8 @@ class Engine:
         scene = self._with_room(key, lambda: self._encode(key, synthesizer, views, on_progress, cancel))
         detail = request.fields.get("detail", False) is True
         arrays = self._with_room(key, lambda: _rendered(scene, cameras, detail, on_progress, cancel))
+        if not request.fields.get("main_photos", False):
+            arrays.pop("main_photos", None)
         fields = {
             "warnings": list(scene.warnings),
             "seconds": time.monotonic() - began,
@@ -92,6 +104,17 @@ class Engine:
             "background": list(synthesizer.background),
         }
         return Message("result", request.id, fields, arrays)
+
+    def _leave_one_out(self, request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
+        """The scenes that are kept stay: a capture that is checked is encoded anew for every photo."""
+        synthesizer = self._load(request.fields["model"], on_progress)
+        views = messages.views_from_fields(request.fields["views"], request.arrays)
+        left_out, side, detail = (request.fields[name] for name in ("left_out", "side", "detail"))
+        found = self._with_room(
+            "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel)
+        )
+        fields = {"psnr": found.psnr, "ssim": found.ssim}
+        return Message("result", request.id, fields, {"picture": found.picture, "truth": found.truth})
 
     def _load(self, model: str, on_progress: OnProgress) -> Synthesizer:
         path = find_model_file(model)

@@ -3,14 +3,16 @@
 import json
 
 import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
+from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.messages import camera_from_fields
 from tests.shared_data import ROOT
 
 from .fake_engine import fake_environment, in_programs
-from .inside.fake_picture import picture
+from .inside.fake_picture import passes_of, picture
 
 BATCH = ROOT / "blender_addon" / "batch.py"
 
@@ -24,6 +26,11 @@ def batch(blender, folder, *options, env, enabled=True, first="pass"):
     factory = [] if enabled else ["--factory-startup"]
     scripts = ["--python-expr", first, "--python", BATCH, "--", *options]
     return blender.attempt([*blender.command, *factory, "-b", folder / "scene.blend", *scripts], env)
+
+
+def command(blender, folder, *options, env):
+    """The same by Blender's own command line, with the installed extension."""
+    return blender.attempt([*blender.command, "-b", folder / "scene.blend", "--command", "lvsm", *options], env)
 
 
 @pytest.fixture
@@ -163,13 +170,107 @@ def test_what_cannot_be_written_is_said_and_nothing_is_left(blender, folder):
 
 
 @in_programs
-def test_wrong_arguments_exit_with_2_and_help_with_0(blender, folder):
-    for options in (
-        ["--out"],
-        ["--out", "x", "--size", "big"],
-        ["--out", "x", "--frames", "9-1"],
-        ["--out", "x", "--frames", "1-9x0"],
-    ):
-        assert batch(blender, folder, *options, env={}).returncode == 2
-    done = batch(blender, folder, "--help", env={})
-    assert done.returncode == 0 and "--report" in done.stdout and "Exit status" in done.stdout
+def test_wrong_arguments_exit_with_2_and_help_with_0_in_either_way(blender, folder):
+    for way in (batch, command):
+        done = way(blender, folder, "--out", "x", "--size", "big", env={})
+        assert done.returncode == 2 and "'big' is no size" in done.stdout, done.stdout
+        done = way(blender, folder, "--help", env={})
+        assert done.returncode == 0 and "--report" in done.stdout and "Exit status" in done.stdout, done.stdout
+
+
+@in_programs
+def test_blenders_own_command_does_the_same_as_the_script(blender, folder):
+    env = fake_environment(folder)
+    options = ["--cameras", "View 1", "--out", folder / "out", "--frames", "2", "--report", folder / "report"]
+    done = command(blender, folder, *options, env=env)
+    assert done.returncode == 0, done.stdout
+    assert [path.name for path in (folder / "out").iterdir()] == ["View 1_0002.png"]
+    assert json.loads((folder / "report").read_text())["scene"] == str(folder / "scene.blend")
+    done = command(blender, folder, "--cameras", "Nobody", "--out", folder / "out", env=env)
+    assert done.returncode == 1 and "no camera named Nobody" in done.stdout, done.stdout
+
+
+@in_programs
+def test_photos_device_and_names_are_of_choice(blender, folder):
+    env = {**fake_environment(folder, record=folder / "record"), "LVSM_DEVICE": "cuda"}
+    options = ["--photos", "View 2,View 0", "--device", "cpu", "--pattern", "{scene}/{camera}/{frame}"]
+    first = "import bpy; bpy.data.cameras['View 2'].lvsm.use_as_input = False"  # who is named is used all the same
+    done = batch(blender, folder, *options, "--out", folder / "out", env=env, first=first)
+    assert done.returncode == 0, done.stdout
+    assert (folder / "out" / "Scene" / "Target" / "0001.png").is_file()
+    request = json.loads((folder / "record").read_text())
+    assert [view["name"] for view in request["views"]] == ["View 0", "View 2"] and request["device"] == "cpu"
+    done = batch(blender, folder, "--photos", "View 0,Target,Nobody", "--out", folder / "out", env=env)
+    words = "no camera with a photo named Target, Nobody: choose from View 0, View 1, View 2."
+    assert done.returncode == 1 and words in done.stdout, done.stdout
+
+
+@in_programs
+def test_a_placeholder_is_no_file_that_is_there(blender, folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "Target.png").touch()
+    options = ["--out", folder / "out", "--skip-existing", "--report", folder / "report"]
+    for written, skipped in ((1, 0), (0, 1)):
+        assert batch(blender, folder, *options, env=fake_environment(folder)).returncode == 0
+        report = json.loads((folder / "report").read_text())
+        assert (len(report["files"]), len(report["skipped"])) == (written, skipped)
+
+
+@in_programs
+def test_exr_files_hold_light_depth_and_confidence(blender, folder):
+    """As the render engine writes them: the left half of the fake's pictures shows nothing."""
+    env = fake_environment(folder, record=folder / "record")
+    first = "import bpy; bpy.context.scene.render.film_transparent = True"
+    done = batch(blender, folder, "--out", folder / "out", "--format", "exr", env=env, first=first)
+    assert done.returncode == 0, done.stdout
+    camera = camera_from_fields(json.loads((folder / "record").read_text())["cameras"][0])
+    depths, confidences, alphas = passes_of(camera)[:3]
+    with OpenEXR.File(str(folder / "out" / "Target.exr"), separate_channels=True) as file:
+        channels = {name: channel.pixels.copy() for name, channel in file.channels().items()}
+    assert set(channels) == {*"RGBA", "Depth.Z", "Confidence.X"}
+    np.testing.assert_array_equal(channels["A"], alphas)
+    np.testing.assert_array_equal(channels["Depth.Z"], np.where(alphas > 0, depths, np.float32(1e10)))
+    np.testing.assert_array_equal(channels["Confidence.X"], confidences)
+    light = to_linear(picture(camera).astype(np.float32) / 255) * alphas[..., None]
+    np.testing.assert_allclose(np.dstack([channels[name] for name in "RGB"]), light, rtol=1e-3, atol=1e-6)
+    assert read_by_blender(blender, folder / "out" / "Target.exr") == {"Combined", "Alpha", "Depth", "Confidence"}
+
+
+PASSES_IN = """
+import bpy, sys
+tree = bpy.data.node_groups.new("tree", "CompositorNodeTree")
+node = tree.nodes.new("CompositorNodeImage")
+node.image = bpy.data.images.load(sys.argv[-1])
+print("PASSES", ",".join(output.name for output in node.outputs if output.enabled))
+"""
+
+
+def read_by_blender(blender, path):
+    """The names of the passes that Blender finds in a file of layers."""
+    output = blender.execute([*blender.command, "-b", "--factory-startup", "--python-expr", PASSES_IN, "--", path])
+    return set(output.partition("PASSES ")[2].splitlines()[0].split(","))
+
+
+@in_programs
+def test_jobs_share_one_engine_and_a_failing_one_does_not_stop_the_others(blender, folder):
+    jobs = [
+        {"cameras": ["View 1"], "frames": "2", "model": "default", "no-detail": True},
+        {"cameras": ["Nobody"]},
+        {"cameras": ["VIEW 1", "View 1"], "frames": "2"},
+        {"pattern": "still"},
+    ]
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    env = fake_environment(folder, record=folder / "record")
+    options = ["--jobs", folder / "jobs.json", "--out", folder / "out", "--report", folder / "report"]
+    done = command(blender, folder, *options, env=env)
+    assert done.returncode == 1 and "2 of 4 jobs failed: 2, 3." in done.stdout, done.stdout
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["View 1_0002.png", "still.png"]
+    requests = [json.loads(line) for line in (folder / "record").read_text().splitlines()]
+    assert len({request["process"] for request in requests}) == 1
+    assert [request["detail"] for request in requests] == [False, True]  # what a job says is its own
+    report = json.loads((folder / "report").read_text())
+    assert report["error"] == "2 of 4 jobs failed: 2, 3."
+    assert [len(job["files"]) for job in report["jobs"]] == [1, 0, 0, 1]
+    assert "no camera named Nobody" in report["jobs"][1]["error"]
+    assert "would write the same file" in report["jobs"][2]["error"]  # as a job before it
+    assert report["jobs"][3]["files"][0]["frame"] == 1  # the scene's own, whatever was rendered before

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import shutil
 import subprocess
 import sys
@@ -29,10 +30,21 @@ def test_the_zip_holds_the_add_on_at_its_root_and_the_engine_within(extension_zi
     assert {name.split("/")[1] for name in names if name.startswith("bundled/")} == {"lvsm_engine"}
 
 
+def test_the_manual_is_in_it_and_its_links_lead_somewhere(extension_zip):
+    archive = zipfile.ZipFile(extension_zip)
+    pages = [name for name in archive.namelist() if name.startswith("manual/") and name.endswith(".html")]
+    assert {"manual/index.html", "manual/tour.html", "manual/farm.html"} <= set(pages)
+    for page in pages:
+        text = archive.read(page).decode()
+        assert "<h1>" in text and "](" not in text, page
+        for link in re.findall(r'(?:href|src)="([^":#]+)', text):
+            assert f"manual/{link}" in archive.namelist(), f"{page} leads to {link}"
+
+
 def test_no_zip_is_made_without_the_weights(tmp_path):
     for name in ("build_extension.py", "blender_manifest.toml", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    for name in ("blender_addon", "lvsm_engine"):
+    for name in ("blender_addon", "lvsm_engine", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
     done = subprocess.run([sys.executable, tmp_path / "build_extension.py"], capture_output=True, text=True)
     assert done.returncode == 1 and "default.safetensors is missing" in done.stderr and "Traceback" not in done.stderr

@@ -53,8 +53,24 @@ def test_the_photos_of_a_thing_sharpen_its_picture_and_tell_its_depth(locomotive
     assert 1.0 < np.median(middle) < 1.7  # cameras stand 1.6 from the middle of a thing of length 1
     for shares in (passes.confidences, passes.alphas):
         assert shares is not None and shares.min() >= 0 and shares.max() <= 1
+    assert passes.main_photos is not None and passes.main_photos.dtype == np.float32
     subject = np.abs(truth - 1).max(axis=-1) > 0.1
     assert passes.alphas[0][subject].mean() > 0.97 and passes.alphas[0][~subject].mean() < 0.15
+
+
+def test_each_pixel_tells_the_photo_that_it_is_mostly_of(locomotive):
+    """From where a photo was taken, nearly all is that photo's, whatever its number among the views."""
+    target = resized(load_photo(locomotive[5], WHITE)[1], 96, 96)
+    guide = np.full((96, 96, 3), 0.5, np.float32)
+    for views, number in ((locomotive[:16], 6), (locomotive[5:16], 1), ([*locomotive[:5], *locomotive[6:16]], None)):
+        passes = photo_detail(views).passes_of(guide, target, lambda: None)
+        assert passes.main_photos is not None and passes.alphas is not None
+        main, is_there = passes.main_photos[0], passes.alphas[0] > 0.5
+        assert (main[~is_there] == 0).mean() > 0.95
+        if number is not None:
+            assert (main[is_there] == number).mean() > 0.8
+        else:
+            assert set(np.unique(main)) <= set(range(len(views) + 1)) and (main[is_there] > 0).mean() > 0.5
 
 
 @pytest.mark.parametrize("has_masks", [True, False])

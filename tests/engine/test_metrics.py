@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 from lvsm_engine.metrics import MetricError, lpips_distance, psnr, ssim
 from tests.shared_data import shared
@@ -40,6 +41,27 @@ def test_ssim_is_one_for_equal_pictures_and_falls_with_noise():
     assert ssim(truth, truth) == pytest.approx(1.0)
     noise = np.random.default_rng(1).normal(size=truth.shape).astype(np.float32)
     assert 0.97 > ssim(truth + 0.1 * noise, truth) > ssim(truth + 0.5 * noise, truth)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (16, 40, 3)])
+def test_ssim_is_what_scikit_image_gives(shape):
+    rng = np.random.default_rng(2)
+    truth = rng.random(shape, dtype=np.float32)
+    image = (0.7 * truth + 0.3 * rng.random(shape, dtype=np.float32)).astype(np.float32)
+    expected, everywhere = structural_similarity(
+        image,
+        truth,
+        win_size=11,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1.0,
+        channel_axis=-1,
+        full=True,
+    )
+    mask = rng.random(shape[:2]) < 0.3
+    assert ssim(image, truth) == pytest.approx(expected, abs=1e-5)
+    assert ssim(image, truth, mask) == pytest.approx(float(everywhere[mask].mean()), abs=1e-5)
 
 
 @pytest.mark.parametrize(

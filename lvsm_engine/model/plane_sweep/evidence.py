@@ -20,6 +20,8 @@ SURROUNDINGS = (5, 13)
 # Rows around a pixel that its evidence depends on.
 REACH = max(SURROUNDINGS) // 2
 OF_PHOTOS, OF_PLACES = 17, 22
+# Where of_photos tells each photo's portion of those that see the place, the nearest to the target's direction most.
+PORTION = 10
 # Distances before and behind a photo's surface, in planes, count up to this.
 FARTHEST_BEFORE = 4.0
 # What makes differences of colours, and of cosines, about as large as the other numbers.

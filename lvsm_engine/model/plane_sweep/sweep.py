@@ -15,7 +15,7 @@ from torch import Tensor
 from ..transformer import never_stop
 from .blend import Blend
 from .depth_maps import DepthMaps, confirmed, weighted_quantiles
-from .evidence import GUESSES, Evidence, evidence_of
+from .evidence import GUESSES, PORTION, Evidence, evidence_of
 from .matching import BAND_PIXELS, Match, Matching, band_rows
 from .planes import Planes, halved_sizes, resized
 from .reprojection import Photos, Target
@@ -33,6 +33,8 @@ PIXELS_AT_ONCE = 2**11
 RANGE_QUANTILES, RANGE_MARGINS = (0.01, 0.95), (0.9, 1.5)
 # Where fewer surfaces than this are seen: between these multiples of the distance to the subject.
 FEWEST_POINTS, NEAREST_SHARE, FARTHEST_SHARE = 100, 0.3, 6.0
+# The share of a colour below which its photos count for none.
+MOSTLY = 0.5
 # A surface is seen there from this likelihood on.
 LIKELY = 0.3
 
@@ -42,13 +44,15 @@ class Sweep:
     """What a sweep found: picture (B, 3, H, W) in [0, 1]; inverse_depth, confidence and alpha in [0, 1], (B, H, W).
 
     confidence: how far the picture is known, since photos agree; where it is low, the guide is shown. alpha: 0 where photos of
-    cut-out subjects show that nothing is there, at any depth.
+    cut-out subjects show that nothing is there, at any depth. main_photo: (B, H, W) int64, the photo of V that a blend takes
+    most of the colour from, -1 where all photos together give less than half of it; None by a rule.
     """
 
     picture: Tensor
     inverse_depth: Tensor
     confidence: Tensor
     alpha: Tensor
+    main_photo: Tensor | None = None
 
 
 def search(
@@ -116,10 +120,11 @@ class Search:
                     (weights[..., None] * evidence.colours).sum(-2).permute(0, 3, 1, 2),
                     (weights * evidence.known).sum(-1),
                     1 - weights[..., GUESSES.index("background")],
+                    _main_photo(weights, evidence),
                 )
             )
-        shown, confidence, alpha = (torch.cat(parts, dim=-2) for parts in zip(*bands, strict=True))
-        return Sweep(shown.clamp(0, 1), self.match.inverse_depth, confidence.clamp(0, 1), alpha.clamp(0, 1))
+        shown, confidence, alpha, main_photo = (torch.cat(parts, dim=-2) for parts in zip(*bands, strict=True))
+        return Sweep(shown.clamp(0, 1), self.match.inverse_depth, confidence.clamp(0, 1), alpha.clamp(0, 1), main_photo)
 
     def evidence(self) -> Evidence:
         """Of all pixels, for training."""
@@ -143,6 +148,16 @@ def _weights(blend: Blend, evidence: Evidence) -> Tensor:
     flat = evidence.flat()
     parts = [blend(part) for part in flat.split(PIXELS_AT_ONCE if flat.prior.device.type == "cpu" else len(flat.prior))]
     return torch.cat(parts).reshape(evidence.prior.shape)
+
+
+def _main_photo(weights: Tensor, evidence: Evidence) -> Tensor:
+    """The photo (B, H, W) int64 that gives most of the colour, -1 where all give less than half.
+
+    weights: (B, H, W, C). What the rule decides, and what photos agree on, is of each photo by its portion.
+    """
+    mixed = sum(weights[..., n] * evidence.known[..., n] for n in map(GUESSES.index, ("decided", "agreed")))
+    given = weights[..., len(GUESSES) :] + torch.as_tensor(mixed)[..., None] * evidence.of_photos[..., PORTION]
+    return torch.where(given.sum(-1) < MOSTLY, -1, given.argmax(-1))
 
 
 def bands_of(height: int, width: int) -> int:

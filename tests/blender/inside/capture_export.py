@@ -35,11 +35,11 @@ def write_capture():
     MAP.write_text(json.dumps(LENS | {"frames": frames}))
 
 
-def build():
+def build(**options):
     """A new scene with a capture of three photos on a map's grid, one of them with a mask; another photo is painted."""
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     write_capture()
-    assert bpy.ops.lvsm.import_capture(filepath=str(MAP)) == {"FINISHED"}
+    assert bpy.ops.lvsm.import_capture(filepath=str(MAP), **options) == {"FINISHED"}
     painted = bpy.data.objects.new("Painted", bpy.data.cameras.new("Painted"))
     bpy.context.scene.collection.objects.link(painted)
     painted.data.lvsm.photo = bpy.data.images.new("Painted", 64, 48, alpha=True)
@@ -74,6 +74,11 @@ def test_a_capture_comes_back_with_masks_and_from_the_origin_to_its_map():
 def test_a_capture_comes_back_from_a_colmap_model():
     build()
     expect_the_same(export("colmap", "COLMAP"))
+
+
+def test_a_capture_that_was_turned_and_scaled_comes_back_as_its_file_had_it():
+    build(up="Y", origin="SUBJECT", scale=0.25)
+    expect_the_same(export("turned", "transforms.json"))
 
 
 def test_painted_photos_are_written_with_their_alpha():

@@ -245,6 +245,38 @@ def test_cameras_on_a_maps_grid_are_moved_to_the_origin():
     assert np.abs(positions).max() < 10
 
 
+def test_a_capture_can_stand_upright_around_its_subject_at_another_scale():
+    empty_scene()
+    assert bpy.ops.lvsm.import_capture(filepath=CAPTURE, up="Y", origin="SUBJECT", scale=2.0) == {"FINISHED"}
+    cameras = bpy.data.collections[folder.name].objects
+    assert np.allclose([item.matrix_world.col[1][:3] for item in cameras], [0, 0, 1], atol=1e-6)
+    steps = np.diff(sorted(item.location.x for item in cameras))
+    assert np.allclose(steps, 2, atol=1e-5), steps
+
+
+def test_every_second_photo_can_be_left_out():
+    empty_scene()
+    assert bpy.ops.lvsm.import_capture(filepath=CAPTURE, step=2) == {"FINISHED"}
+    assert len(bpy.data.collections[folder.name].objects) == PHOTO_COUNT / 2
+
+
+def test_sparse_points_come_as_an_object_that_no_render_shows():
+    model = write_colmap_model(folder / "with_points" / "sparse" / "0")
+    (model / "points3D.txt").write_text("1 0.5 1.5 2.5 9 9 9 0.1 1 0\n2 -1 0 3 9 9 9 0.1 1 0\n")
+    empty_scene()
+    for _ in range(2):  # the second time in place of the first
+        assert bpy.ops.lvsm.import_capture(filepath=str(model), has_points=True) == {"FINISHED"}
+        (points,) = (item for item in bpy.data.objects if item.type == "MESH")
+        assert points.hide_render and len(bpy.data.meshes) == 1
+        assert np.allclose([vertex.co[:] for vertex in points.data.vertices], [[0.5, 1.5, 2.5], [-1, 0, 3]])
+
+
+def test_files_of_posed_photos_may_be_dropped_into_a_3d_view():
+    handler = bpy.types.FileHandler.bl_rna_get_subclass_py("LVSM_FH_capture")
+    assert handler.bl_import_operator == "lvsm.import_capture"
+    assert {".json", ".xml", ".bin"} <= set(handler.bl_file_extensions.split(";"))
+
+
 def locate(directory):
     return bpy.ops.lvsm.locate_photos(directory=str(directory))
 

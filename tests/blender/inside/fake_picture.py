@@ -10,8 +10,8 @@ def picture(camera) -> np.ndarray:
     return np.stack([row * camera.width + column, row + column + tint, 3 * row + tint], axis=-1).astype(np.uint8)
 
 
-def passes_of(camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """depths, confidences and alphas (H, W) float32; nothing is in the left half of the picture."""
+def passes_of(camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """depths, confidences, alphas and main_photos (H, W) float32; nothing is in the left half of the picture."""
     row, column = np.mgrid[: camera.height, : camera.width].astype(np.float32)
     alphas = (column >= camera.width // 2).astype(np.float32)
-    return 1 + row + column / 100, column / camera.width, alphas
+    return 1 + row + column / 100, column / camera.width, alphas, alphas * (1 + row % 3)

@@ -1,10 +1,13 @@
 """A stand-in for the engine's process: speaks the real messages, needs no torch, and misbehaves on demand.
 
 The environment tells it how. LVSM_FAKE_HOLD: each request stays at three quarters, with a second left, until this file
-exists or the request is cancelled. LVSM_FAKE_RECORD: a file that gets a line of JSON for each request, its cameras, input
-views and model. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process ends in mid-request), "silent" (no request is
-ever answered), "nonsense" (bytes that are no message), "empty" (a result without images), "mute" (it never says hello, nor
-ends before it is killed), "stillborn" (it ends before it has). LVSM_FAKE_WARNING: a sentence that comes with each result.
+exists or the request is cancelled. LVSM_FAKE_RECORD: a file that gets a line of JSON for each request: its cameras, input
+views and model, the process that got it and its device. LVSM_FAKE_FAULT: "fail" (a typed error), "die" (the process ends
+in mid-request), "silent" (no request is ever answered), "nonsense" (bytes that are no message), "empty" (a result without
+images), "mute" (it never says hello, nor ends before it is killed), "stillborn" (it ends before it has).
+LVSM_FAKE_WARNING: a sentence that comes with each result.
+LVSM_FAKE_SOLVED: the capture that a folder's photos are said to be. LVSM_FAKE_PSNRS: JSON, the name of a view that is left
+out -> the dB that its picture gets, 24 for others.
 """
 
 import json
@@ -18,6 +21,7 @@ import numpy as np
 from fake_picture import passes_of, picture
 
 from lvsm_engine.errors import OPEN_LOG, DeviceError
+from lvsm_engine.scene.camera import resized
 from lvsm_engine.worker import messages
 from lvsm_engine.worker.client import PASSES
 from lvsm_engine.worker.messages import Message
@@ -25,6 +29,7 @@ from lvsm_engine.worker.messages import Message
 TICK_SECONDS = 0.02
 MUTE_SECONDS = 600  # no test lasts as long
 FAULT = os.environ.get("LVSM_FAKE_FAULT")
+DEVICE: list[str] = []
 
 
 def answer(request: Message, send, is_cancelled) -> Message | None:
@@ -48,6 +53,11 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
     if FAULT == "fail":
         error = DeviceError("The device has too little memory for 4 views: use fewer.", OPEN_LOG)
         return Message("error", request.id, messages.error_to_fields(error))
+    if request.kind == "leave_one_out":
+        return comparison(request)
+    if request.kind == "solve":
+        fields = {"model": os.environ["LVSM_FAKE_SOLVED"], "placed": ["a", "b"], "warnings": ["c was not placed."]}
+        return Message("result", request.id, fields)
     cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
     images = np.stack([picture(camera) for camera in cameras]).astype(np.float32) / 255
     warnings = [os.environ["LVSM_FAKE_WARNING"]] if "LVSM_FAKE_WARNING" in os.environ else []
@@ -55,13 +65,26 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
     passes = {}
     if request.fields["detail"]:
         passes = dict(zip(PASSES, map(np.stack, zip(*map(passes_of, cameras), strict=True)), strict=True))
+        if not request.fields["main_photos"]:
+            del passes["main_photos"]
     return Message("result", request.id, fields, {"images": images, **passes})
+
+
+def comparison(request: Message) -> Message:
+    """What the fake sees from the camera that is left out, beside what it calls its photo: the same upside down."""
+    view = request.fields["views"][request.fields["left_out"]]
+    camera = messages.camera_from_fields(view["camera"])
+    scale = request.fields["side"] / max(camera.width, camera.height)
+    camera = resized(camera, round(camera.width * scale), round(camera.height * scale))
+    image = picture(camera).astype(np.float32) / 255
+    psnr = json.loads(os.environ.get("LVSM_FAKE_PSNRS", "{}")).get(view["name"], 24.0)
+    return Message("result", request.id, {"psnr": psnr, "ssim": 0.5}, {"picture": image, "truth": image[::-1]})
 
 
 def record(request: Message) -> None:
     if path := os.environ.get("LVSM_FAKE_RECORD"):
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(request.fields) + "\n")
+            file.write(json.dumps({**request.fields, "process": os.getpid(), "device": DEVICE[0]}) + "\n")
 
 
 def main() -> None:
@@ -82,7 +105,7 @@ def main() -> None:
             os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    requests.get()
+    DEVICE.append(requests.get().fields["device"])
     if FAULT == "stillborn":
         print("no room for torch", file=sys.stderr, flush=True)
         os._exit(4)

@@ -131,7 +131,8 @@ def test_a_camera_that_no_photo_tells_of_is_told_before_anything_is_computed():
     scene = stage.build(folder)
 
     def now():
-        return target.last_trust.now(scene, bpy.context.evaluated_depsgraph_get(), target.ingredients(scene))
+        outlook = target.last_outlook.now(scene, bpy.context.evaluated_depsgraph_get(), target.ingredients(scene))
+        return outlook.trust
 
     assert now().level == "good"
     scene.camera.location = (0, -2000, 0)
@@ -229,7 +230,7 @@ def can_be_left(state, fault):
     """Whether a job of a worker that gets no further than a state ends when cancelled; Restart Engine is the way on."""
     stage.build(folder)
     with stage.fake_worker(fault=fault):
-        job = synthesize.start(bpy.context)
+        job = synthesize.start(bpy.context, [bpy.context.scene.camera])
         stage.wait_until(lambda: worker.state == state)
         assert not job.poll()
         job.cancel()
@@ -253,15 +254,14 @@ def test_a_job_does_not_wait_for_its_picture_to_be_encoded():
     is_free = threading.Event()
     synthesize.encoder.submit(is_free.wait, stage.HANG_SECONDS)
     try:
-        job = synthesize.start(bpy.context)
+        job = synthesize.start(bpy.context, [bpy.context.scene.camera])
         stage.wait_until(lambda: job.poll() or job.request.done)
         assert not job.poll()
     finally:
         is_free.set()
     stage.wait_until(job.poll)
-    assert np.array_equal(
-        stage.image_bytes(synthesize.finish(job)), stage.fake_picture(bpy.data.objects[job.camera_name])
-    )
+    (image,) = synthesize.finish(job)
+    assert np.array_equal(stage.image_bytes(image), stage.fake_picture(bpy.context.scene.camera))
 
 
 def test_a_python_that_is_not_there_is_named():

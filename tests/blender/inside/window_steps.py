@@ -17,8 +17,8 @@ def run(steps):
 
     def next_step():
         try:
-            return next(steps)
-        except StopIteration:
+            for seconds in steps:
+                return seconds
             bpy.ops.wm.quit_blender()
         except Exception:
             traceback.print_exc()

@@ -397,6 +397,33 @@ def test_a_worker_that_talks_nonsense_is_given_up(make_client, script, words):
     assert client.state == "failed"
 
 
+COMPARED = """
+hello()
+request = next_request()
+picture, truth, psnr = np.zeros((8, 8, 3), np.float32), np.zeros((8, 8, 3), np.float32), 24.5
+{fault}
+say("result", request.id, {{"psnr": psnr, "ssim": 0.5}}, {{"picture": picture, "truth": truth}})
+next_request()
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("truth = truth[:4]", "an answer without a picture and a photo of one size"),
+        ("picture = truth = truth[0]", "an answer whose picture is none"),
+        ("psnr = float('nan')", "an answer without PSNR and SSIM"),
+    ],
+)
+def test_a_comparison_that_is_none_is_refused(make_client, fault, words):
+    assert (
+        wait(make_client(COMPARED.format(fault="")).leave_one_out("default", VIEWS, 0, 8, detail=True))["psnr"] == 24.5
+    )
+    client = make_client(COMPARED.format(fault=fault), folder_name="faulty")
+    with pytest.raises(WorkerError, match=words):
+        wait(client.leave_one_out("default", VIEWS, 0, 8, detail=True))
+
+
 @pytest.mark.parametrize(
     ("script", "options"),
     [
@@ -477,6 +504,21 @@ def test_a_python_that_is_not_there_is_told_with_the_way_out(make_client, tmp_pa
                 client.render("default", VIEWS, [CAMERA])
             assert caught.value.remedy == CHOOSE_PYTHON
             assert client.state == "failed"
+
+
+@pytest.mark.parametrize("is_started_first", [False, True])
+def test_a_python_whose_own_was_removed_is_told_with_the_way_out(make_client, tmp_path, is_started_first):
+    """On Linux and macOS it cannot be started; on Windows what is started finds it out."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "pyvenv.cfg").write_text(f"home = {tmp_path / 'Blender 4.1'}\n")
+    if is_started_first:
+        python = script_python(tmp_path / "bin", "exit 103")
+    else:
+        python = tmp_path / "bin" / "python"
+        python.symlink_to(tmp_path / "Blender 4.1" / "python3.11")
+    with pytest.raises(WorkerError, match=r"is gone from .*Blender 4.1 .*press Set Up Engine again") as caught:
+        wait(make_client(python=python).render("default", VIEWS, [CAMERA]))
+    assert caught.value.remedy == CHOOSE_PYTHON
 
 
 def test_a_python_may_be_named_from_the_folder_one_is_in_or_be_on_the_path(make_client, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError, DeviceError, WorkerError
+from lvsm_engine.leave_one_out import compare_left_out
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import WHITE, save_image
 from lvsm_engine.scene.camera import View
@@ -75,7 +76,20 @@ def test_detail_from_the_photos_comes_with_depth_and_confidence(client, model_fi
     assert_same_pictures(result["confidences"], expected.confidences)
     assert_same_pictures(result["alphas"], expected.alphas)
     assert result["warnings"] == list(scene.warnings)
-    assert "depths" not in client.render(str(model_file), views, cameras).wait(60)
+    assert "main_photos" not in result  # as large as a depth: only who asks for it gets it
+    assert "depths" not in client.render(str(model_file), views, cameras, main_photos=True).wait(60)
+    asked = client.render(str(model_file), views, cameras, detail=True, main_photos=True).wait(60)
+    np.testing.assert_array_equal(asked["main_photos"], expected.main_photos)
+
+
+def test_a_photo_that_is_left_out_comes_with_its_picture_and_scores(client, model_file):
+    views = ring_views(4)
+    expected = compare_left_out(Synthesizer.load(model_file, "cpu"), views, 1, 24, detail=True)
+    answer = wait(client.leave_one_out(str(model_file), views, 1, 24, detail=True))
+    assert_same_pictures(answer["picture"], expected.picture)
+    np.testing.assert_array_equal(answer["truth"], expected.truth)
+    assert answer["psnr"] == pytest.approx(expected.psnr, abs=1e-3)
+    assert answer["ssim"] == pytest.approx(expected.ssim, abs=1e-3)
 
 
 def test_photos_go_by_path_too(client, model_file, tmp_path):

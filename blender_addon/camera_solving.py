@@ -1,0 +1,95 @@
+"""Solve Cameras: a folder of plain photos becomes a capture of the scene. The work is the engine's."""
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from lvsm_engine.errors import CaptureError
+from lvsm_engine.progress import Progress
+from lvsm_engine.worker.client import Request
+
+from .capture_import import Options, import_capture
+from .followed_job import FollowsJob, followed
+from .last_outcome import last_outcome
+from .worker_owner import worker
+
+
+class Job:
+    """A folder's photos, being solved by the engine."""
+
+    doing = "Cameras are being solved"
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    @property
+    def progress(self) -> Progress:
+        return self._request.progress
+
+    def poll(self) -> bool:
+        return self._request.poll()
+
+    def cancel(self) -> None:
+        self._request.cancel()
+
+    def result(self) -> dict:
+        """model: the folder of the cameras that were written; placed; warnings. Raises LvsmError."""
+        return self._request.result()
+
+
+class LVSM_OT_solve_cameras(FollowsJob[Job], bpy.types.Operator):
+    """Find where a folder's photos were taken from, and import them as cameras. The cameras are kept beside the photos"""
+
+    bl_idname = "lvsm.solve_cameras"
+    bl_label = "Solve Cameras"
+    bl_options = {"UNDO"}
+
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN"})
+
+    _has_window = False
+
+    @classmethod
+    def poll(cls, context):  # noqa: ARG003 (Blender's signature)
+        if reason := followed.obstacle:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def invoke(self, context, event):
+        if self.directory:
+            return self.follow(context)
+        self._has_window = True
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        return self.follow(context) if self._has_window else super().execute(context)
+
+    def begin(self, context) -> Job:
+        last_outcome.forget()
+        if not self.directory:
+            raise CaptureError("No folder is chosen: choose the one with the photos.")
+        return Job(worker.client().solve(Path(bpy.path.abspath(self.directory))))
+
+    def finish(self, context, job: Job) -> None:
+        solved = job.result()
+        imported = import_capture(context, Path(solved["model"]), Options(has_points=True))
+        for warning in last_outcome.warn([*solved["warnings"], *imported.capture.warnings]):
+            self.report({"WARNING"}, warning)
+        self.report({"INFO"}, f"{len(solved['placed'])} photos have cameras now")
+
+
+def draw_in_import_menu(menu, _context) -> None:
+    menu.layout.operator(LVSM_OT_solve_cameras.bl_idname, text="Photos for LVSM, Solving Cameras")
+
+
+def register() -> None:
+    bpy.utils.register_class(LVSM_OT_solve_cameras)
+    bpy.types.TOPBAR_MT_file_import.append(draw_in_import_menu)
+
+
+def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_import.remove(draw_in_import_menu)
+    bpy.utils.unregister_class(LVSM_OT_solve_cameras)
