@@ -35,6 +35,7 @@ MODELS = {
     "decoder-only": ModelConfig(),
     "decoder-only, inputs first": ModelConfig(inputs_first=True),
     "encoder-decoder": ModelConfig(architecture="encoder_decoder", blocks=12, encoder_blocks=12, latents=3072),
+    "fast weights (LaCT)": ModelConfig(architecture="fast_weights", fast_head_width=768, fast_hidden=1536),
 }
 INPUTS, TARGETS, VIEWS_AN_OBJECT = 4, 8, 32
 CARD_FLOPS = 400e12

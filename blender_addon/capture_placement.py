@@ -7,7 +7,8 @@ import numpy as np
 
 from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import Capture
-from lvsm_engine.scene.frame import poses_in_frame, rotation_to_z, subject_centre
+from lvsm_engine.scene.frame import poses_in_frame
+from lvsm_engine.scene.subject import rotation_to_z, subject_centre
 
 AS_IN_FILE, BY_PHOTOS, Y_UP = "FILE", "PHOTOS", "Y"
 AT_SUBJECT = "SUBJECT"

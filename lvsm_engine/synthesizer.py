@@ -26,16 +26,19 @@ from .model.costs import bytes_a_target, bytes_of_inputs, checks_of, context_tok
 from .model.plane_sweep.blend import Blend
 from .model.plane_sweep.blend_file import BUNDLED as BUNDLED_DETAIL
 from .model.plane_sweep.blend_file import load_blend
-from .model.rays import plucker_rays
-from .photos import WHITE, fit_photo, load_photo, resize_image
+from .model.rays import rays_for
+from .photos import WHITE, fit_photo, load_cut_out, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
 from .scene.frame import poses_in_frame, world_to_model
 from .scene.selection import MAX_MODEL_VIEWS, spread_views
 from .scene.trust import doubts
+from .silhouettes import background_warning, silhouette
 
 # The share of a picture that photos tell, below which it is said to be guessed.
 MOSTLY_GUESSED = 0.35
+# Photos whose shape differs by more than this factor from that of training are told, where the model's card asks for it.
+MAX_SHAPE_FACTOR = 2.0
 # Where the system does not tell how much memory is free.
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.
@@ -102,43 +105,64 @@ class Synthesizer:
         photos: Sequence[View],
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
-        max_model_views: int = MAX_MODEL_VIEWS,
+        max_model_views: int | None = None,
         detail: PhotoDetail | None = None,
     ) -> "Scene":
-        """Take in the photos once: at most `max_model_views` of them, spread around the subject, feed the model; detail
-        comes from all, or from the photos that are named.
+        """Take in the photos once: at most `max_model_views` of them, spread around the subject, feed the model (None: 8, or
+        as many as it was trained with); detail comes from all, or from the photos that are named.
 
         Raises CaptureError, CameraError, DeviceError, Cancelled.
         """
         if not photos:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
-        views = [photos[position] for position in spread_views([view.camera for view in photos], max_model_views)]
+        most = max_model_views or max(MAX_MODEL_VIEWS, self.card.input_views[1])
+        views = [photos[position] for position in spread_views([view.camera for view in photos], most)]
         width, height = self._size_of_inputs(views)
-        tokens = len(views) * kept_count(width * height // self.config.input_stride**2, self.card.input_keep_ratio)
-        need = bytes_of_inputs(self.config, tokens, len(views) * width * height)
+        tokens_a_view = kept_count(width * height // self.config.input_stride**2, self.card.input_keep_ratio)
+        tokens = len(views) * tokens_a_view
+        need = bytes_of_inputs(self.config, tokens, len(views) * width * height, len(views))
         free = self.free_bytes(self.device)
         shortage = _shortage(f"{len(views)} input views of {width}x{height} pixels need", need, free, self.device)
         if free is not None and need > free:
             raise shortage
-        images, cameras = self._load_photos(views, width, height, on_progress, cancel)
-        similarity, warning = world_to_model(self.card.scene_frame, cameras)
-        tracker = Tracker("Reading the photos", checks_of(self.config, encoding=True), on_progress, cancel)
+        images, silhouettes, cameras = self._load_photos(views, width, height, on_progress, cancel)
+        cut_outs = [one for one in silhouettes if one is not None]
+        similarity, warning = world_to_model(
+            self.card.scene_frame, cameras, cut_outs if len(cut_outs) == len(cameras) else None
+        )
+        checks = checks_of(self.config, True, len(views), tokens_a_view)
+        tracker = Tracker("Reading the photos", checks, on_progress, cancel)
         try:
             with self.computing():
                 rays = self.rays(cameras, similarity)
                 encoding = self.model.encode(images, rays, check=tracker.step, kept=self._kept_tokens(images))
         except torch.OutOfMemoryError as error:
             raise shortage from error
-        fewest, most = self.card.input_views
-        warnings = [warning] if warning else []
-        if not fewest <= len(views) <= most:
-            warnings.append(f"{self.card.name} was trained with {fewest} to {most} input views, and gets {len(views)}.")
+        warnings = (warning, *self._warnings(views, silhouettes, width / height))
         context = context_tokens(self.config, tokens)
-        return Scene(self, encoding, similarity, len(views), photos, context, tuple(warnings), detail)
+        return Scene(self, encoding, similarity, len(views), photos, context, tuple(filter(None, warnings)), detail)
 
     def photo_detail(self, photos: Sequence[View]) -> PhotoDetail:
         """The photos, ready to sharpen pictures. Raises CheckpointError."""
         return PhotoDetail(photos, self.background, self.device, self.blend)
+
+    def _warnings(
+        self, views: Sequence[View], silhouettes: Sequence[np.ndarray | None], aspect: float
+    ) -> Iterator[str]:
+        """What is unlike the model's training in the views that feed it; "" for nothing."""
+        card, count = self.card, len(views)
+        fewest, most = card.input_views
+        if not fewest <= count <= most:
+            numbers = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+            yield f"{card.name} was trained with {numbers} input views, and gets {count}."
+        if card.aspect is not None and not 1 / MAX_SHAPE_FACTOR <= aspect / card.aspect <= MAX_SHAPE_FACTOR:
+            own = model_size(card.resolution, self.config.size_multiple, card.aspect)
+            yield (
+                f"{card.name} was trained on pictures of {own[0]}x{own[1]} pixels, and these photos are of quite another shape:"
+                " a file for pictures of their shape draws them better."
+            )
+        if card.scene_frame.kind == "subject_size":
+            yield background_warning(views, silhouettes, card.name)
 
     def _size_of_inputs(self, views: Sequence[View]) -> tuple[int, int]:
         """The one size (width, height) at which the model takes these photos, whose shapes their cameras tell."""
@@ -148,17 +172,22 @@ class Synthesizer:
 
     def _load_photos(
         self, views: Sequence[View], width: int, height: int, on_progress: OnProgress | None, cancel: Cancel | None
-    ) -> tuple[Tensor, list[Camera]]:
-        """Images (1, V, 3, H, W) and their cameras; one photo at a time is held at its full size."""
+    ) -> tuple[Tensor, list[np.ndarray | None], list[Camera]]:
+        """Images (1, V, 3, H, W), where they show their subject (H, W), if known, and their cameras; one photo at a time is
+        held at its full size."""
         tracker = Tracker("Loading photos", len(views), on_progress, cancel)
-        images, cameras = [], []
+        wants_silhouettes = self.card.scene_frame.kind == "subject_size"
+        images, silhouettes, cameras = [], [], []
         for view in views:
-            image, camera = fit_photo(*load_photo(view, self.background, max(width, height)), width, height)
+            photo, alpha, of_photo = load_cut_out(view, self.background, max(width, height))
+            image, camera = fit_photo(photo, of_photo, width, height)
+            alpha = None if alpha is None else fit_photo(alpha, of_photo, width, height)[0]
             images.append(torch.from_numpy(image))
+            silhouettes.append(silhouette(image, alpha, self.background) if wants_silhouettes else None)
             cameras.append(camera)
             tracker.step()
         stacked = torch.stack(images).permute(0, 3, 1, 2)[None]
-        return stacked.float().contiguous().to(self.device), cameras
+        return stacked.float().contiguous().to(self.device), silhouettes, cameras
 
     def _kept_tokens(self, images: Tensor) -> Tensor | None:
         """The numbers (1, V, k) of the tokens of images (1, V, 3, H, W) that the model gets, always the same; None: all."""
@@ -175,12 +204,14 @@ class Synthesizer:
         return self.card.background or WHITE
 
     def rays(self, cameras: Sequence[Camera], similarity: np.ndarray) -> Tensor:
-        """Rays (1, V, 6, H, W) float32 of cameras of one size, in the model's coordinates."""
+        """Rays (1, V, C, H, W) float32 of cameras of one size, in the model's coordinates; made one view at a time, since in
+        float64 they are larger than the images."""
         poses = poses_in_frame(similarity, np.stack([camera.camera_to_world for camera in cameras]))
         lenses = np.stack([camera.fxfycxcy for camera in cameras])
         height, width = cameras[0].height, cameras[0].width
-        rays = plucker_rays(torch.from_numpy(poses)[None], torch.from_numpy(lenses)[None], height, width)
-        return rays.float().to(self.device)
+        views = zip(torch.from_numpy(poses)[None].split(1, 1), torch.from_numpy(lenses)[None].split(1, 1), strict=True)
+        rays = [rays_for(self.config, pose, lens, height, width).float() for pose, lens in views]
+        return torch.cat(rays, dim=1).to(self.device)
 
     @contextlib.contextmanager
     def computing(self, exactly: bool = False) -> Iterator[None]:

@@ -32,6 +32,7 @@ MODELS = {
     "dense": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", input_stride=4),
     "dense_targets": ModelConfig(width=64, blocks=2, inputs_first=True, camera_encoding="proxy_point", target_stride=4),
     "encoder_decoder": ModelConfig(architecture="encoder_decoder", width=64, blocks=2, encoder_blocks=1, latents=4),
+    "fast_weights": ModelConfig(architecture="fast_weights", width=64, blocks=2, fast_head_width=32, fast_hidden=48),
 }
 
 

@@ -44,6 +44,7 @@ ALLOWED = {
     "lvsm_engine.baselines": ("lvsm_engine.photos", "lvsm_engine.scene"),
     "lvsm_engine.metrics": ("lvsm_engine.errors",),
     "lvsm_engine.kept_tokens": (),
+    "lvsm_engine.silhouettes": ("lvsm_engine.kept_tokens", "lvsm_engine.scene"),
     "lvsm_engine.camera_solver": (
         "lvsm_engine.errors",
         "lvsm_engine.main_memory",
@@ -63,6 +64,7 @@ ALLOWED = {
         "lvsm_engine.photos",
         "lvsm_engine.progress",
         "lvsm_engine.scene",
+        "lvsm_engine.silhouettes",
     ),
     "lvsm_engine.leave_one_out": (
         "lvsm_engine.detail",

@@ -279,6 +279,11 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, LIMITS)
+        if self.scene_frame.kind == "subject_size":
+            raise ConfigError(
+                "--scene-frame.kind subject_size carves subjects from photos, which takes longer than a step: choose identity"
+                " for subjects that are of one size already, or subject."
+            )
         for stage in self.schedule.stages:
             self._check_size(stage)
             self._check_parts(stage)

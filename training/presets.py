@@ -102,6 +102,14 @@ def smoke_encoder_decoder() -> TrainingConfig:
     return changed(smoke(), name="smoke_encoder_decoder", model=model)
 
 
+def lact_small() -> TrainingConfig:
+    """The recipe of `cpu` with fast weights (LaCT, arXiv 2505.23884): learns visibly in minutes on two CPU cores."""
+    model = ModelConfig(
+        architecture="fast_weights", width=128, blocks=4, patch_size=16, fast_head_width=128, fast_hidden=256
+    )
+    return changed(cpu(), name="lact_small", model=model)
+
+
 def decoder_only_256() -> TrainingConfig:
     """The published object-level recipe (paper, section 4): 24 blocks, 4 inputs and 8 targets, 80 000 steps of 512 scenes.
 
@@ -128,6 +136,15 @@ def encoder_decoder_256() -> TrainingConfig:
     return changed(decoder_only_256(), name="encoder_decoder_256", model=model)
 
 
+def lact_256() -> TrainingConfig:
+    """LaCT at its published size (arXiv 2505.23884): 24 blocks with fast weights of 2 widths, 8 inputs and 8 targets.
+
+    The number of scenes is ours: a step costs what one of decoder_only_256 does.
+    """
+    model = ModelConfig(architecture="fast_weights", fast_head_width=768, fast_hidden=1536)
+    return changed(decoder_only_256(), name="lact_256", model=model, batch=976, views=16, input_views=(8,))
+
+
 def _finetuned_at_512(config: TrainingConfig, name: str) -> TrainingConfig:
     """The published second stage: 10 000 steps of 256 scenes at a tenth of the learning rate, from the first's export."""
     return changed(
@@ -149,6 +166,11 @@ def decoder_only_512() -> TrainingConfig:
 def encoder_decoder_512() -> TrainingConfig:
     """encoder_decoder_256, fine-tuned at 512 px."""
     return _finetuned_at_512(encoder_decoder_256(), "encoder_decoder_512")
+
+
+def lact_512() -> TrainingConfig:
+    """lact_256, fine-tuned at 512 px."""
+    return changed(_finetuned_at_512(lact_256(), "lact_512"), batch=488)
 
 
 def one_gpu() -> TrainingConfig:
@@ -219,6 +241,7 @@ PRESETS: dict[str, Callable[[], TrainingConfig]] = {
         cpu,
         smoke,
         smoke_encoder_decoder,
+        lact_small,
         one_gpu,
         two_gpus,
         one_card,
@@ -226,6 +249,8 @@ PRESETS: dict[str, Callable[[], TrainingConfig]] = {
         decoder_only_512,
         encoder_decoder_256,
         encoder_decoder_512,
+        lact_256,
+        lact_512,
         inputs_first_prope,
         without_rays,
     )

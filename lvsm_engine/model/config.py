@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 # Sides of pictures are multiples of it whatever the strides, as the published models' are.
 SIZE_MULTIPLE = 8
-ARCHITECTURES = ("decoder_only", "encoder_decoder")
+ARCHITECTURES = ("decoder_only", "encoder_decoder", "fast_weights")
 CAMERA_ENCODINGS = ("none", "prope", "proxy_point")
 # The least and the most of each number. The most is far above any model, and low enough that a damaged file cannot
 # make a network of endless size.
@@ -19,18 +19,20 @@ LIMITS = {
     "encoder_blocks": (0, 2**10),
     "latents": (0, 2**20),
     "mlp_ratio": (1, 2**6),
+    "fast_head_width": (0, 2**16),
+    "fast_hidden": (0, 2**16),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """The shape of a Large View Synthesis Model (arXiv 2410.17242, section 3).
+    """The shape of a Large View Synthesis Model (arXiv 2410.17242, section 3), or of LaCT (arXiv 2505.23884).
 
     Raises ValueError for a combination that is no model.
     """
 
     architecture: str = "decoder_only"
-    """decoder_only, or encoder_decoder with latents between photos and targets."""
+    """decoder_only; encoder_decoder with latents between photos and targets; or fast_weights, which the photos teach (LaCT)."""
     width: int = 768
     """Size D of a token."""
     head_width: int = 64
@@ -49,6 +51,10 @@ class ModelConfig:
     """Learned tokens that hold the scene (encoder_decoder only)."""
     mlp_ratio: int = 4
     """Hidden size of a block's MLP, in widths."""
+    fast_head_width: int = 0
+    """Size of a head of the fast weights; the width is a multiple of it (fast_weights only; published: the width)."""
+    fast_hidden: int = 0
+    """Hidden size of each of these heads' networks (fast_weights only; published: 2 or 4 widths)."""
     qk_norm: bool = True
     """RMS norm on queries and keys, as in the published models."""
     inputs_first: bool = False
@@ -84,8 +90,11 @@ class ModelConfig:
             raise ValueError(
                 f"{self.architecture} with {self.encoder_blocks} encoder blocks and {self.latents} latents."
             )
-        if has_encoder and (self.inputs_first or self.camera_encoding != "none"):
-            raise ValueError("inputs_first and camera_encoding are options of decoder_only: latents have no camera.")
+        self._check_fast_weights()
+        if self.architecture != "decoder_only" and (self.inputs_first or self.camera_encoding != "none"):
+            raise ValueError(
+                "inputs_first and camera_encoding are options of decoder_only: latents and fast weights have no camera."
+            )
         if self.camera_encoding != "none" and self.head_width != 64:
             raise ValueError(f"camera_encoding {self.camera_encoding} needs head_width 64, not {self.head_width}.")
         for name in ("predicted_depth", "rotate_values"):
@@ -108,6 +117,20 @@ class ModelConfig:
                 "without rays_in_tokens a camera_encoding is needed: nothing else tells where cameras are."
             )
 
+    def _check_fast_weights(self) -> None:
+        has_fast_weights = self.architecture == "fast_weights"
+        if has_fast_weights != (self.fast_head_width > 0) or has_fast_weights != (self.fast_hidden > 0):
+            raise ValueError(
+                f"{self.architecture} with fast_head_width {self.fast_head_width} and fast_hidden {self.fast_hidden}."
+            )
+        if has_fast_weights and self.width % self.fast_head_width:
+            raise ValueError(f"width {self.width} must be a multiple of fast_head_width {self.fast_head_width}.")
+
+    @property
+    def rays_have_origins(self) -> bool:
+        """Whether pixels are told where their rays begin, too: such a model depends on where the world's origin is."""
+        return self.architecture == "fast_weights"
+
     @property
     def size_multiple(self) -> int:
         """Pictures that a model takes and gives have sides of whole multiples of this many pixels."""
@@ -117,6 +140,11 @@ class ModelConfig:
     def heads(self) -> int:
         """Attention heads of a block."""
         return self.width // self.head_width
+
+    @property
+    def fast_heads(self) -> int:
+        """Networks of fast weights in a block."""
+        return self.width // self.fast_head_width if self.fast_head_width else 0
 
 
 def model_size(resolution: int, multiple: int, aspect: float) -> tuple[int, int]:

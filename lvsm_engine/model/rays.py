@@ -6,6 +6,19 @@ Letters in shapes: B scenes, V views, H and W pixels.
 import torch
 from torch import Tensor
 
+from .config import ModelConfig
+
+
+def rays_for(config: ModelConfig, camera_to_world: Tensor, fxfycxcy: Tensor, height: int, width: int) -> Tensor:
+    """The rays (B, V, C, H, W) that a model of this configuration is told of cameras, which are given as to plucker_rays:
+    those, or with their origins."""
+    rays = plucker_rays(camera_to_world, fxfycxcy, height, width)
+    if not config.rays_have_origins:
+        return rays
+    moment, direction = rays.split(3, dim=2)
+    origin = camera_to_world[..., :3, 3, None, None].expand_as(direction)
+    return torch.cat([origin, direction, moment], dim=2)
+
 
 def plucker_rays(camera_to_world: Tensor, fxfycxcy: Tensor, height: int, width: int) -> Tensor:
     """One ray through each pixel's centre, as moment o x d and unit direction d (paper, section 3.1).

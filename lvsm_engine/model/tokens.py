@@ -1,12 +1,12 @@
-"""Pictures to tokens and back: the two ends that both architectures share.
+"""Pictures to tokens and back: the two ends that all architectures share.
 
 Letters in shapes: B scenes, V views, T targets, H and W pixels, p patch size, n = H / s * W / s tokens a view with the
 stride s from one to the next (p, or less where patches overlap), C channels, D width.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,21 +53,28 @@ def _reach(patch_size: int, stride: int) -> int:
 class ViewTransformer(nn.Module):
     """Photos and rays in, images out; what stands around the blocks (paper, section 3.1): tokenizers, norm, head."""
 
+    TOKENIZERS: ClassVar[Mapping[str, int]] = {"tokenize_inputs": 9, "tokenize_targets": 6}
+    """The layers that make patches tokens, and the channels of a pixel that each reads."""
+    tokenize_inputs: nn.Linear
+    tokenize_targets: nn.Linear
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         pixels = config.patch_size**2
-        self.tokenize_inputs = nn.Linear(9 * pixels, config.width, bias=False)
-        self.tokenize_targets = nn.Linear(6 * pixels, config.width, bias=False)
+        tokenizers = [nn.Linear(channels * pixels, config.width, bias=False) for channels in self.TOKENIZERS.values()]
+        for name, tokenizer in zip(self.TOKENIZERS, tokenizers, strict=True):
+            self.add_module(name, tokenizer)
         self.norm = nn.LayerNorm(config.width, bias=False)
         head = nn.Linear(config.width, 3 * pixels, bias=False)
         self.to_pixels = nn.Sequential(nn.LayerNorm(config.width, bias=False), head)
-        for linear in (self.tokenize_inputs, self.tokenize_targets, head):
+        for linear in (*tokenizers, head):
             nn.init.normal_(linear.weight, std=0.02)
 
     def forward(self, images: Tensor, input_rays: Tensor, target_rays: Tensor, kept: Tensor | None = None) -> Tensor:
         """images (B, V, 3, H, W) in [0, 1], rays (B, V, 6, H, W) and (B, T, 6, H, W) -> (B, T, 3, H, W) in [0, 1].
 
+        rays: as rays.rays_for makes them for this configuration; of 9 channels for some.
         kept: the numbers (B, V, k) of the inputs' tokens that the model gets; None: all.
         """
         return self.decode(self.encode(images, input_rays, kept=kept), target_rays)

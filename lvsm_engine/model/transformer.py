@@ -1,4 +1,4 @@
-"""The one block that every architecture uses, and the one function that computes attention.
+"""The block of the published architectures, the parts that every architecture uses, and the one function that computes attention.
 
 Letters in shapes: B scenes, S sequences a scene, V views a sequence, n tokens a view, N = V * n tokens a sequence,
 M tokens of the shared context, H heads, d channels a head, D = H * d the width.
@@ -16,10 +16,17 @@ from .config import ModelConfig
 
 # A block may move a proxy point this far along its ray, in units of the scene frame.
 DEPTH_REACH = 0.8
+# Of the published LVSM's norms of queries and keys.
+HEAD_EPSILON = 1e-5
 
 
 def never_stop() -> None:
     """The check between blocks that does nothing."""
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """For what loses too much in bfloat16."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class KeysValues(NamedTuple):
@@ -63,27 +70,31 @@ def _plain_attention(q: Tensor, k: Tensor, v: Tensor, context: KeysValues | None
 
 
 class HeadNorm(nn.Module):
-    """RMS norm of each head's queries or keys, computed in float32; the weight multiplies in the input's dtype."""
+    """RMS norm of each head's channels, computed in float32 at least; the weight multiplies in the input's dtype.
 
-    def __init__(self, head_width: int) -> None:
+    epsilon: added to the mean square; None: the least that the precision computed in tells from 1, minus 1.
+    """
+
+    def __init__(self, head_width: int, epsilon: float | None = HEAD_EPSILON) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(head_width))
+        self._epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        normed = nn.functional.rms_norm(x.float(), (x.shape[-1],), eps=1e-5)
+        normed = nn.functional.rms_norm(at_least_float32(x), (x.shape[-1],), eps=self._epsilon)
         return normed.to(x.dtype) * self.weight.to(x.dtype)
 
 
 class Attention(nn.Module):
     """Multi-head attention within sequences, and from them to a context."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, norm_epsilon: float | None = HEAD_EPSILON) -> None:
         super().__init__()
         self.heads = config.heads
         self.to_qkv = nn.Linear(config.width, 3 * config.width, bias=False)
         self.to_out = nn.Linear(config.width, config.width, bias=False)
-        self.q_norm = HeadNorm(config.head_width) if config.qk_norm else nn.Identity()
-        self.k_norm = HeadNorm(config.head_width) if config.qk_norm else nn.Identity()
+        self.q_norm = HeadNorm(config.head_width, norm_epsilon) if config.qk_norm else nn.Identity()
+        self.k_norm = HeadNorm(config.head_width, norm_epsilon) if config.qk_norm else nn.Identity()
 
     def forward(
         self, x: Tensor, encoding: CameraEncoding | None, context: KeysValues | None
@@ -105,18 +116,23 @@ class Attention(nn.Module):
         return self.to_out(out.reshape(B, S, N, D)), KeysValues(k[:, 0], v[:, 0])
 
 
+def feed_forward(config: ModelConfig) -> nn.Sequential:
+    """A block's MLP, without biases."""
+    hidden = config.mlp_ratio * config.width
+    return nn.Sequential(
+        nn.Linear(config.width, hidden, bias=False), nn.GELU(), nn.Linear(hidden, config.width, bias=False)
+    )
+
+
 class Block(nn.Module):
     """Pre-norm transformer block without biases (paper, section 3.2, and appendix)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        hidden = config.mlp_ratio * config.width
         self.norm1 = nn.LayerNorm(config.width, bias=False)
         self.attention = Attention(config)
         self.norm2 = nn.LayerNorm(config.width, bias=False)
-        self.mlp = nn.Sequential(
-            nn.Linear(config.width, hidden, bias=False), nn.GELU(), nn.Linear(hidden, config.width, bias=False)
-        )
+        self.mlp = feed_forward(config)
         self.to_depth = nn.Linear(config.width, config.heads) if config.predicted_depth else None
 
     def forward(

@@ -7,7 +7,8 @@ import numpy as np
 from .camera import Camera
 from .frame import poses_in_frame, subject_similarity
 
-# More photos cost the model memory and time sooner than they improve its picture; detail is what the others are for.
+# More photos than these, or than it was trained with, cost the model memory and time sooner than they improve its picture; detail
+# is what the others are for.
 MAX_MODEL_VIEWS = 8
 # Photos that serve a target's detail: more of them stand further away, and blur it.
 PHOTOS_A_TARGET = 6

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.scene.frame import SceneFrame
 from tests.shared_data import ROOT
 from tests.synthetic import tiny_training_config
 from training.batches.augment import ChannelPermutation, Crops, Flip, FrameJitter
@@ -92,6 +93,7 @@ def test_a_part_that_cannot_be_is_refused_with_its_flag(make, sentence):
         ({"input_views": (4,)}, "--input-views (4,) must leave a target among 4 views"),
         ({"input_views": (0, 2)}, "--input-views is 0: it must be a whole number from 1"),
         ({"stages": ()}, "end with until = 1.0"),
+        ({"scene_frame": SceneFrame("subject_size", 0.9)}, "subject_size carves subjects from photos"),
         ({"stages": (Stage(until=0.5, size=16),)}, "end with until = 1.0"),
         ({"stages": (Stage(until=1.0, size=16), Stage(until=1.0, size=16))}, "must follow each other"),
         (

@@ -5,6 +5,7 @@ import torch
 
 from lvsm_engine.model.checkpoint import build_model
 from training.presets import PRESETS
+from training.train.speed import step_flops
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -24,3 +25,13 @@ def test_the_published_presets_are_the_published_models():
         }
     assert set(counts.values()) == {170_795_520, 173_154_816}
     assert PRESETS["decoder_only_512"]().optimizer.adamw_lr == 4e-5
+
+
+def test_lact_is_the_published_model_at_the_compute_of_the_published_decoder_only():
+    lact, decoder_only = PRESETS["lact_256"](), PRESETS["decoder_only_256"]()
+    with torch.device("meta"):
+        assert sum(parameter.numel() for parameter in build_model(lact.model).parameters()) == 312_298_056
+    of_step = [
+        step_flops(config, config.schedule.last_stage, config.data.input_views) for config in (lact, decoder_only)
+    ]
+    assert of_step[0] == pytest.approx(of_step[1], rel=0.02)

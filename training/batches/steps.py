@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from lvsm_engine.kept_tokens import draw_kept_tokens
-from lvsm_engine.model.rays import plucker_rays
+from lvsm_engine.model.config import ModelConfig
+from lvsm_engine.model.rays import rays_for
 from lvsm_engine.scene.camera import camera_of
-from lvsm_engine.scene.frame import SceneFrame, poses_in_frame, world_to_model
+from lvsm_engine.scene.frame import poses_in_frame, world_to_model
 
 from ..configs import TrainingConfig
 from .augment import RandomStream, augmented, rng_of
@@ -28,8 +29,8 @@ from .target_crops import crop_size, draw_corners
 class FramedBatch:
     """Scenes in a model's coordinates.
 
-    Of the inputs: images (B, V, 3, H, W) in [0, 1] and rays (B, V, 6, H, W). Of the targets, which are smaller where they
-    are crops: target_rays (B, T, 6, h, w) and the true images, truth (B, T, 3, h, w). kept: the numbers (B, V, k) of the
+    Of the inputs: images (B, V, 3, H, W) in [0, 1] and rays (B, V, C, H, W). Of the targets, which are smaller where they
+    are crops: target_rays (B, T, C, h, w) and the true images, truth (B, T, 3, h, w). kept: the numbers (B, V, k) of the
     inputs' tokens that the model gets; None: all.
     """
 
@@ -106,7 +107,7 @@ def step_batches(
     for numbers in share.micro_batches(step, config.data.batch):
         varied = [augmented(_on(device, next(scenes)), augmentations, config.seed, number) for number in numbers]
         drawn = concatenated(varied)
-        batch = framed_batch(drawn, inputs, config.scene_frame, device)
+        batch = framed_batch(drawn, inputs, config, device)
         if stage.target_crop < 1:
             size = crop_size(image_size, stage.target_crop, multiple)
             batch = with_cropped_targets(batch, drawn.alpha[:, inputs:], size, config.seed, numbers)
@@ -121,17 +122,17 @@ def _on(device: torch.device, scene: SceneBatch) -> SceneBatch:
     return replace(scene, images=scene.images.to(device))
 
 
-def framed_batch(scenes: SceneBatch, inputs: int, frame: SceneFrame, device: torch.device) -> FramedBatch:
-    """Scenes in the frame of their first `inputs` views, each moved by its jitter where there are any."""
+def framed_batch(scenes: SceneBatch, inputs: int, config: TrainingConfig, device: torch.device) -> FramedBatch:
+    """Scenes in the run's frame of their first `inputs` views, each moved by its jitter where there are any."""
     H, W = scenes.images.shape[-2:]
     poses = []
     for scene, (camera_to_world, fxfycxcy) in enumerate(zip(scenes.camera_to_world, scenes.fxfycxcy, strict=True)):
         cameras = [camera_of(*one, W, H) for one in zip(camera_to_world[:inputs], fxfycxcy, strict=False)]
-        to_frame, _ = world_to_model(frame, cameras)
+        to_frame, _ = world_to_model(config.scene_frame, cameras)
         if scenes.frame_jitter is not None:
             to_frame = scenes.frame_jitter[scene] @ to_frame
         poses.append(poses_in_frame(to_frame, camera_to_world))
-    rays = _rays(np.stack(poses), scenes.fxfycxcy, H, W, device)
+    rays = _rays(config.model, np.stack(poses), scenes.fxfycxcy, (H, W), device)
     images = scenes.images.to(device)
     return FramedBatch(images[:, :inputs], rays[:, :inputs], rays[:, inputs:], images[:, inputs:])
 
@@ -165,8 +166,11 @@ def kept_tokens(alpha: Tensor, stride: int, ratio: float, seed: int, numbers: Se
     return torch.from_numpy(np.stack(drawn))
 
 
-def _rays(camera_to_world: np.ndarray, fxfycxcy: np.ndarray, height: int, width: int, device: torch.device) -> Tensor:
-    """Rays (B, V, 6, H, W) float32, made on the device in float64 one scene at a time: they are larger than the images."""
+def _rays(
+    model: ModelConfig, camera_to_world: np.ndarray, fxfycxcy: np.ndarray, size: tuple[int, int], device: torch.device
+) -> Tensor:
+    """Rays (B, V, C, H, W) float32 of images of a size (H, W), made on the device in float64 one scene at a time: they are
+    larger than the images."""
     arrays = (torch.from_numpy(np.float64(array)).to(device) for array in (camera_to_world, fxfycxcy))
     scenes = zip(*(array.split(1) for array in arrays), strict=True)
-    return torch.cat([plucker_rays(pose, intrinsics, height, width).float() for pose, intrinsics in scenes])
+    return torch.cat([rays_for(model, pose, intrinsics, *size).float() for pose, intrinsics in scenes])

@@ -12,6 +12,9 @@ from lvsm_engine.model.config import ModelConfig
 from .credits import SourceCredits, markdown
 
 CONFIG_WIDTH = 118
+LVSM = "2410.17242"
+PAPERS = {"fast_weights": "2505.23884"}
+"""Of architectures that are not LVSM's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ def _purpose(card: ModelCard, model: ModelConfig) -> str:
     fewest, most = card.input_views
     narrowest, widest = card.field_of_view
     fields = f"{narrowest:.0f}" if round(narrowest) == round(widest) else f"{narrowest:.0f} to {widest:.0f}"
+    paper, architecture = PAPERS.get(model.architecture, LVSM), model.architecture.replace("_", "-")
     return (
-        f"A Large View Synthesis Model (arXiv 2410.17242), {model.architecture.replace('_', '-')}: {fewest} to {most}"
+        f"A Large View Synthesis Model (arXiv {paper}), {architecture}: {fewest} to {most}"
         f" posed photos in, the view of another camera out. Trained at {card.resolution} px, patches of"
         f" {model.patch_size} px{_tokens(card, model)}, horizontal fields of view of {fields} degrees, scene frame"
         f" {card.scene_frame.kind}."

@@ -12,9 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-# The quintic Newton-Schulz iteration: steepest at 0, so that 5 rounds bring all singular values near 1.
-COEFFICIENTS = (3.4445, -4.775, 2.0315)
-ROUNDS = 5
+from lvsm_engine.model.newton_schulz import orthogonalised
 
 
 class Muon(torch.optim.Optimizer):
@@ -74,15 +72,3 @@ class Muon(torch.optim.Optimizer):
         dist.all_reduce(together)
         parts = together.split([update.numel() for update in updates])
         return [part.view_as(update) for part, update in zip(parts, updates, strict=True)]
-
-
-def orthogonalised(matrices: Tensor) -> Tensor:
-    """(S, rows, columns) -> the same shape: singular values near 1 (0.7 to 1.2, tiny ones less), singular vectors kept."""
-    a, b, c = COEFFICIENTS
-    is_tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if is_tall else matrices
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
-    for _ in range(ROUNDS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if is_tall else x

@@ -57,7 +57,10 @@ def _kind(name: str, parameter: Tensor, config: OptimizerConfig) -> str:
         return "vectors"
     if config.muon_lr > 0 and config.muon_tokenizer_head_lr > 0 and name.startswith(("tokenize_", "to_pixels.")):
         return "tokenizer_head"
-    if config.muon_lr == 0 or not name.startswith(("blocks.", "encoder.", "decoder.")) or "to_depth" in name:
+    is_of_block = name.startswith(("blocks.", "encoder.", "decoder."))
+    # What tells of tokens rather than turning them; and fast weights, whose columns' lengths are learned.
+    is_no_turn = "to_depth" in name or "to_rates" in name or parameter.dim() > 2
+    if config.muon_lr == 0 or not is_of_block or is_no_turn:
         return "others"
     return "stacked" if "to_qkv" in name else "matrices"
 

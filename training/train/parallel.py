@@ -19,6 +19,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+from lvsm_engine.model.fast_weight_model import FastWeightBlock
 from lvsm_engine.model.transformer import Block
 
 Kind = Literal["ddp", "fsdp"]
@@ -80,9 +81,9 @@ def parallelize(
         # Else a block is cut in pieces where DDP's buckets end, and compiled again where sizes are no longer equal by chance.
         torch._dynamo.config.optimize_ddp = False
         torch.fx.experimental._config.use_duck_shape = False
-    blocks = [module for module in model.modules() if isinstance(module, Block)]
+    blocks = [module for module in model.modules() if isinstance(module, Block | FastWeightBlock)]
     for block in blocks:
-        forward = block.forward
+        forward: Callable = block.forward
         if compiler is not None:
             forward = torch.compile(forward, backend=compiler, dynamic=True)
         if checkpoint_blocks:  # around what is compiled: the compiler passes over a checkpoint without a word

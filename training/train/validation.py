@@ -125,7 +125,7 @@ def validate(
 
 def _as_in_the_engine(scene: Scene, config: TrainingConfig, device: torch.device) -> FramedBatch:
     posed = scene_batch([scene])
-    batch = framed_batch(posed, INPUTS, config.scene_frame, device)
+    batch = framed_batch(posed, INPUTS, config, device)
     ratio = config.schedule.last_stage.input_keep_ratio
     if ratio == 1:
         return batch

@@ -8,7 +8,7 @@ import torch
 from lvsm_engine.model.camera_encoding import FREQUENCIES, encode_cameras
 from lvsm_engine.model.checkpoint import build_model
 from lvsm_engine.model.config import CAMERA_ENCODINGS, ModelConfig
-from lvsm_engine.model.rays import plucker_rays, token_rays, world_to_image
+from lvsm_engine.model.rays import plucker_rays, rays_for, token_rays, world_to_image
 from lvsm_engine.model.tokens import to_images, to_patches
 from lvsm_engine.model.transformer import KeysValues, attention
 
@@ -28,11 +28,13 @@ def look_at_cameras(count, generator, distance=2.0):
     return poses
 
 
-def sample(seed=0, size=SIZE):
+def sample(model=None, seed=0, size=SIZE):
+    """Images, rays as the model wants them (None: Pluecker rays), poses and lenses."""
     generator = torch.Generator().manual_seed(seed)
     poses = look_at_cameras(B * (V + T), generator).reshape(B, V + T, 4, 4)
     fxfycxcy = torch.tensor([1.1 * size, 1.05 * size, 0.5 * size, 0.48 * size]).double().expand(B, V + T, 4)
-    rays = plucker_rays(poses, fxfycxcy, size, size).float()
+    config = ModelConfig() if model is None else model.config
+    rays = rays_for(config, poses, fxfycxcy, size, size).float()
     images = torch.rand(B, V, 3, size, size, generator=generator)
     return images, rays[:, :V], rays[:, V:], poses, fxfycxcy
 
@@ -107,13 +109,14 @@ MODELS = {
         "rotate_values": True,
     },
     "encoder_decoder": {"architecture": "encoder_decoder", "blocks": 2, "encoder_blocks": 2, "latents": 8},
+    "fast_weights": {"architecture": "fast_weights", "fast_head_width": 64, "fast_hidden": 96},
 }
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_targets_do_not_see_each_other(name):
     model = small_model(**MODELS[name])
-    images, input_rays, target_rays, _, _ = sample()
+    images, input_rays, target_rays, _, _ = sample(model)
     together = model(images, input_rays, target_rays)
     encoding = model.encode(images, input_rays)
     apart = torch.cat([model.decode(encoding, target_rays[:, t : t + 1]) for t in range(T)], dim=1)
@@ -124,7 +127,7 @@ def test_targets_do_not_see_each_other(name):
 def test_of_the_inputs_only_the_seen_patches_matter(name):
     needs_mask = name in ("prope", "dense_everywhere")
     model = small_model(**MODELS[name] | ({"inputs_first": True} if needs_mask else {}))
-    images, input_rays, target_rays, _, _ = sample()
+    images, input_rays, target_rays, _, _ = sample(model)
     p = model.config.input_stride
     n = (SIZE // p) ** 2
     order = torch.rand(B, V, n, generator=torch.Generator().manual_seed(2)).argsort(-1)
@@ -144,7 +147,7 @@ def test_of_the_inputs_only_the_seen_patches_matter(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_order_of_inputs_does_not_matter(name):
     model = small_model(**MODELS[name])
-    images, input_rays, target_rays, _, _ = sample()
+    images, input_rays, target_rays, _, _ = sample(model)
     turned = model(images.flip(1), input_rays.flip(1), target_rays)
     torch.testing.assert_close(model(images, input_rays, target_rays), turned, rtol=0, atol=2e-5)
 
@@ -152,7 +155,7 @@ def test_the_order_of_inputs_does_not_matter(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_has_a_part_in_the_picture(name):
     model = small_model(**MODELS[name]).requires_grad_(True)
-    images, input_rays, target_rays, _, _ = sample()
+    images, input_rays, target_rays, _, _ = sample(model)
     model(images, input_rays, target_rays).square().sum().backward()
     silent = [
         name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
@@ -163,7 +166,7 @@ def test_every_parameter_has_a_part_in_the_picture(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_check_is_called_between_blocks_and_stops_the_work(name):
     model = small_model(**MODELS[name])
-    images, input_rays, target_rays, _, _ = sample()
+    images, input_rays, target_rays, _, _ = sample(model)
 
     class Stop(Exception):
         pass
@@ -237,7 +240,7 @@ def test_a_patch_ray_goes_through_the_cameras_origin():
 def test_bf16_on_the_cpu_stays_close_to_float32():
     for options in MODELS.values():
         model = small_model(**options)
-        inputs = sample()[:3]
+        inputs = sample(model)[:3]
         with torch.autocast("cpu", dtype=torch.bfloat16):
             fast = model(*inputs).float()
         assert (fast - model(*inputs)).abs().mean() < 0.02
@@ -324,6 +327,16 @@ def test_a_pixel_of_denser_tokens_is_their_mean():
         ({"predicted_depth": True}, "predicted_depth needs camera_encoding proxy_point"),
         ({"rotate_values": True, "camera_encoding": "prope"}, "rotate_values needs camera_encoding proxy_point"),
         ({"camera_encoding": "prope", "head_width": 32}, "needs head_width 64"),
+        ({"architecture": "fast_weights"}, "fast_weights with fast_head_width 0 and fast_hidden 0"),
+        ({"fast_hidden": 64}, "decoder_only with fast_head_width 0 and fast_hidden 64"),
+        (
+            {"architecture": "fast_weights", "fast_head_width": 500, "fast_hidden": 64},
+            "multiple of fast_head_width 500",
+        ),
+        (
+            {"architecture": "fast_weights", "fast_head_width": 64, "fast_hidden": 64, "inputs_first": True},
+            "inputs_first and camera_encoding are options of decoder_only",
+        ),
         ({"rays_in_tokens": False}, "without rays_in_tokens a camera_encoding is needed"),
     ],
 )

@@ -81,19 +81,27 @@ def names_of(groups, model):
 
 
 TOKENIZERS_AND_HEAD = {"tokenize_inputs.weight", "tokenize_targets.weight", "to_pixels.1.weight"}
+OF_FAST_WEIGHTS = {
+    f"blocks.{block}.fast.{name}" for block in range(4) for name in ("gate", "down", "up", "to_rates.weight")
+}
 
 
-@pytest.mark.parametrize(("preset", "others"), [("smoke", set()), ("smoke_encoder_decoder", {"latents"})])
+@pytest.mark.parametrize(
+    ("preset", "others"), [("smoke", set()), ("smoke_encoder_decoder", {"latents"}), ("lact_small", OF_FAST_WEIGHTS)]
+)
 def test_muon_trains_tokenizers_and_head_at_a_rate_of_their_own_where_it_is_given(preset, others):
     config = PRESETS[preset]()
     model = build_model(config.model)
     matrices = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
     by_depth = {name for name in matrices if "to_depth" in name}
+    tokenizers_and_head = (
+        {"tokenize_views.weight", "to_pixels.1.weight"} if preset == "lact_small" else TOKENIZERS_AND_HEAD
+    )
     for rate in (0.0, 0.03):
         adamw, muon = build_optimizers(model, dataclasses.replace(config.optimizer, muon_tokenizer_head_lr=rate))
-        ends = TOKENIZERS_AND_HEAD if rate else set()
-        assert names_of(muon.param_groups, model) == matrices - others - by_depth - TOKENIZERS_AND_HEAD | ends
-        assert names_of(adamw.param_groups[:1], model) == others | by_depth | TOKENIZERS_AND_HEAD - ends
+        ends = tokenizers_and_head if rate else set()
+        assert names_of(muon.param_groups, model) == matrices - others - by_depth - tokenizers_and_head | ends
+        assert names_of(adamw.param_groups[:1], model) == others | by_depth | tokenizers_and_head - ends
         rates = {name: g["full_lr"] for g in muon.param_groups for name in names_of([g], model)}
         assert {rates[name] for name in ends} == ({rate} if rate else set())
         assert {rates[name] for name in rates.keys() - ends} == {config.optimizer.muon_lr}

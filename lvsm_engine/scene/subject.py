@@ -1,0 +1,60 @@
+"""The subject of some cameras: the point that they look at, and a frame around it. Knows cameras only."""
+
+import numpy as np
+
+# Lengths of mean directions (of unit vectors) below this are what rounding and chance leave.
+WEAK_DIRECTION = 0.05
+# Optical axes fix their nearest point when the directions spread by this much (smallest eigenvalue, 0 when parallel).
+MIN_SPREAD = 1e-3
+# Cameras that look alike see their subject at this many times the distance between them.
+PARALLEL_DEPTH = 2.0
+
+
+def subject_similarity(camera_to_world: np.ndarray, mean_distance: float) -> np.ndarray:
+    """The similarity (4, 4) that puts the subject at the origin, the cameras mean_distance away, their mean up at +z.
+
+    camera_to_world: (V, 4, 4), OpenCV axes. The subject is the point nearest to all optical axes. Defined for any
+    cameras: for parallel ones the subject is taken in front of them, for a single one nearest to the world's origin.
+    """
+    poses = np.asarray(camera_to_world, dtype=np.float64)
+    positions = poses[:, :3, 3]
+    centre = subject_centre(poses)
+    distance = np.linalg.norm(positions - centre, axis=1).mean()
+    scale = mean_distance / distance if distance > 1e-9 * max(1.0, np.abs(positions).max()) else 1.0
+    similarity = np.eye(4)
+    similarity[:3, :3] = scale * rotation_to_z(-poses[:, :3, 1].mean(axis=0))
+    similarity[:3, 3] = -similarity[:3, :3] @ centre
+    return similarity
+
+
+def subject_centre(camera_to_world: np.ndarray) -> np.ndarray:
+    """The point (3,) that cameras (V, 4, 4), OpenCV axes, have in common: see subject_similarity."""
+    positions, forwards = camera_to_world[:, :3, 3], camera_to_world[:, :3, 2]
+    across = np.eye(3) - forwards[:, :, None] * forwards[:, None, :]  # (V, 3, 3)
+    if np.linalg.eigvalsh(across.mean(axis=0))[0] > MIN_SPREAD:
+        centre = np.linalg.solve(across.sum(axis=0), np.einsum("vij,vj->i", across, positions))
+        if np.median(np.einsum("vi,vi->v", centre - positions, forwards)) > 0:
+            return centre
+    middle, forward = positions.mean(axis=0), forwards.mean(axis=0)
+    spread = np.linalg.norm(positions - middle, axis=1).max()
+    length = np.linalg.norm(forward)
+    if length < WEAK_DIRECTION:  # looking outward, to all sides
+        return middle
+    forward = forward / length
+    to_origin = -middle @ forward
+    is_one_place = spread < 1e-6 * max(1.0, np.abs(positions).max())
+    if is_one_place:
+        return middle + forward * (to_origin if to_origin > 1e-3 else 1.0)
+    return middle + forward * PARALLEL_DEPTH * 2 * spread
+
+
+def rotation_to_z(up: np.ndarray) -> np.ndarray:
+    """The smallest rotation (3, 3) that takes `up` to +z; none where up is too short to mean anything."""
+    length = np.linalg.norm(up)
+    if length < WEAK_DIRECTION:
+        return np.eye(3)
+    x, y, z = up / length
+    if z < -1 + 1e-9:
+        return np.diag([1.0, -1.0, -1.0])
+    axis = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])  # the cross product with up x z
+    return np.eye(3) + axis + axis @ axis / (1 + z)
