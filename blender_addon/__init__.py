@@ -24,6 +24,7 @@ MODULES = (
     "render_engine",
     "camera_list",
     "panel",
+    "keymap",
     "gallery",
     "photo_list",
     "capture_check",

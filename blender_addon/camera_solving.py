@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty
 
 from lvsm_engine.errors import CaptureError
 from lvsm_engine.progress import Progress
 from lvsm_engine.worker.client import Request
 
 from .capture_import import Options, import_capture
-from .followed_job import FollowsJob, followed
+from .followed_job import FollowsJobInFolder, followed
 from .last_outcome import last_outcome
 from .worker_owner import worker
 
@@ -38,18 +38,14 @@ class Job:
         return self._request.result()
 
 
-class LVSM_OT_solve_cameras(FollowsJob[Job], bpy.types.Operator):
+class LVSM_OT_solve_cameras(FollowsJobInFolder[Job], bpy.types.Operator):
     """Find where a folder's photos were taken from, and import them as cameras. The cameras are kept beside the photos"""
 
     bl_idname = "lvsm.solve_cameras"
     bl_label = "Solve Cameras"
     bl_options = {"UNDO"}
 
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
-    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
     filter_image: BoolProperty(default=True, options={"HIDDEN"})
-
-    _has_window = False
 
     @classmethod
     def poll(cls, context):  # noqa: ARG003 (Blender's signature)
@@ -57,21 +53,11 @@ class LVSM_OT_solve_cameras(FollowsJob[Job], bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def invoke(self, context, event):
-        if self.directory:
-            return self.follow(context)
-        self._has_window = True
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context):
-        return self.follow(context) if self._has_window else super().execute(context)
-
     def begin(self, context) -> Job:
         last_outcome.forget()
-        if not self.directory:
+        if self.folder is None:
             raise CaptureError("No folder is chosen: choose the one with the photos.")
-        return Job(worker.client().solve(Path(bpy.path.abspath(self.directory))))
+        return Job(worker.client().solve(self.folder))
 
     def finish(self, context, job: Job) -> None:
         solved = job.result()

@@ -6,7 +6,7 @@ from threading import Event
 
 import bpy
 import numpy as np
-from bpy.props import BoolProperty, EnumProperty, StringProperty
+from bpy.props import EnumProperty
 
 from lvsm_engine.errors import CaptureError
 from lvsm_engine.progress import Progress
@@ -16,7 +16,7 @@ from lvsm_engine.scene.captures import WRITERS, Capture, export_capture
 from . import input_views
 from .capture_import import WORLD_FROM_FILE
 from .capture_placement import transformed
-from .followed_job import FollowsJob, followed
+from .followed_job import FollowsJobInFolder, followed
 from .last_outcome import last_outcome
 from .results import encode_png
 
@@ -72,21 +72,17 @@ class Job:
         self.progress = progress
 
 
-class LVSM_OT_export_capture(FollowsJob[Job], bpy.types.Operator):
+class LVSM_OT_export_capture(FollowsJobInFolder[Job], bpy.types.Operator):
     """Write the cameras that have photos, and copies of the photos, into an empty folder, for other programs"""
 
     bl_idname = "lvsm.export_capture"
     bl_label = "Export Capture"
 
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
-    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
     writer: EnumProperty(
         name="Format",
         items=[(name, name, DESCRIPTIONS[name]) for name in WRITERS],
         description="How the cameras are written",
     )
-
-    _has_window = False
 
     @classmethod
     def poll(cls, context):  # noqa: ARG003 (Blender's signature)
@@ -95,21 +91,11 @@ class LVSM_OT_export_capture(FollowsJob[Job], bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def invoke(self, context, event):
-        if self.directory:
-            return self.follow(context)
-        self._has_window = True
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context):
-        return self.follow(context) if self._has_window else super().execute(context)
-
     def begin(self, context) -> Job:
         last_outcome.forget()
-        if not self.directory:
+        if self.folder is None:
             raise CaptureError("No folder is chosen: choose an empty one.")
-        return Job(exported_views(context), Path(bpy.path.abspath(self.directory)), self.writer)
+        return Job(exported_views(context), self.folder, self.writer)
 
     def finish(self, context, job: Job) -> None:
         job.result()

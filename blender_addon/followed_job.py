@@ -1,10 +1,12 @@
 """Work that goes on elsewhere while a window lives: one job at a time, with progress, time left and Esc. Knows no job itself."""
 
 import time
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import bpy
 from bpy.app.handlers import persistent
+from bpy.props import BoolProperty, StringProperty
 
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.progress import Progress
@@ -123,6 +125,30 @@ class FollowsJob(Generic[J]):
         context.window_manager.event_timer_remove(self._timer)
         context.workspace.status_text_set(None)
         redraw_panels(context)
+
+
+class FollowsJobInFolder(FollowsJob[J]):
+    """What an operator inherits whose job is about a folder, which a person chooses first."""
+
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    _has_window = False
+
+    @property
+    def folder(self) -> Path | None:
+        """None where none is chosen."""
+        return Path(bpy.path.abspath(self.directory)) if self.directory else None
+
+    def invoke(self, context, event):
+        if self.directory:
+            return self.follow(context)
+        self._has_window = True
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        return self.follow(context) if self._has_window else super().execute(context)
 
 
 def redraw_panels(context: bpy.types.Context) -> None:

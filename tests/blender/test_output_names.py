@@ -15,6 +15,8 @@ from lvsm_engine.errors import CameraError
         ("{camera}_{frame}", "IMG_1.JPG", "IMG_1_0007.png"),
         ("{scene}/{camera}/{frame}", "v1.5", "Scene/v1.5/0007.png"),
         ("{frame}.png", "A", "0007.png"),
+        ("{camera}", "a.png", "a.png"),
+        ("{camera}", "version 1.2", "version 1.2.png"),
         ("{camera}", "a/b\\c:d", "a_b_c_d.png"),
         ("{camera}/{frame}", "..", "_/0007.png"),
         ("{camera}/{frame}", "{frame}", "{frame}/0007.png"),

@@ -156,12 +156,6 @@ def test_where_only_another_scene_has_photos_the_button_says_so():
     bpy.data.scenes.remove(other)
 
 
-def test_a_file_is_called_as_its_camera_but_for_a_photos_ending():
-    file_name = stage.addon("batch").file_name
-    assert file_name("DSC_01.JPG", 3) == "DSC_01_0003.png" and file_name("a.png", None) == "a.png"
-    assert file_name("version 1.2", None) == "version 1.2.png" and file_name("a/b", 7) == "a_b_0007.png"
-
-
 def test_missing_photos_are_counted_and_one_is_named():
     scene = stage.build(folder)
     for number in range(2):
