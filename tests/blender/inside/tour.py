@@ -37,6 +37,7 @@ def build():
     scene.camera = stage.add_camera("Target", (1.25, -0.95, 0.55))
     scene.camera.rotation_euler, scene.camera.data.angle = (1.24, 0, 0.92), 0.87
     scene.lvsm.show_trust = True
+    bpy.ops.lvsm.use_exact_colors()
     yield 1
     yield from ui.show_tab()
     look(Euler((1.1, 0, 0.5)), 5)
@@ -78,7 +79,8 @@ def steps():
     shoot("3_viewport")
     ui.view_area().spaces.active.shading.type = "SOLID"
     opened(stage.addon("capture_check").LVSM_PT_check_capture)
-    bpy.context.scene.lvsm.check.count = 8
+    settings = bpy.context.scene.lvsm
+    settings.check.count, settings.check.side = 6, 128
     with ui.in_view():
         bpy.ops.lvsm.check_capture("INVOKE_DEFAULT")
     yield from ui.until(lambda: followed.job is None, seconds=LONG)
