@@ -25,6 +25,7 @@ MODULES = (
     "capture_check",
     "trust_overlay",
     "virtual_photos",
+    "cg_in_photo",
 )
 
 
