@@ -26,6 +26,7 @@ MODULES = (
     "trust_overlay",
     "virtual_photos",
     "cg_in_photo",
+    "animation",
 )
 
 

@@ -1,0 +1,17 @@
+"""Animations."""
+
+import pytest
+
+from .fake_engine import fake_environment
+from .inside_tests import each_test_in
+
+
+@pytest.fixture(scope="module")
+def report(blender, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("animation")
+    return blender.report("animation.py", folder, env=fake_environment(folder))
+
+
+@each_test_in("animation.py")
+def test_inside(report, name):
+    report.expect(name)
