@@ -20,7 +20,7 @@ WATCH_SECONDS = 0.2
 
 
 class SettingsOfRender:
-    """What is set for the animation that is being rendered, and what it was before: by the scene's number, as it may be undone."""
+    """What is set for the animation that is being rendered, and what it was before. By the scene's number: undo replaces it."""
 
     def __init__(self) -> None:
         self._scene_uid = 0

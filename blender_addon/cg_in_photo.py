@@ -69,17 +69,24 @@ def _new_photo_scene(scene: bpy.types.Scene) -> bpy.types.Scene:
 
 
 def follow(scene: bpy.types.Scene) -> None:
-    """Make the LVSM scene see what this one's camera does. Writes only what differs: a render's thread may ask, too."""
+    """Make the LVSM scene see what this one's camera does. Writes only what differs."""
+    _follow_settings(scene)
     photo_scene = scene.lvsm_cg.photo_scene
-    _copy(RENDER_SETTINGS, scene.render, photo_scene.render)
-    _copy(FRAME_SETTINGS, scene, photo_scene)
-    _copy(LVSM_SETTINGS, scene.lvsm, photo_scene.lvsm)
     there = photo_scene.collection.objects
     wanted, had = {item for item in scene.objects if item.type == "CAMERA"}, set(there)
     for item in wanted - had:
         there.link(item)
     for item in had - wanted:
         there.unlink(item)
+    if wanted != had:
+        photo_scene.view_layers[0].update()  # else a render that begins now crashes 5.2
+
+
+def _follow_settings(scene: bpy.types.Scene) -> None:
+    photo_scene = scene.lvsm_cg.photo_scene
+    _copy(RENDER_SETTINGS, scene.render, photo_scene.render)
+    _copy(FRAME_SETTINGS, scene, photo_scene)
+    _copy(LVSM_SETTINGS, scene.lvsm, photo_scene.lvsm)
     if (cuts := _cuts(scene)) != _cuts(photo_scene):
         photo_scene.timeline_markers.clear()
         for frame, camera_object in cuts:
@@ -98,9 +105,25 @@ def _copy(names: tuple[str, ...], source: bpy.types.bpy_struct, target: bpy.type
 
 
 @persistent
-def follow_changes(scene: bpy.types.Scene, *_) -> None:
+def follow_before_render(scene: bpy.types.Scene, *_) -> None:
+    """In a window a render's thread asks, which must add no objects: there they have been."""
     if is_set_up(scene):
-        follow(scene)
+        begin = follow if bpy.app.background else _follow_settings
+        begin(scene)
+
+
+@persistent
+def follow_soon(scene: bpy.types.Scene, *_) -> None:
+    """Not at once: a handler of the scene's evaluation that adds objects to another scene crashes 5.2."""
+    if is_set_up(scene) and not bpy.app.background and not bpy.app.timers.is_registered(follow_now):
+        bpy.app.timers.register(follow_now, first_interval=0)
+
+
+def follow_now() -> None:
+    """A timer of Blender's: any scene may have been the one that changed."""
+    for scene in bpy.data.scenes:
+        if is_set_up(scene):
+            follow(scene)
 
 
 def obstacle(scene: bpy.types.Scene) -> str:
@@ -226,22 +249,25 @@ classes = (
 )
 
 
-def _handlers_of_changes() -> tuple[list, ...]:
-    handlers = bpy.app.handlers
-    return handlers.depsgraph_update_post, handlers.render_init, handlers.render_pre
+def _handlers_before_render() -> tuple[list, ...]:
+    return bpy.app.handlers.render_init, bpy.app.handlers.render_pre
 
 
 def register() -> None:
     for cls in classes:
         bpy.utils.register_class(cls)
     bpy.types.Scene.lvsm_cg = PointerProperty(type=LVSM_CgSettings)
-    for handlers in _handlers_of_changes():
-        handlers.append(follow_changes)
+    bpy.app.handlers.depsgraph_update_post.append(follow_soon)
+    for handlers in _handlers_before_render():
+        handlers.append(follow_before_render)
 
 
 def unregister() -> None:
-    for handlers in _handlers_of_changes():
-        handlers.remove(follow_changes)
+    for handlers in _handlers_before_render():
+        handlers.remove(follow_before_render)
+    bpy.app.handlers.depsgraph_update_post.remove(follow_soon)
+    if bpy.app.timers.is_registered(follow_now):
+        bpy.app.timers.unregister(follow_now)
     del bpy.types.Scene.lvsm_cg
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)

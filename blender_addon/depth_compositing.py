@@ -26,7 +26,7 @@ def is_used(scene: bpy.types.Scene) -> bool:
 
 def connect(scene: bpy.types.Scene, photo_scene: bpy.types.Scene) -> None:
     """Put what a scene renders, after the nodes that it has, into what the other one does."""
-    tree = _tree(scene) or _new_tree(scene)
+    tree = _used_tree(scene)
     output = _output(tree)
     objects, photo = _layers(tree, OBJECTS, scene), _layers(tree, PHOTO, photo_scene)
     source = _source(tree, output) or objects.outputs["Image"]
@@ -74,12 +74,14 @@ def _tree(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
     return scene.compositing_node_group if IS_GROUP_OUTPUT else scene.node_tree
 
 
-def _new_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
-    if IS_GROUP_OUTPUT:
-        scene.compositing_node_group = bpy.data.node_groups.new(f"{scene.name} Compositing", "CompositorNodeTree")
-        return scene.compositing_node_group
-    scene.use_nodes = True
-    return scene.node_tree
+def _used_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
+    """The tree that a scene's renders go through from now on."""
+    if not is_used(scene):
+        if IS_GROUP_OUTPUT:
+            scene.compositing_node_group = bpy.data.node_groups.new(f"{scene.name} Compositing", "CompositorNodeTree")
+        else:
+            scene.use_nodes = True
+    return _tree(scene)
 
 
 def _stop_using(scene: bpy.types.Scene) -> None:

@@ -1,6 +1,5 @@
 """Animations: frames and videos by LVSM whatever engine the scene has, gone on with, and shown behind the camera."""
 
-import json
 import sys
 from pathlib import Path
 
