@@ -51,7 +51,7 @@ def _part(scene: bpy.types.Scene, name: str) -> bpy.types.bpy_struct:
 settings_of_render = SettingsOfRender()
 
 
-def _set_back_when_done() -> float | None:
+def set_back_when_done() -> float | None:
     """A timer of Blender's: the handlers of a render's end are called on its thread, before it has ended."""
     if bpy.app.is_job_running("RENDER"):
         return WATCH_SECONDS
@@ -113,7 +113,7 @@ class LVSM_OT_render_animation(bpy.types.Operator):
     def invoke(self, context, event):
         settings_of_render.set(context.scene, _settings(context.scene, self.skip_existing))
         begun = bpy.ops.render.render("INVOKE_DEFAULT", animation=True)
-        bpy.app.timers.register(_set_back_when_done, first_interval=WATCH_SECONDS, persistent=True)
+        bpy.app.timers.register(set_back_when_done, first_interval=WATCH_SECONDS, persistent=True)
         return {"FINISHED"} if begun == {"RUNNING_MODAL"} else begun
 
 
@@ -227,8 +227,8 @@ def register() -> None:
 
 
 def unregister() -> None:
-    if bpy.app.timers.is_registered(_set_back_when_done):
-        bpy.app.timers.unregister(_set_back_when_done)
+    if bpy.app.timers.is_registered(set_back_when_done):
+        bpy.app.timers.unregister(set_back_when_done)
     set_back_before_load()
     bpy.app.handlers.load_pre.remove(set_back_before_load)
     for cls in reversed(classes):
