@@ -11,7 +11,7 @@ from bpy.app.handlers import persistent
 from bpy.props import BoolProperty
 
 from . import results, synthesize, target
-from .cg_in_photo import is_set_up
+from .cg_in_photo import follow, is_set_up
 from .last_outcome import last_outcome
 from .panel import SideBarPanel, draw_hint
 from .render_engine import LVSM_RenderEngine
@@ -100,7 +100,7 @@ class LVSM_OT_render_animation(bpy.types.Operator):
 
     def execute(self, context):
         scene = context.scene
-        settings_of_render.set(scene, _settings(scene, self.skip_existing))
+        _prepare(scene, self.skip_existing)
         try:
             bpy.ops.render.render(animation=True, scene=scene.name)
         except RuntimeError as failure:
@@ -111,20 +111,23 @@ class LVSM_OT_render_animation(bpy.types.Operator):
         return {"FINISHED"}
 
     def invoke(self, context, event):
-        settings_of_render.set(context.scene, _settings(context.scene, self.skip_existing))
+        _prepare(context.scene, self.skip_existing)
         begun = bpy.ops.render.render("INVOKE_DEFAULT", animation=True)
         bpy.app.timers.register(set_back_when_done, first_interval=WATCH_SECONDS, persistent=True)
         return {"FINISHED"} if begun == {"RUNNING_MODAL"} else begun
 
 
+def _prepare(scene: bpy.types.Scene, skips_existing: bool) -> None:
+    settings_of_render.set(scene, _settings(scene, skips_existing))
+    if is_set_up(scene):
+        follow(scene)
+
+
 def _settings(scene: bpy.types.Scene, skips_existing: bool) -> dict[str, dict[str, Any]]:
     """What a scene's render needs. Where objects stand in the photo, its own engine renders them there."""
-    if is_set_up(scene):
-        engine, camera = scene.render.engine, scene.camera
-    else:
-        engine, camera = LVSM_RenderEngine.bl_idname, target.target_of(scene)
+    engine = scene.render.engine if is_set_up(scene) else LVSM_RenderEngine.bl_idname
     overwrites = scene.render.use_overwrite and not skips_existing
-    return {"": {"camera": camera}, "render": {"engine": engine, "use_overwrite": overwrites}}
+    return {"": {"camera": target.target_of(scene)}, "render": {"engine": engine, "use_overwrite": overwrites}}
 
 
 class LVSM_OT_show_animation(bpy.types.Operator):
@@ -199,11 +202,11 @@ class LVSM_PT_animation(SideBarPanel, bpy.types.Panel):
 
     def draw(self, context):
         layout, scene, width = self.layout, context.scene, context.region.width
-        row = layout.row(align=True)
-        row.operator("lvsm.render_animation", icon="RENDER_ANIMATION")
-        resume = row.row(align=True)
+        column = layout.column(align=True)
+        column.operator("lvsm.render_animation", icon="RENDER_ANIMATION")
+        resume = column.row(align=True)
         resume.enabled = not scene.render.is_movie_format
-        resume.operator("lvsm.render_animation", text="Resume").skip_existing = True
+        resume.operator("lvsm.render_animation", text="Resume Animation", icon="FILE_REFRESH").skip_existing = True
         if reason := obstacle(scene):
             draw_hint(layout, width, reason)
         else:

@@ -232,7 +232,7 @@ class LVSM_PT_cg_in_photo(SideBarPanel, bpy.types.Panel):
 def _draw_what_is_set_up(layout: bpy.types.UILayout, scene: bpy.types.Scene, width: int) -> None:
     tolerance = depth_compositing.tolerance_of(scene)
     if tolerance is not None:
-        layout.prop(tolerance, "default_value", text="Depth Tolerance")
+        layout.prop(tolerance, "default_value", text="Tolerance")
     if not scene.lvsm.use_detail:
         draw_hint(layout, width, "Switch Detail from Photos on: without it nothing in the photo hides the objects")
     if changes := changes_to_colors(scene):
