@@ -101,13 +101,16 @@ class LVSM_OT_render_animation(bpy.types.Operator):
     def execute(self, context):
         scene = context.scene
         _prepare(scene, self.skip_existing)
+        failure = ""
         try:
             bpy.ops.render.render(animation=True, scene=scene.name)
-        except RuntimeError as failure:
-            self.report({"ERROR"}, str(last_outcome.error or failure))
-            return {"CANCELLED"}
+        except RuntimeError as error:
+            failure = str(error)
         finally:
             settings_of_render.set_back()
+        if failure or last_outcome.error:
+            self.report({"ERROR"}, str(last_outcome.error or failure))
+            return {"CANCELLED"}
         return {"FINISHED"}
 
     def invoke(self, context, event):

@@ -4,12 +4,18 @@ An LVSM scene stands beside the user's: the same cameras, frames and size, rende
 by both depths, along the camera's axis.
 """
 
+import time
+from pathlib import Path
+
 import bpy
 from bpy.app.handlers import persistent
 from bpy.props import BoolProperty, PointerProperty
 from mathutils import Vector
 
+from lvsm_engine.errors import LvsmError
+
 from . import depth_compositing, input_views
+from .last_outcome import last_outcome
 from .panel import SideBarPanel, draw_hint
 from .render_engine import LVSM_RenderEngine, changes_to_colors
 from .virtual_photos import ball_around, things
@@ -126,6 +132,41 @@ def follow_now() -> None:
             follow(scene)
 
 
+class FailedFrame:
+    """Takes away the file of a frame whose picture could not be synthesized: Blender lets an engine's error stop only the scene
+    that is rendered, not one that its compositor asks for, and Resume would take the file for a frame."""
+
+    def __init__(self) -> None:
+        self._former_error: LvsmError | None = None
+        self._began = 0.0
+
+    def begin(self) -> None:
+        self._former_error, self._began = last_outcome.error, time.time()
+
+    def discard(self, render: bpy.types.RenderSettings) -> None:
+        if last_outcome.error is self._former_error:
+            return
+        still = bpy.path.ensure_ext(bpy.path.abspath(render.filepath), render.file_extension)
+        for path in map(Path, (still, bpy.path.abspath(render.frame_path()))):
+            if not render.is_movie_format and path.is_file() and path.stat().st_mtime >= self._began:
+                path.unlink()
+                print(f"LVSM: {path} is not kept: {last_outcome.error}")
+
+
+failed_frame = FailedFrame()
+
+
+@persistent
+def begin_frame(*_) -> None:
+    failed_frame.begin()
+
+
+@persistent
+def discard_failed_frame(scene: bpy.types.Scene, *_) -> None:
+    if is_set_up(scene):
+        failed_frame.discard(scene.render)
+
+
 def obstacle(scene: bpy.types.Scene) -> str:
     """Why no objects can be put into the photo, for a person; empty where they can."""
     if any(other.lvsm_cg.photo_scene == scene for other in bpy.data.scenes):
@@ -134,7 +175,7 @@ def obstacle(scene: bpy.types.Scene) -> str:
         return "Choose Cycles or EEVEE as the render engine: LVSM renders no objects"
     if scene.camera is None:
         return "Add a camera to the scene"
-    if not any(map(input_views.is_input_view, scene.objects)):
+    if not input_views.has_photos() or not any(map(input_views.is_input_view, scene.objects)):
         return "Add a photo to at least one camera"
     return ""
 
@@ -260,9 +301,13 @@ def register() -> None:
     bpy.app.handlers.depsgraph_update_post.append(follow_soon)
     for handlers in _handlers_before_render():
         handlers.append(follow_before_render)
+    bpy.app.handlers.render_pre.append(begin_frame)
+    bpy.app.handlers.render_write.append(discard_failed_frame)
 
 
 def unregister() -> None:
+    bpy.app.handlers.render_write.remove(discard_failed_frame)
+    bpy.app.handlers.render_pre.remove(begin_frame)
     for handlers in _handlers_before_render():
         handlers.remove(follow_before_render)
     bpy.app.handlers.depsgraph_update_post.remove(follow_soon)

@@ -162,6 +162,22 @@ def test_photos_added_later_are_used():
     assert len(scene.lvsm_cg.photo_scene.objects) == 5
 
 
+def test_a_frame_without_the_synthesized_picture_is_not_kept_and_the_next_render_is():
+    scene = build()
+    bpy.ops.lvsm.set_up_cg()
+    scene.frame_start, scene.frame_end = 1, 2
+    (folder / "failed.png").write_bytes(b"of an earlier render")
+    with stage.fake_worker(fault="fail"):
+        scene.render.filepath = str(folder / "failed.png")
+        bpy.ops.render.render(write_still=True)
+        scene.render.filepath = str(folder / "failed_")
+        assert "too little memory" in stage.refusal(bpy.ops.lvsm.render_animation)
+    assert not list(folder.glob("failed*"))
+    assert is_near(rendered("failed"), synthesized())
+    bpy.ops.lvsm.render_animation()
+    assert len(list(folder.glob("failed*"))) == 3
+
+
 def test_a_second_press_adds_nothing_and_mends_what_is_missing():
     scene = build()
     bpy.ops.lvsm.set_up_cg()
