@@ -1,4 +1,4 @@
-"""Animations: all frames of the scene through the target camera by Blender's own render, and behind that camera afterwards.
+"""Animations: the scene's frames through the target camera by Blender's own render, and behind it afterwards.
 
 Frames, video, progress and Esc are Blender's. Settings are set for the render and set back after it, whatever ends it.
 """
@@ -20,7 +20,10 @@ WATCH_SECONDS = 0.2
 
 
 class SettingsOfRender:
-    """What is set for the animation that is being rendered, and what it was before. By the scene's number: undo replaces it."""
+    """What is set for the animation that is being rendered, and what it was before.
+
+    By the scene's number and the camera's name: undo replaces both.
+    """
 
     def __init__(self) -> None:
         self._scene_uid = 0
@@ -28,12 +31,12 @@ class SettingsOfRender:
 
     def set(self, scene: bpy.types.Scene, wanted: dict[str, dict[str, Any]]) -> None:
         """wanted: attributes' values by their owner, a part of the scene or "" for itself."""
+        self.set_back()  # of a render that has just ended
         self._scene_uid = scene.session_uid
-        self._before = [
-            (part, name, getattr(_part(scene, part), name)) for part, values in wanted.items() for name in values
-        ]
         for part, values in wanted.items():
             for name, value in values.items():
+                former = getattr(_part(scene, part), name)
+                self._before.append((part, name, former.name if isinstance(former, bpy.types.Object) else former))
                 setattr(_part(scene, part), name, value)
 
     def set_back(self) -> None:
@@ -41,7 +44,7 @@ class SettingsOfRender:
         scene = next((scene for scene in bpy.data.scenes if scene.session_uid == self._scene_uid), None)
         if scene is not None:
             for part, name, value in before:
-                setattr(_part(scene, part), name, value)
+                setattr(_part(scene, part), name, bpy.data.objects.get(value) if name == "camera" and value else value)
 
 
 def _part(scene: bpy.types.Scene, name: str) -> bpy.types.bpy_struct:

@@ -1,7 +1,7 @@
-"""Objects in the photo: Cycles or EEVEE renders them, LVSM the picture around them, and the compositor puts both into one.
+"""Objects in the photo: Cycles or EEVEE renders them, LVSM the picture around them, and the compositor joins both.
 
-An LVSM scene stands beside the user's: the same cameras, frames and size, rendered when the user's is. What hides what is told
-by both depths, along the camera's axis.
+An LVSM scene stands beside the user's: the same cameras, frames and size, rendered when the user's is. What hides what
+is told by both depths, along the camera's axis.
 """
 
 import time
@@ -29,6 +29,7 @@ FRAME_SETTINGS = ("frame_start", "frame_end", "frame_step", "camera")
 LVSM_SETTINGS = ("model", "use_detail")
 # Of the radius of what stands on it.
 CATCHER_SIDE = 8.0
+WATCH_SECONDS = 0.2
 
 
 class LVSM_CgSettings(bpy.types.PropertyGroup):
@@ -125,16 +126,22 @@ def follow_soon(scene: bpy.types.Scene, *_) -> None:
         bpy.app.timers.register(follow_now, first_interval=0)
 
 
-def follow_now() -> None:
-    """A timer of Blender's: any scene may have been the one that changed."""
+def follow_now() -> float | None:
+    """A timer of Blender's: any scene may have been the one that changed. A render that runs is not disturbed."""
+    if bpy.app.is_job_running("RENDER"):
+        return WATCH_SECONDS
     for scene in bpy.data.scenes:
         if is_set_up(scene):
             follow(scene)
+    return None
 
 
 class FailedFrame:
-    """Takes away the file of a frame whose picture could not be synthesized: Blender lets an engine's error stop only the scene
-    that is rendered, not one that its compositor asks for, and Resume would take the file for a frame."""
+    """Takes away the file of a frame whose picture could not be synthesized.
+
+    An engine's error stops the render of the user's scene, but not when it comes from a scene that the compositor asks
+    for; and Resume Animation would take the file for a frame.
+    """
 
     def __init__(self) -> None:
         self._former_error: LvsmError | None = None
@@ -181,7 +188,7 @@ def obstacle(scene: bpy.types.Scene) -> str:
 
 
 class LVSM_OT_set_up_cg(bpy.types.Operator):
-    """Have the compositor put what the scene's engine renders into the synthesized picture, hidden by what is nearer there"""
+    """Have the compositor put the scene's renders into the synthesized picture, hidden by what is nearer there"""
 
     bl_idname = "lvsm.set_up_cg"
     bl_label = "Put Objects in the Photo"

@@ -1,7 +1,7 @@
 """The compositor's nodes that put one scene's render into another's by their depths. Knows nothing of photos.
 
-They are put between the user's own nodes and their output, and taken out again. Blender 5.0 gave the compositor's tree another
-place and some nodes other names.
+They are put between the user's own nodes and their output, and taken out again. Blender 5.0 gave the compositor's tree
+another place and some nodes other names.
 """
 
 import bpy
@@ -12,8 +12,8 @@ IS_GROUP_OUTPUT = bpy.app.version >= (5, 0, 0)
 OUTPUT = "NodeGroupOutput" if IS_GROUP_OUTPUT else "CompositorNodeComposite"
 MATH, MAP_RANGE = (f"{'Shader' if IS_GROUP_OUTPUT else 'Compositor'}Node{name}" for name in ("Math", "MapRange"))
 NODE_WIDTH = 250
-# How much farther than the photo an object may be and be seen, as a share of the depth: photos' depths are not exact, and what
-# stands on the ground is as far as that.
+# How much farther than the photo an object may be and be seen, as a share of the depth: photos' depths are not exact,
+# and what stands on the ground is as far as that.
 TOLERANCE = 0.03
 # An object's depth is that of a pixel's first sample, which may have missed its edge.
 EDGE_PIXELS = 1

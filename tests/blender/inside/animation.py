@@ -102,6 +102,16 @@ def test_settings_are_set_back_when_a_file_is_loaded_and_the_new_file_is_left_al
     assert bpy.context.scene.render.engine == "LVSM"
 
 
+def test_settings_are_set_back_before_they_are_set_for_another_render():
+    scene = build("again")
+    own, wanted = scene.camera, {"": {"camera": bpy.data.objects["View 0"]}, "render": {"engine": "LVSM"}}
+    animation.settings_of_render.set(scene, wanted)
+    animation.settings_of_render.set(scene, wanted)
+    assert scene.camera != own and scene.render.engine == "LVSM"
+    animation.settings_of_render.set_back()
+    assert scene.camera == own and scene.render.engine == "CYCLES"
+
+
 def shown(camera_object):
     """The entry of the background that the animation is in."""
     (entry,) = (entry for entry in camera_object.data.background_images if results.is_result(entry.image))

@@ -1,4 +1,4 @@
-"""Objects in the photo: a render in the synthesized picture, hidden by what is nearer there; and all as it was afterwards."""
+"""Objects in the photo: renders in the synthesized picture, hidden by what is nearer there; all as it was afterwards."""
 
 import json
 import sys
