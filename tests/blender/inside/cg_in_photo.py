@@ -1,4 +1,4 @@
-"""Objects in the photo: renders in the synthesized picture, hidden by what is nearer there; all as it was afterwards."""
+"""Objects in the photo: renders in the synthesized picture, hidden by what is nearer there; then all as it was."""
 
 import json
 import sys
