@@ -33,6 +33,8 @@ MODULES = (
     "virtual_photos",
     "properties_panels",
     "batch",
+    "cg_in_photo",
+    "animation",
 )
 
 

@@ -59,13 +59,13 @@ class LVSM_OT_add_cameras_around(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        if not _things(context):
+        if not things(context):
             cls.poll_message_set("Select the objects that are to be photographed")
             return False
         return True
 
     def execute(self, context):
-        centre, radius = ball_around(_things(context))
+        centre, radius = ball_around(things(context))
         collection = bpy.data.collections.new("Cameras Around")
         context.scene.collection.children.link(collection)
         for number, direction in enumerate(directions(self.count)):
@@ -82,7 +82,7 @@ class LVSM_OT_add_cameras_around(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _things(context: bpy.types.Context) -> list[bpy.types.Object]:
+def things(context: bpy.types.Context) -> list[bpy.types.Object]:
     """The selected objects that a camera can see."""
     kinds = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GPENCIL", "GREASEPENCIL")
     return [item for item in context.selected_objects if item.type in kinds]

@@ -12,6 +12,7 @@ from mathutils import Euler
 SETTLED = 6  # seconds until panels have slid to their places, where the processor draws the 3D view
 LONG = 400  # seconds that the engine may take on a busy machine
 QUALITY = "85"
+UI_SCALE = 0.85  # so that the whole side bar is seen
 
 folder, capture = Path(sys.argv[1]), sys.argv[2]
 followed, viewports = stage.addon("followed_job").followed, stage.addon("viewport").viewports
@@ -24,7 +25,9 @@ def shoot(name):
 
 def build():
     """The sample capture around the origin, a target camera among its cameras, an Image Editor at the left; in steps."""
+    opened(stage.addon("capture_check").LVSM_PT_check_capture)
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    bpy.context.preferences.view.ui_scale = UI_SCALE
     yield 1
     with bpy.context.temp_override(window=ui.window(), area=ui.view_area()):
         bpy.ops.screen.area_split(direction="VERTICAL", factor=0.35)
@@ -78,7 +81,6 @@ def steps():
     yield SETTLED
     shoot("3_viewport")
     ui.view_area().spaces.active.shading.type = "SOLID"
-    opened(stage.addon("capture_check").LVSM_PT_check_capture)
     settings = bpy.context.scene.lvsm
     settings.check.count, settings.check.side = 6, 128
     with ui.in_view():
