@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from lvsm_engine.errors import CaptureError, WorkerError
-from lvsm_engine.model.checkpoint import load_checkpoint
+from lvsm_engine.model.checkpoint import build_model, load_checkpoint, published_name
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.model.plane_sweep.blend_file import BUNDLED, load_blend
 from lvsm_engine.photos import WHITE, load_photo
@@ -28,7 +29,7 @@ from lvsm_engine.worker.messages import Message
 from tests.engine.scene.test_colmap import CAMERA, POSE
 from tests.engine.scene.test_solvers_formats import FILES
 from tests.shared_data import ROOT
-from tests.synthetic import ring_cameras, ring_views, write_ring_capture, write_tiny_model
+from tests.synthetic import MODELS, ring_cameras, ring_views, write_ring_capture, write_tiny_model
 from tests.training.render.test_studio import box_glb
 from training.render.photographable import photographable
 from training.render.rejection import RejectedError
@@ -154,6 +155,36 @@ def models(folder: Path) -> Attack:
     return attack
 
 
+def published_models(folder: Path) -> Attack:
+    """Published files of both families, whose tensors' names and shapes tell all: some are gone, renamed or of another shape."""
+    good = {
+        f"obj_res32_{name}.pt": {
+            published_name(ours, config): t for ours, t in build_model(config).state_dict().items()
+        }
+        for name, config in MODELS.items()
+        if name in ("full", "encoder_decoder", "fast_weights")
+    }
+
+    def attack(rng: np.random.Generator) -> None:
+        file = list(good)[int(rng.integers(len(good)))]
+        tensors = dict(good[file])
+        for _ in range(int(rng.integers(1, 4))):
+            name = list(tensors)[int(rng.integers(len(tensors)))]
+            tensor, kind = tensors.pop(name), rng.random()
+            if kind < 0.4:
+                tensors[damaged_text(name, rng).decode(errors="replace")] = tensor
+            elif kind < 0.8:
+                tensors[name] = torch.zeros(rng.integers(0, 5, int(rng.integers(0, 4))).tolist())
+        path = folder / file.replace("32", str(rng.choice(["32", "33", "0", "32x64", "99999", "x"])))
+        torch.save({"model": tensors}, path)
+        try:
+            load_checkpoint(path)
+        finally:
+            path.unlink()
+
+    return attack
+
+
 def objects(folder: Path) -> Attack:
     """GLB files, before Blender gets them."""
     good = box_glb()
@@ -252,6 +283,7 @@ TARGETS: dict[str, Callable[[Path], Attack]] = {
         colmap_binary,
         photos,
         models,
+        published_models,
         objects,
         message_bytes,
         message_fields,
