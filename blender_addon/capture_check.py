@@ -156,6 +156,7 @@ def start(context: bpy.types.Context) -> Job:
         views,
         side=settings.side,
         detail=scene.lvsm.use_detail,
+        max_model_views=scene.lvsm.max_model_views or None,
     )
     return Job(ask, [Checked(*each) for each in zip(names, uids, positions, strict=True)], ingredients(scene))
 
@@ -178,7 +179,8 @@ def _keep(camera: Checked, answer: dict, made_of: str, is_first: bool) -> None:
 def ingredients(scene: bpy.types.Scene) -> str:
     """A digest of what scores depend on: with another one, they are out of date."""
     settings = scene.lvsm
-    parts = (settings.model, settings.use_detail, settings.check.side, target.last_photos.digest(scene))
+    made_with = settings.model, settings.use_detail, settings.max_model_views
+    parts = (*made_with, settings.check.side, target.last_photos.digest(scene))
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

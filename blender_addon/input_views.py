@@ -83,6 +83,13 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
         default=True,
         description="Sharpen the model's picture by the photos nearest to the camera. Without, the model's own is shown",
     )
+    max_model_views: IntProperty(
+        name="Photos for the Model",
+        default=0,
+        min=0,
+        soft_max=32,
+        description="So many photos at most feed the model, as many as suit it if 0. Detail comes from all that are near",
+    )
     active_object_index: IntProperty(
         name="Selected Camera", options={"HIDDEN", "SKIP_SAVE"}, update=lambda _, context: _select_object(context)
     )

@@ -79,6 +79,8 @@ def draw_settings(column, scene: bpy.types.Scene) -> None:
     """What all pictures of a scene are made with."""
     column.prop(scene.lvsm, "model", placeholder="Default")
     column.prop(scene.lvsm, "use_detail")
+    if scene.lvsm.max_model_views:
+        column.prop(scene.lvsm, "max_model_views")
 
 
 def photos_in_use(scene: bpy.types.Scene) -> str:

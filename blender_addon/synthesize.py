@@ -10,7 +10,6 @@ import numpy as np
 from lvsm_engine.errors import Cancelled, LvsmError
 from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import Camera
-from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
 from . import input_views, results, scene_cameras, target
@@ -247,7 +246,7 @@ class LVSM_OT_use_photo_size(bpy.types.Operator):
 
 
 class LVSM_OT_use_fewer_views(bpy.types.Operator):
-    """Switch input views off until a few are left, spread over the scene"""
+    """Have fewer photos feed the model, spread over the scene: it takes less memory. Detail comes from all of them still"""
 
     bl_idname = "lvsm.use_fewer_views"
     bl_label = "Use Fewer Views"
@@ -256,15 +255,7 @@ class LVSM_OT_use_fewer_views(bpy.types.Operator):
     count: bpy.props.IntProperty(name="Views", default=4, min=1)
 
     def execute(self, context):
-        depsgraph = context.evaluated_depsgraph_get()
-        used = [item for item in context.scene.objects if input_views.is_input_view(item)]
-        try:
-            kept = spread_views([scene_cameras.camera_from_blender(item, depsgraph) for item in used], self.count)
-        except LvsmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        for position, item in enumerate(used):
-            item.data.lvsm.use_as_input = position in kept
+        context.scene.lvsm.max_model_views = self.count
         last_outcome.forget()
         return {"FINISHED"}
 

@@ -42,6 +42,7 @@ def ingredients(scene: bpy.types.Scene, camera_object: bpy.types.Object | None =
         scene.frame_current,
         settings.model,
         settings.use_detail,
+        settings.max_model_views,
         *scene_cameras.render_size(scene.render),
     ]
     parts += [_parts_of(camera_object), last_photos.digest(scene)]
@@ -118,7 +119,7 @@ class LastOutlook:
         try:
             target = scene_cameras.camera_from_blender(target_of(scene), depsgraph)
             cameras = self.photo_cameras(scene, depsgraph)
-            return _outlook(target, cameras, scene.lvsm.use_detail) if cameras else Outlook()
+            return _outlook(target, cameras, scene.lvsm) if cameras else Outlook()
         except (LvsmError, np.linalg.LinAlgError):
             return Outlook()
 
@@ -139,14 +140,15 @@ class LastOutlook:
 last_outlook = LastOutlook()
 
 
-def _outlook(target: Camera, photos: Mapping[str, Camera], use_detail: bool) -> Outlook:
+def _outlook(target: Camera, photos: Mapping[str, Camera], settings: "input_views.LVSM_SceneSettings") -> Outlook:
     names = sorted(photos)  # as the engine gets them
     cameras = [photos[name] for name in names]
-    near = presences(target, cameras, PHOTOS_A_TARGET) if use_detail else {}
+    near = presences(target, cameras, PHOTOS_A_TARGET) if settings.use_detail else {}
+    most = settings.max_model_views or MAX_MODEL_VIEWS
     return Outlook(
         trust(target, cameras),
         dict(zip(names, angles_to(target, cameras).tolist(), strict=True)),
-        frozenset(names[position] for position in spread_views(cameras, MAX_MODEL_VIEWS)),
+        frozenset(names[position] for position in spread_views(cameras, most)),
         frozenset(names[position] for position in near),
     )
 

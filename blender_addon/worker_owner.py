@@ -63,7 +63,14 @@ class WorkerOwner:
     ) -> Request:
         """The same from these views. is_full: with detail, where the scene wants it. Returns at once. Raises LvsmError."""
         detail = is_full and scene.lvsm.use_detail
-        return self.client().render(model_file(scene), views, cameras, detail=detail, main_photos=main_photos)
+        return self.client().render(
+            model_file(scene),
+            views,
+            cameras,
+            detail=detail,
+            main_photos=main_photos,
+            max_model_views=scene.lvsm.max_model_views or None,
+        )
 
     @property
     def state(self) -> str:

@@ -39,6 +39,7 @@ def compare_left_out(
     detail: PhotoDetail | None,
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
+    max_model_views: int | None = None,
 ) -> Comparison:
     """Synthesize the view at the position `left_out` from the others, its longer side `side` pixels long.
 
@@ -55,7 +56,7 @@ def compare_left_out(
     width, height = (max(MIN_SIDE, round(length * scale)) for length in (camera.width, camera.height))
     truth, camera = resize_image(photo, width, height), resized(camera, width, height)
     rest = None if detail is None else detail.without(left_out)
-    scene = synthesizer.encode(others, on_progress, cancel, detail=rest)
+    scene = synthesizer.encode(others, on_progress, cancel, max_model_views, rest)
     if detail is not None:
         picture = scene.render_detail([camera], on_progress, cancel).images[0]
     else:

@@ -298,12 +298,14 @@ class Client:
         *,
         detail: bool = False,
         main_photos: bool = False,
+        max_model_views: int | None = None,
     ) -> Request:
         """Ask for what the cameras (all of one size) see. Returns at once. Raises WorkerError where none can be started.
 
-        detail: whether the model's pictures are sharpened by the photos. The result has images (T, H, W, 3) float32 sRGB in
-        [0, 1], warnings, seconds, model, device and background, the colour that transparent photos are laid over; with detail
-        also depths, confidences, alphas and, where they are asked for, main_photos (T, H, W) float32 (detail.Passes).
+        detail: whether the model's pictures are sharpened by the photos. max_model_views: Synthesizer.encode's. The result has
+        images (T, H, W, 3) float32 sRGB in [0, 1], warnings, seconds, model, device and background, the colour that transparent
+        photos are laid over; with detail also depths, confidences, alphas and, where they are asked for, main_photos (T, H, W)
+        float32 (detail.Passes).
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {
@@ -312,17 +314,34 @@ class Client:
             "cameras": [messages.camera_to_fields(camera) for camera in cameras],
             "detail": detail,
             "main_photos": main_photos,
+            "max_model_views": max_model_views,
         }
         sizes = {(len(cameras), camera.height, camera.width, 3) for camera in cameras}
         return self._ask("render", fields, arrays, functools.partial(_check_pictures, sizes=sizes))
 
-    def leave_one_out(self, model: str, views: Sequence[View], left_out: int, side: int, *, detail: bool) -> Request:
+    def leave_one_out(
+        self,
+        model: str,
+        views: Sequence[View],
+        left_out: int,
+        side: int,
+        *,
+        detail: bool,
+        max_model_views: int | None = None,
+    ) -> Request:
         """Ask how near the picture of views[left_out], made of all others, is to its photo. Returns at once.
 
         side: the longer one's pixels. The result has picture and truth (H, W, 3) float32 sRGB in [0, 1], psnr in dB, and ssim.
         """
         listed, arrays = messages.views_to_fields(views)
-        fields = {"model": _absolute(model), "views": listed, "left_out": left_out, "side": side, "detail": detail}
+        fields = {
+            "model": _absolute(model),
+            "views": listed,
+            "left_out": left_out,
+            "side": side,
+            "detail": detail,
+            "max_model_views": max_model_views,
+        }
         return self._ask("leave_one_out", fields, arrays, _check_comparison)
 
     def inspect(self, model: str) -> Request:

@@ -92,8 +92,9 @@ class Engine:
         synthesizer = self._load(request.fields["model"], on_progress)
         views = messages.views_from_fields(request.fields["views"], request.arrays)
         cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
-        key = content_key(views)
-        scene = self._with_room(key, lambda: self._encode(key, synthesizer, views, on_progress, cancel))
+        most = request.fields.get("max_model_views")
+        key = f"{content_key(views)} {most}"
+        scene = self._with_room(key, lambda: self._encode(key, synthesizer, views, most, on_progress, cancel))
         detail = request.fields.get("detail", False) is True
         arrays = self._with_room(key, lambda: _rendered(scene, cameras, detail, on_progress, cancel))
         if not request.fields.get("main_photos", False):
@@ -111,10 +112,10 @@ class Engine:
         """The scenes that are kept stay: a capture that is checked is encoded anew for every photo."""
         synthesizer = self._load(request.fields["model"], on_progress)
         views = messages.views_from_fields(request.fields["views"], request.arrays)
-        left_out, side = request.fields["left_out"], request.fields["side"]
+        left_out, side, most = (request.fields[name] for name in ("left_out", "side", "max_model_views"))
         detail = self._detail_of(views, synthesizer) if request.fields["detail"] else None
         found = self._with_room(
-            "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel)
+            "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel, most)
         )
         fields = {"psnr": found.psnr, "ssim": found.ssim}
         return Message("result", request.id, fields, {"picture": found.picture, "truth": found.truth})
@@ -139,10 +140,16 @@ class Engine:
         return self._synthesizer
 
     def _encode(
-        self, key: str, synthesizer: Synthesizer, views: Sequence[View], on_progress: OnProgress, cancel: Cancel
+        self,
+        key: str,
+        synthesizer: Synthesizer,
+        views: Sequence[View],
+        max_model_views: int | None,
+        on_progress: OnProgress,
+        cancel: Cancel,
     ) -> Scene:
         if key not in self._scenes:
-            self._scenes[key] = synthesizer.encode(views, on_progress, cancel)
+            self._scenes[key] = synthesizer.encode(views, on_progress, cancel, max_model_views)
             while len(self._scenes) > KEPT_SCENES:
                 self._scenes.popitem(last=False)
         self._scenes.move_to_end(key)

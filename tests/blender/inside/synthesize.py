@@ -1,5 +1,6 @@
 """Synthesize View as scripts call it: at once, exact, and with a sentence when it cannot be."""
 
+import json
 import os
 import tempfile
 import threading
@@ -30,10 +31,6 @@ def works():
     assert bpy.ops.lvsm.synthesize_view() == {"FINISHED"}
     (image,) = set(bpy.data.images) - known
     return np.array_equal(stage.image_bytes(image), stage.fake_picture(target.target_camera(bpy.context.scene)))
-
-
-def used_views(scene):
-    return [item.name for item in scene.objects if input_views.is_input_view(item)]
 
 
 def test_without_photos_the_button_says_what_to_do():
@@ -77,11 +74,16 @@ def test_a_result_of_a_camera_with_a_photo_feeds_no_model():
     assert len(input_views.input_views(scene, bpy.context.evaluated_depsgraph_get())) == 3
 
 
-def test_use_fewer_views_leaves_as_many_switched_on_as_are_asked_for():
+def test_use_fewer_views_feeds_the_model_with_as_many_and_leaves_all_photos_for_detail():
     scene = stage.build(folder)
-    assert used_views(scene) == ["View 0", "View 1", "View 2"]
     bpy.ops.lvsm.use_fewer_views(count=2)
-    assert len(used_views(scene)) == 2
+    record = folder / "fewer.jsonl"
+    with stage.fake_worker(record=record):
+        bpy.ops.lvsm.synthesize_view()
+    asked = json.loads(record.read_text())
+    assert asked["max_model_views"] == 2 and len(asked["views"]) == 3
+    outlook = target.last_outlook.now(scene, bpy.context.evaluated_depsgraph_get(), target.ingredients(scene))
+    assert len(outlook.for_model) == 2
 
 
 def test_a_camera_that_no_model_can_have_is_named():

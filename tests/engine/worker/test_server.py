@@ -82,6 +82,15 @@ def test_detail_from_the_photos_comes_with_depth_and_confidence(client, model_fi
     np.testing.assert_array_equal(asked["main_photos"], expected.main_photos)
 
 
+def test_fewer_photos_may_feed_the_model(client, model_file):
+    views, cameras = ring_views(4), ring_cameras(1)
+    all_of_them = client.render(str(model_file), views, cameras).wait(60)["images"]
+    fewer = client.render(str(model_file), views, cameras, max_model_views=2).wait(60)["images"]
+    expected = Synthesizer.load(model_file, "cpu").encode(views, max_model_views=2).render(cameras)
+    assert_same_pictures(fewer, expected)
+    assert np.abs(fewer - all_of_them).max() > 1e-3
+
+
 def test_a_photo_that_is_left_out_comes_with_its_picture_and_scores(client, model_file):
     views = ring_views(4)
     synthesizer = Synthesizer.load(model_file, "cpu")
