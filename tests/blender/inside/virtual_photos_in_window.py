@@ -45,12 +45,14 @@ def test_each_camera_gets_its_photo_beside_the_window():
 
 
 def test_escape_ends_it_with_all_as_it_was():
-    yield from build(samples=4096)
+    yield from build(samples=100_000)
     before, kind = bpy.context.scene.camera, bpy.context.preferences.view.render_display_type
     with ui.in_view():
         assert bpy.ops.lvsm.take_photos("INVOKE_DEFAULT") == {"RUNNING_MODAL"}
-    yield 1.5
-    ui.press("Escape")
-    yield from ui.until(lambda: not bpy.app.is_job_running("RENDER"))
-    yield from ui.until(lambda: bpy.context.preferences.view.render_display_type == kind)
+    yield from ui.until(lambda: bpy.app.is_job_running("RENDER"))
+    for _ in range(stage.HANG_SECONDS):  # a busy machine may lose a key
+        if bpy.context.preferences.view.render_display_type == kind:
+            break
+        ui.press("Escape")
+        yield 1.0
     assert not photos() and bpy.context.scene.camera == before
