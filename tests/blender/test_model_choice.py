@@ -19,8 +19,8 @@ def test_inside(report, name):
 
 @pytest.fixture(scope="module")
 def window_report(blender, tmp_path_factory):
-    env = fake_environment(tmp_path_factory.mktemp("model_choice_in_window"))
-    return blender.report("model_choice_in_window.py", window=True, env=env)
+    folder = tmp_path_factory.mktemp("model_choice_in_window")
+    return blender.report("model_choice_in_window.py", folder / "made", window=True, env=fake_environment(folder))
 
 
 @in_programs
