@@ -17,6 +17,7 @@ from lvsm_engine.known_models import (
 from lvsm_engine.model.checkpoint import find_model_file, read_card
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.model.published import lact, lvsm
+from tests.shared_data import ROOT
 
 PUBLISHED = [model for model in KNOWN_MODELS if not model.is_bundled]
 
@@ -48,6 +49,11 @@ def test_the_table_tells_of_the_bundled_model_what_its_card_does():
 def test_only_what_is_free_for_commerce_beyond_doubt_says_so():
     assert [model.name for model in KNOWN_MODELS if model.is_commercial] == [DEFAULT]
     assert all("not for commercial use" in model.licence for model in PUBLISHED)
+
+
+def test_the_manual_lists_each_with_its_file():
+    manual = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert all(f"| `{model.name}` | {model.repository}: `{model.file}` |" in manual for model in PUBLISHED)
 
 
 def test_what_nobody_has_checked_is_said_beside_it():
