@@ -75,7 +75,7 @@ class LVSM_OT_get_model(FollowsJob[Job], bpy.types.Operator):
             self.report({"WARNING"}, "Choose a model that is to be fetched in the menu beside Model")
             return {"CANCELLED"}
         self._has_window = True
-        return context.window_manager.invoke_props_dialog(self, width=DIALOG_WIDTH)
+        return context.window_manager.invoke_props_dialog(self, width=DIALOG_WIDTH, confirm_text=self.bl_label)
 
     def draw(self, _context):
         model = known_model(self.name)
@@ -146,21 +146,25 @@ def _label(model: KnownModel) -> str:
 
 
 def draw_choice(layout, scene: bpy.types.Scene) -> None:
-    """The model's field with the menu of known ones."""
+    """The model's field with the menu of known ones; below it the button for one that is chosen and not there."""
     row = layout.row(align=True)
     row.prop(scene.lvsm, "model", placeholder="Default")
     row.menu(LVSM_MT_models.__name__, text="", icon="DOWNARROW_HLT")
+    chosen = scene.lvsm.model
+    if is_known(chosen) and not is_there(known_model(chosen)):
+        layout.operator(LVSM_OT_get_model.bl_idname, text=f"Get {chosen}", icon="IMPORT").name = chosen
 
 
 def what_is_told(scene: bpy.types.Scene) -> tuple[str, ...]:
-    """Of the model in use, for people: its licence, and what it is to be given where that is known."""
+    """Of the model in use, for people: its licence, and what a published one is to be given."""
     chosen = model_file(scene)
     model = model_called(chosen)
     if model is None:
         licence = licence_in(chosen)
         return (f"Licence: {licence}",) if licence else ()
     use = ". Free for commercial use" if model.is_commercial else ""
-    return f"Licence: {model.licence}{use}", model.needs
+    licence = f"Licence: {model.licence}{use}"
+    return (licence,) if model.is_bundled else (licence, model.needs)
 
 
 def licence_in(path: str) -> str:

@@ -31,7 +31,7 @@ LACT_OBJECTS_LICENCE = (
 LACT_SCENES_LICENCE = (
     "MIT by its repository; trained on DL3DV, a data set that others list as not for commercial use (not verified)"
 )
-OUR_LICENCE = "GPL-3.0-or-later, trained here on objects of clear licences; pictures are yours"
+OUR_LICENCE = "GPL-3.0-or-later"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,8 +16,8 @@ model_choice, last_outcome = stage.addon("model_choice"), stage.addon("last_outc
 model_file = stage.addon("worker_owner").model_file
 
 
-class DrawnMenu:
-    """Takes what a menu draws and keeps its buttons' texts."""
+class DrawnLayout:
+    """Takes what is drawn on it and keeps its buttons' texts."""
 
     def __init__(self):
         self.texts = []
@@ -26,8 +26,13 @@ class DrawnMenu:
         self.texts.append(text)
         return type("Properties", (), {})()
 
-    def separator(self):
+    def row(self, **_):
+        return self
+
+    def separator(self, **_):
         pass
+
+    prop = menu = lambda *_, **__: None
 
 
 def build(is_online=True):
@@ -41,7 +46,7 @@ def build(is_online=True):
 
 
 def menu():
-    drawn = DrawnMenu()
+    drawn = DrawnLayout()
     model_choice.LVSM_MT_models.draw(type("Menu", (), {"layout": drawn})(), bpy.context)
     return drawn.texts
 
@@ -89,6 +94,17 @@ def test_a_fetch_that_fails_leaves_the_scene_as_it_was():
     assert scene.lvsm.model == "" and last_outcome.error is not None
 
 
+def test_a_model_that_is_chosen_and_not_there_has_a_button_below_its_field():
+    scene = build()
+    scene.lvsm.model = NAME
+    drawn = DrawnLayout()
+    model_choice.draw_choice(drawn, scene)
+    assert drawn.texts == [f"Get {NAME}"]
+    scene.lvsm.model = ""
+    model_choice.draw_choice(drawn, scene)
+    assert drawn.texts == [f"Get {NAME}"]
+
+
 def test_a_model_is_chosen_in_the_menu_and_default_is_an_empty_field():
     scene = build()
     bpy.ops.lvsm.use_model(name=NAME)
@@ -99,7 +115,7 @@ def test_a_model_is_chosen_in_the_menu_and_default_is_an_empty_field():
 
 def test_the_licence_is_told_and_commercial_use_only_where_it_is_free():
     scene = build()
-    assert model_choice.what_is_told(scene)[0].endswith("Free for commercial use")
+    assert model_choice.what_is_told(scene) == ("Licence: GPL-3.0-or-later. Free for commercial use",)
     scene.lvsm.model = NAME
     licence, needs = model_choice.what_is_told(scene)
     assert "mixed licences" in licence and "Free for" not in licence
