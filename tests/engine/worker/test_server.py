@@ -269,7 +269,7 @@ class SmallCard(Engine):
 
     def __init__(self, most):
         super().__init__("cpu")
-        self.card, self.device, self.background = CARD, "cpu", WHITE
+        self.card, self.device, self.background, self.model_sha256 = CARD, "cpu", WHITE, ""
         self.most, self.kept = most, weakref.WeakSet()
 
     def _load(self, model, on_progress):
