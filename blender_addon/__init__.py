@@ -19,6 +19,7 @@ MODULES = (
     "set_up_engine",
     "check_engine",
     "camera_solving",
+    "model_choice",
     "synthesize",
     "passes",
     "render_engine",

@@ -1,6 +1,6 @@
 """Synthesize what cameras see into files, without a window: for people, scripts and render farms.
 
-    blender -b scene.blend --command lvsm --cameras A,B --out DIR [--photos A,B,C] [--model FILE] [--device cuda]
+    blender -b scene.blend --command lvsm --cameras A,B --out DIR [--photos A,B,C] [--model FILE or NAME] [--device cuda]
             [--size WxH] [--frames 1-48,60,72] [--pattern "{camera}/{frame}"] [--format exr] [--skip-existing]
             [--no-detail] [--report FILE] [--jobs FILE]
     blender -b scene.blend --python blender_addon/batch.py -- the same
@@ -43,6 +43,8 @@ if __package__:  # As a script this file only finds its package, and runs itself
     from .worker_owner import model_file, progress_text, worker
 
 COMMAND = "lvsm"
+MADE_BY = ("model", "model_sha256", "licence", "device")
+"""What a report takes over from the engine's answers."""
 AS_COMMAND = f"blender -b scene.blend --command {COMMAND}"
 AS_SCRIPT = "blender -b scene.blend --python batch.py --"
 
@@ -74,7 +76,7 @@ def _report_of_all(reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _job(options: argparse.Namespace, files: "OutputFiles") -> dict[str, Any]:
     """Do one job, whatever becomes of it, and leave the scene as it was. Returns its report."""
-    report: dict[str, Any] = {"model": "", "device": "", "files": [], "skipped": [], "warnings": [], "error": None}
+    report: dict[str, Any] = {**dict.fromkeys(MADE_BY, ""), "files": [], "skipped": [], "warnings": [], "error": None}
     scene = bpy.context.scene
     frame = scene.frame_current
     report["error"] = _failure(lambda: _synthesize(options, files, report))
@@ -113,7 +115,7 @@ def _synthesize(options: argparse.Namespace, files: "OutputFiles", report: dict[
         request = _ask(options, scene, depsgraph, cameras)
         print(f"lvsm batch: frame {frame}", flush=True)
         result = request.wait(on_progress=_print_progress)
-        report["model"], report["device"] = result["model"], result["device"]
+        report.update({name: result[name] for name in MADE_BY})
         report["warnings"] += [warning for warning in result["warnings"] if warning not in report["warnings"]]
         for name, camera, picture in zip(left, cameras, passes.of_each_camera(result), strict=True):
             _write(paths[name], _png(picture) if options.format == "png" else _exr(picture, camera))

@@ -59,7 +59,7 @@ def _parser(program: str, usage: str | None = None) -> argparse.ArgumentParser:
         help="of a file, with {camera}, {scene} and {frame}; default: {camera}, and {camera}_{frame} with --frames",
     )
     add("--format", choices=FORMATS, default="png", help="exr: scene-linear, with depth and confidence; default: png")
-    add("--model", metavar="FILE", help='or "default", the one of LVSM; without it, the scene\'s')
+    add("--model", metavar="FILE", help="or the name of a known one, such as default; without it, the scene's")
     add("--device", choices=DEVICES, help="default: of the preferences")
     add("--size", type=_size, metavar="WxH", help="pixels; default: the scene's render size")
     add("--frames", type=_frames, metavar="1-48,60,72", help="1-99x2: every second one; default: the current frame")

@@ -1,19 +1,20 @@
 """What makes the engine a Python of its own: a value, with its commands and sizes. Runs nothing, knows no bpy."""
 
-import os
 import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
-# As platform.system() names them.
-LINUX, WINDOWS, MACOS = SYSTEMS = ("Linux", "Windows", "Darwin")
+from lvsm_engine.user_folder import LINUX, MACOS, WINDOWS, path_of, user_folder
 
 TORCH = "torch>=2.10"  # older ones cannot open published weights safely
 OTHER_PACKAGES = ("numpy", "safetensors", "pillow", "opencv-python-headless")
 # Without these photos of phones cannot be read, nor cameras be solved.
 PHOTO_PACKAGES = ("pillow-heif", "pycolmap")
+# Without these no known model can be fetched.
+MODEL_PACKAGES = ("huggingface_hub>=2.4",)
+OPTIONAL_PACKAGES = (*PHOTO_PACKAGES, *MODEL_PACKAGES)
 IMPORTED = ("torch", "numpy", "safetensors", "PIL", "cv2")
 """The packages by the names that are imported: where all can be, the engine runs."""
 RAW_PROGRESS_PIP = "pip>=24.1"  # the first that tells a program how far a download is
@@ -79,7 +80,7 @@ class EngineSetup:
     @property
     def python(self) -> str:
         """The engine's Python, once it is made."""
-        folder = _path(self.system, self.folder)
+        folder = path_of(self.system, self.folder)
         return str(folder / "Scripts" / "python.exe" if self.system == WINDOWS else folder / "bin" / "python")
 
     @property
@@ -97,7 +98,7 @@ class EngineSetup:
             Step("Making the environment", make),
             Step("Updating pip", (*install, "--upgrade", RAW_PROGRESS_PIP)),
             Step("Fetching PyTorch", (*install, TORCH, *index), is_download=True),
-            Step("Fetching packages", (*install, *OTHER_PACKAGES, *PHOTO_PACKAGES), is_download=True),
+            Step("Fetching packages", (*install, *OTHER_PACKAGES, *OPTIONAL_PACKAGES), is_download=True),
             Step(CHECKING, self.check),
         )
 
@@ -115,7 +116,7 @@ class EngineSetup:
             size = f"Downloads about {_amount(self.sizes.download)}, takes about {_amount(self.sizes.disk)} on the disk"
         return (
             f"PyTorch comes from {source}",
-            f"With it come {', '.join((*OTHER_PACKAGES, *PHOTO_PACKAGES))}",
+            f"With it come {', '.join((*OTHER_PACKAGES, *OPTIONAL_PACKAGES))}",
             size,
         )
 
@@ -146,17 +147,7 @@ def torch_index(system: str, has_card: bool) -> str:
 
 def default_folder(system: str, environment: Mapping[str, str], home: str) -> str:
     """A short folder on this machine that every Blender of this user shares."""
-    place = _path(system, home)
-    if system == WINDOWS:
-        local = (
-            _path(system, environment["LOCALAPPDATA"]) if environment.get("LOCALAPPDATA") else place / "AppData/Local"
-        )
-    elif system == MACOS:
-        local = place / "Library" / "Application Support"
-    else:
-        named = environment.get("XDG_DATA_HOME", "")
-        local = _path(system, named) if os.path.isabs(named) else place / ".local" / "share"
-    return str(local / "lvsm" / "engine")
+    return str(user_folder(system, environment, home) / "engine")
 
 
 def setup_by_hand(system: str) -> EngineSetup:
@@ -170,10 +161,6 @@ def has_nvidia_driver(system: str, environment: Mapping[str, str]) -> bool:
         return True
     windows = environment.get("SystemRoot")
     return system == WINDOWS and bool(windows) and Path(str(windows), "System32", "nvidia-smi.exe").is_file()
-
-
-def _path(system: str, text: str) -> PurePath:
-    return PureWindowsPath(text) if system == WINDOWS else PurePosixPath(text)
 
 
 def _amount(megabytes: int) -> str:

@@ -13,6 +13,8 @@ from . import input_views, results
 from .last_outcome import refused
 from .panel import SideBarPanel
 
+SHOWN_DIGITS = 12  # of a model's sha256
+
 
 def selected_result(scene: bpy.types.Scene) -> bpy.types.Image | None:
     """The result that is selected in the gallery."""
@@ -34,7 +36,10 @@ def description(image: bpy.types.Image) -> str:
         return ""
     width, height = image.size
     seconds = image[results.SECONDS]
-    return f"{width} x {height} px, frame {image[results.FRAME]}, {image[results.MODEL]}, {seconds:.1f} s a picture"
+    made = f"{width} x {height} px, frame {image[results.FRAME]}, {image[results.MODEL]}, {seconds:.1f} s a picture"
+    if not image.get(results.MODEL_HASH):  # of before they were kept
+        return made
+    return f"{made}; sha256 {image[results.MODEL_HASH][:SHOWN_DIGITS]}, {image[results.LICENCE]}"
 
 
 class NeedsSelection:

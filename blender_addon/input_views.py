@@ -76,7 +76,9 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
         poll=lambda _, item: item.type == "CAMERA",
     )
     model: StringProperty(
-        name="Model", subtype="FILE_PATH", description="A model's file, the one that comes with LVSM if empty"
+        name="Model",
+        subtype="FILE_PATH",
+        description="A model's file, or the name of a known one; the one that comes with LVSM if empty",
     )
     use_detail: BoolProperty(
         name="Detail from Photos",

@@ -18,6 +18,7 @@ WAYS_OUT = {
     errors.INSTALL_PACKAGES: (SET_UP_ENGINE, ("lvsm.choose_python", "Choose Another Python")),
     errors.LOCATE_PHOTOS: (("lvsm.locate_photos", "Locate Photos"),),
     errors.ADD_PHOTOS: (("lvsm.import_capture", "Import Capture"),),
+    errors.GET_MODEL: (("lvsm.get_model", "Get Model"), ("lvsm.choose_model", "Choose Model")),
     errors.CHOOSE_MODEL: (("lvsm.choose_model", "Choose Model"),),
     errors.USE_FEWER_VIEWS: (("lvsm.use_fewer_views", "Use 4 Views"),),
     errors.RESTART_ENGINE: (("lvsm.restart_engine", "Restart Engine"),),

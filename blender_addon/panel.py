@@ -7,7 +7,7 @@ import bpy
 
 from lvsm_engine.scene.trust import DOUBTFUL, POOR
 
-from . import input_views, render_engine, results, set_up_engine, synthesize, target
+from . import input_views, model_choice, render_engine, results, set_up_engine, synthesize, target
 from .camera_list import camera_list
 from .followed_job import followed, redraw_panels
 from .last_outcome import last_outcome
@@ -60,6 +60,8 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
         column = layout.column()
         column.prop(settings, "target_camera", text="Camera", placeholder=_scene_camera_name(context.scene))
         draw_settings(column, context.scene)
+        for sentence in model_choice.what_is_told(context.scene):
+            draw_hint(layout, context.region.width, sentence)
         row = layout.row(align=True)
         row.scale_y = 1.5
         job = followed.job
@@ -77,7 +79,7 @@ class LVSM_PT_synthesize_view(SideBarPanel, bpy.types.Panel):
 
 def draw_settings(column, scene: bpy.types.Scene) -> None:
     """What all pictures of a scene are made with."""
-    column.prop(scene.lvsm, "model", placeholder="Default")
+    model_choice.draw_choice(column, scene)
     column.prop(scene.lvsm, "use_detail")
     if scene.lvsm.max_model_views:
         column.prop(scene.lvsm, "max_model_views")

@@ -16,6 +16,7 @@ TAG = "lvsm_result"
 MADE_OF = "lvsm_made_of"
 """The custom property of a result's image: what it depends on, as target.ingredients tells."""
 FRAME, MODEL, SECONDS = "lvsm_frame", "lvsm_model", "lvsm_seconds"
+MODEL_HASH, LICENCE = "lvsm_model_sha256", "lvsm_licence"
 """The custom properties of a result's image that tell its Origin."""
 KEPT = "lvsm_kept"
 """The custom property of a result's image that the next one of its camera does not replace."""
@@ -51,11 +52,14 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How a result came to be. frame: of the scene. model: its name. seconds: what it took."""
+    """How a result came to be. frame: of the scene. model: its name. seconds: what it took. model_sha256: of the model's file.
+    licence: the model's, as its card tells it."""
 
     frame: int
     model: str
     seconds: float
+    model_sha256: str = ""
+    licence: str = ""
 
 
 def keep_result(camera_name: str, png: bytes, made_of: str = "", origin: Origin | None = None) -> bpy.types.Image:
@@ -67,6 +71,7 @@ def keep_result(camera_name: str, png: bytes, made_of: str = "", origin: Origin 
     image[TAG], image[MADE_OF] = camera_name, made_of
     if origin is not None:
         image[FRAME], image[MODEL], image[SECONDS] = origin.frame, origin.model, origin.seconds
+        image[MODEL_HASH], image[LICENCE] = origin.model_sha256, origin.licence
     image.use_fake_user = True
     former = result_of(camera_name, but=image)
     if former is not None:

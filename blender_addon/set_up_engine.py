@@ -14,14 +14,11 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from lvsm_engine.errors import Cancelled, LvsmError
+from lvsm_engine.user_folder import LINUX, MACOS, SYSTEMS, WINDOWS
 
 from . import preferences
 from .engine_setup import (
     IN_WORDS_OF_PIPS_OWN,
-    LINUX,
-    MACOS,
-    SYSTEMS,
-    WINDOWS,
     EngineSetup,
     default_folder,
     has_nvidia_driver,
@@ -50,6 +47,11 @@ def obstacle() -> str:
         return "Enable LVSM in the preferences first"
     if followed_setup.run is not None:
         return "The engine is being set up"
+    return offline_reason()
+
+
+def offline_reason() -> str:
+    """Why nothing may be fetched from the network, for a person; empty where it may."""
     if bpy.app.online_access:
         return ""
     if bpy.app.online_access_override:

@@ -20,7 +20,7 @@ from lvsm_engine.errors import CHOOSE_PYTHON, Cancelled, LvsmError, OutputError,
 from lvsm_engine.progress import Progress
 from lvsm_engine.whole_files import make_folder, write_bytes
 
-from .engine_setup import CHECKING, OLDEST_PYTHON, OTHER_PACKAGES, PHOTO_PACKAGES, PROMPT, TORCH, EngineSetup, Step
+from .engine_setup import CHECKING, OLDEST_PYTHON, OPTIONAL_PACKAGES, OTHER_PACKAGES, PROMPT, TORCH, EngineSetup, Step
 
 FINISHED_NAME = "lvsm_engine.json"
 """In the environment's folder, written last: what it was finished with."""
@@ -301,7 +301,7 @@ def check_free_space(setup: EngineSetup, free: int) -> None:
 
 
 def _finished_with(setup: EngineSetup) -> bytes:
-    plan = {"torch_index": setup.torch_index, "packages": [TORCH, *OTHER_PACKAGES, *PHOTO_PACKAGES]}
+    plan = {"torch_index": setup.torch_index, "packages": [TORCH, *OTHER_PACKAGES, *OPTIONAL_PACKAGES]}
     return json.dumps(plan, indent=1).encode()
 
 

@@ -93,7 +93,8 @@ def start(context: bpy.types.Context, camera_objects: Sequence[bpy.types.Object]
 def finish(job: Job) -> list[bpy.types.Image]:
     """Keep a job's results as images, and behind their cameras where these are still there. Raises LvsmError."""
     pngs, answer = job.pngs(), job.request.result()
-    origin = results.Origin(job.frame, answer["model"], answer["seconds"] / len(pngs))
+    seconds = answer["seconds"] / len(pngs)
+    origin = results.Origin(job.frame, answer["model"], seconds, answer["model_sha256"], answer["licence"])
     images = []
     for wanted, png in zip(job.wanted, pngs, strict=True):
         images.append(results.keep_result(wanted.camera_name, png, wanted.made_of, origin))

@@ -12,6 +12,7 @@ INSTALL_PACKAGES = "install_packages"
 LOCATE_PHOTOS = "locate_photos"
 ADD_PHOTOS = "add_photos"
 CHOOSE_MODEL = "choose_model"
+GET_MODEL = "get_model"
 USE_FEWER_VIEWS = "use_fewer_views"
 RESTART_ENGINE = "restart_engine"
 OPEN_LOG = "open_log"
@@ -22,6 +23,7 @@ REMEDIES = (
     LOCATE_PHOTOS,
     ADD_PHOTOS,
     CHOOSE_MODEL,
+    GET_MODEL,
     USE_FEWER_VIEWS,
     RESTART_ENGINE,
     OPEN_LOG,
@@ -58,6 +60,10 @@ class CheckpointError(LvsmError):
     """A model's file cannot be loaded or written."""
 
 
+class FetchError(LvsmError):
+    """A known model cannot be fetched."""
+
+
 class DeviceError(LvsmError):
     """The computing device is missing, or its memory does not suffice."""
 
@@ -83,6 +89,7 @@ KINDS: dict[str, type[LvsmError]] = {
         CaptureError,
         CameraError,
         CheckpointError,
+        FetchError,
         DeviceError,
         WorkerError,
         OutputError,

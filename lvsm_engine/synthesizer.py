@@ -18,9 +18,11 @@ from torch import Tensor
 
 from .detail import Passes, PhotoDetail, joined
 from .devices import choose_device, choose_precision, free_bytes
+from .digests import file_sha256
 from .errors import ADD_PHOTOS, CHOOSE_MODEL, USE_FEWER_VIEWS, CameraError, CaptureError, CheckpointError, DeviceError
 from .kept_tokens import draw_kept_tokens, kept_count, subject_mask
-from .model.checkpoint import Model, ModelCard, load_checkpoint
+from .known_models import recorded_sha256
+from .model.checkpoint import Model, ModelCard, find_model_file, load_checkpoint
 from .model.config import ModelConfig, model_size
 from .model.costs import bytes_a_target, bytes_of_inputs, checks_of, context_tokens, tokens_a_target
 from .model.plane_sweep.blend import Blend
@@ -67,11 +69,13 @@ class Synthesizer:
         free_bytes: FreeBytes = free_bytes,
         max_batch_tokens: int | None = None,
         detail_weights: Path = BUNDLED_DETAIL,
+        model_sha256: str = "",
     ) -> None:
         self.model, self.card, self.device, self.precision = model.to(device), card, device, precision
         self.free_bytes = free_bytes
         self.max_batch_tokens = max_batch_tokens or MAX_TOKENS_A_BATCH[device.type]
         self._detail_weights = detail_weights
+        self.model_sha256 = model_sha256
 
     @classmethod
     def load(
@@ -84,8 +88,11 @@ class Synthesizer:
         """The model in a file (ours or published), or the bundled one. Raises CheckpointError, DeviceError."""
         chosen = choose_device(device)
         model, card = load_checkpoint(path)
+        file = find_model_file(path)
+        sha256 = recorded_sha256(file) or file_sha256(file)
+        chosen_precision = choose_precision(chosen, precision)
         try:
-            return cls(model, card, chosen, choose_precision(chosen, precision), detail_weights=detail_weights)
+            return cls(model, card, chosen, chosen_precision, detail_weights=detail_weights, model_sha256=sha256)
         except torch.OutOfMemoryError as error:
             size = sum(parameter.nbytes for parameter in model.parameters()) / 1e9
             raise DeviceError(f"The model's {size:.1f} GB do not fit on {chosen}: choose the device cpu.") from error

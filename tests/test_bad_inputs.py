@@ -32,6 +32,8 @@ MODELS = {
     "expanded.pt": "its tensor 'image_tokenizer.1.weight' is no plain table of numbers",
     "quantized.pt": "its tensor 'image_tokenizer.1.weight' is no plain table of numbers",
     "sparse.pt": "its tensor 'image_tokenizer.1.weight' is no plain table of numbers",
+    "web_page.pt": "it is a web page, as a browser saves one in place of a file",
+    "lfs_pointer.safetensors": "it is a pointer of Git LFS to the weights, and not the weights",
     "compressed.pt": "its parts are compressed, as no torch writes them",
 }
 PHOTOS = {

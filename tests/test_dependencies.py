@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.engine_setup import IMPORTED, OTHER_PACKAGES, PHOTO_PACKAGES, TORCH
+from blender_addon.engine_setup import (
+    IMPORTED,
+    MODEL_PACKAGES,
+    OPTIONAL_PACKAGES,
+    OTHER_PACKAGES,
+    PHOTO_PACKAGES,
+    TORCH,
+)
 from lvsm_engine.cli.doctor import PACKAGES as EXAMINED
 from tests.shared_data import ROOT
 
@@ -67,7 +74,7 @@ def strangers_in(folder: str) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("lvsm_engine", ("photos",)),
+        ("lvsm_engine", ("photos", "models")),
         ("blender_addon", ()),
         ("training", ("training",)),
         ("benchmarks", ("training", "dev")),
@@ -85,9 +92,10 @@ def test_what_set_up_engine_installs_is_declared_examined_and_told():
     installed = (TORCH, *OTHER_PACKAGES)
     assert set(installed) <= set(project["dependencies"]) and set(IMPORTED) <= set(EXAMINED)
     assert set(PHOTO_PACKAGES) <= set(project["optional-dependencies"]["photos"])
+    assert set(MODEL_PACKAGES) <= set(project["optional-dependencies"]["models"])
     assert [DISTRIBUTIONS.get(name, name) for name in IMPORTED] == [re.split("[>=]", name)[0] for name in installed]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert " ".join((*installed, *PHOTO_PACKAGES)) in readme
+    assert " ".join((*installed, *OPTIONAL_PACKAGES)) in readme
     worker = (ROOT / "lvsm_engine" / "worker" / "__main__.py").read_text(encoding="utf-8")
     assert all(DISTRIBUTIONS.get(name, name) in worker for name in IMPORTED)
 

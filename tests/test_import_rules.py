@@ -32,6 +32,19 @@ ALLOWED = {
     "lvsm_engine.errors": ("lvsm_engine.plain_text",),
     "lvsm_engine.progress": ("lvsm_engine.errors",),
     "lvsm_engine.whole_files": ("lvsm_engine.errors",),
+    "lvsm_engine.user_folder": (),
+    "lvsm_engine.known_models": ("lvsm_engine.errors", "lvsm_engine.user_folder"),
+    "lvsm_engine.digests": (),
+    "lvsm_engine.hugging_face": (),
+    "lvsm_engine.model_fetching": (
+        "lvsm_engine.digests",
+        "lvsm_engine.errors",
+        "lvsm_engine.hugging_face",
+        "lvsm_engine.known_models",
+        "lvsm_engine.model",
+        "lvsm_engine.progress",
+        "lvsm_engine.whole_files",
+    ),
     "lvsm_engine.main_memory": (),
     "lvsm_engine.devices": ("lvsm_engine.errors", "lvsm_engine.main_memory"),
     "lvsm_engine.scene": ("lvsm_engine.errors", "lvsm_engine.progress", "lvsm_engine.whole_files"),
@@ -53,13 +66,20 @@ ALLOWED = {
         "lvsm_engine.scene",
         "lvsm_engine.whole_files",
     ),
-    "lvsm_engine.model": ("lvsm_engine.scene", "lvsm_engine.errors", "lvsm_engine.whole_files"),
+    "lvsm_engine.model": (
+        "lvsm_engine.scene",
+        "lvsm_engine.errors",
+        "lvsm_engine.known_models",
+        "lvsm_engine.whole_files",
+    ),
     "lvsm_engine.detail": ("lvsm_engine.model", "lvsm_engine.photos", "lvsm_engine.scene"),
     "lvsm_engine.synthesizer": (
         "lvsm_engine.detail",
         "lvsm_engine.devices",
+        "lvsm_engine.digests",
         "lvsm_engine.errors",
         "lvsm_engine.kept_tokens",
+        "lvsm_engine.known_models",
         "lvsm_engine.model",
         "lvsm_engine.photos",
         "lvsm_engine.progress",
@@ -81,6 +101,7 @@ ALLOWED = {
         "lvsm_engine",
         "lvsm_engine.scene",
         "lvsm_engine.errors",
+        "lvsm_engine.known_models",
         "lvsm_engine.progress",
         "lvsm_engine.worker.messages",
         "lvsm_engine.worker.virtual_environment",
@@ -93,6 +114,7 @@ ALLOWED = {
         "lvsm_engine.errors",
         "lvsm_engine.leave_one_out",
         "lvsm_engine.model",
+        "lvsm_engine.model_fetching",
         "lvsm_engine.progress",
         "lvsm_engine.scene",
         "lvsm_engine.synthesizer",
@@ -102,8 +124,10 @@ ALLOWED = {
     "blender_addon": (
         "blender_addon",
         "lvsm_engine.errors",
+        "lvsm_engine.known_models",
         "lvsm_engine.progress",
         "lvsm_engine.scene",
+        "lvsm_engine.user_folder",
         "lvsm_engine.whole_files",
         "lvsm_engine.worker.messages",
         "lvsm_engine.worker.client",
@@ -185,7 +209,14 @@ def test_the_scene_needs_only_numpy_and_the_standard_library(module, path):
 
 
 @pytest.mark.parametrize(
-    "module", ["lvsm_engine", "lvsm_engine.scene.captures", "lvsm_engine.worker.client", "lvsm_engine.worker.messages"]
+    "module",
+    [
+        "lvsm_engine",
+        "lvsm_engine.known_models",
+        "lvsm_engine.scene.captures",
+        "lvsm_engine.worker.client",
+        "lvsm_engine.worker.messages",
+    ],
 )
 def test_the_light_half_loads_neither_torch_nor_bpy(module):
     script = f"import sys, {module}; print(sorted({{'torch', 'bpy', 'cv2', 'PIL', 'pycolmap'}} & set(sys.modules)))"

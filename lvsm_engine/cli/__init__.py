@@ -1,4 +1,7 @@
-"""The command line: lvsm render | solve | convert | inspect | doctor | bench. Exit status: 0 done, 1 failed, 2 wrong use."""
+"""The command line: lvsm render | solve | convert | inspect | models | doctor | bench.
+
+Exit status: 0 done, 1 failed, 2 wrong use.
+"""
 
 # The standard library only at import, so that `lvsm doctor` works where packages are missing.
 

@@ -8,15 +8,17 @@ from .bench import Bench
 from .convert import Convert
 from .doctor import Doctor
 from .inspect import Inspect
+from .models import Models
 from .render import Render
 from .solve import Solve
 
-Command = Render | Solve | Convert | Inspect | Doctor | Bench
+Command = Render | Solve | Convert | Inspect | Models | Doctor | Bench
 _Named = (
     Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Solve, tyro.conf.subcommand("solve")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
 )

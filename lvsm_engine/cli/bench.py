@@ -26,7 +26,7 @@ class Bench:
     """Time a model: load, encode, a view; and what a worker process adds to it."""
 
     model: str = "default"
-    """A model's file, or the bundled one."""
+    """A model's file, or a known one by its name (lvsm models)."""
     views: int = 4
     """Input views."""
     device: str = "auto"

@@ -91,6 +91,8 @@ class TargetReport:
         views, synthesizer = self._capture.views, self._synthesizer
         return {
             "model": synthesizer.card.name,
+            "model_sha256": synthesizer.model_sha256,
+            "licence": synthesizer.card.licence,
             "device": str(synthesizer.device),
             "precision": str(synthesizer.precision).removeprefix("torch."),
             "detail": self._detail,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import tyro
 
+from ..known_models import model_called
 from ..plain_text import plain
 from .terminal import say
 
@@ -14,7 +15,7 @@ class Inspect:
     """Tell what a model's file holds."""
 
     file: tyro.conf.Positional[str]
-    """A model's file, or default."""
+    """A model's file, or the name of a known one (lvsm models), such as default."""
 
     def run(self) -> int:
         """Raises CheckpointError."""
@@ -25,5 +26,8 @@ class Inspect:
         text = entries.pop("text")
         for name, value in entries.items():
             say(f"{name:16} {plain(str(value))}")
+        if (known := model_called(self.file)) is not None:
+            use = "free for commercial use" if known.is_commercial else "not free for every use: read the licence"
+            say(f"{'known as':16} {known.name}\n{'its licence':16} {known.licence}\n{'use':16} {use}")
         say(f"\n{text}".rstrip())
         return 0

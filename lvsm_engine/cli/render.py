@@ -17,7 +17,7 @@ class Render:
     out: Path
     """Folder for 0002.png (named by position), report.json and sheet.png."""
     model: str = "default"
-    """A model's file, ours or published; or the bundled one."""
+    """A model's file, ours or published; or a known one by its name (lvsm models)."""
     detail: bool = True
     """Sharpen the model's pictures by the photos nearest to each target."""
     device: str = "auto"

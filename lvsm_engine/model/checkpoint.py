@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import CHOOSE_MODEL, CheckpointError, OutputError
+from ..known_models import BUNDLED, DEFAULT, find_fetched, is_known
 from ..scene.frame import SceneFrame
 from ..whole_files import refuse_pipe, write_whole
 from .card import ModelCard
@@ -55,8 +56,10 @@ def build_model(config: ModelConfig) -> Model:
 
 
 def find_model_file(model: str | Path) -> Path:
-    """The file of a model given by path, or by the name "default"."""
-    return WEIGHTS_FOLDER / "default.safetensors" if str(model) == "default" else Path(model)
+    """The file of a model given by path, or by a name of known_models. Raises CheckpointError for one that is not fetched."""
+    if str(model) == DEFAULT:
+        return WEIGHTS_FOLDER / BUNDLED.file
+    return find_fetched(str(model)) if is_known(str(model)) else Path(model)
 
 
 def load_model(path: str | Path) -> Model:
@@ -83,12 +86,15 @@ def load_checkpoint(path: str | Path, published_as: str | None = None) -> tuple[
     return _fill(config, tensors, path), card
 
 
-def read_card(path: str | Path) -> tuple[ModelConfig, ModelCard]:
-    """Configuration and card of a model's file; of ours without reading its tensors. Raises CheckpointError."""
+def read_card(path: str | Path, published_as: str | None = None) -> tuple[ModelConfig, ModelCard]:
+    """Configuration and card of a model's file; of ours without reading its tensors. Raises CheckpointError.
+
+    published_as: as load_checkpoint's.
+    """
     path = find_model_file(path)
     if _is_pickle(path):
         config = _infer_config(_without_prefixes(_read_published(path)), path)
-        return config, _published_card(config, path)
+        return config, _published_card(config, path, published_as)
     config, card, _ = _read_metadata(path)
     return config, card
 
@@ -246,10 +252,15 @@ def _is_pickle(path: Path) -> bool:
         return False
     if head.startswith((b"PK\x03\x04", b"\x80\x02")):
         return True
+    if head.lstrip().startswith(b"<"):
+        raise _refusal(path, "it is a web page, as a browser saves one in place of a file")
+    if head.startswith(b"version h"):
+        raise _refusal(path, "it is a pointer of Git LFS to the weights, and not the weights")
     raise _refusal(path, "it is neither a safetensors file nor a published .pt, or it is damaged")
 
 
-def _read_published(path: Path) -> dict[str, Tensor]:
+def refuse_old_torch(path: str | Path) -> None:
+    """Before a published file is read, or fetched. Raises CheckpointError where this torch cannot open it safely."""
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < MIN_TORCH_FOR_PICKLES:
         raise CheckpointError(
@@ -257,6 +268,10 @@ def _read_published(path: Path) -> dict[str, Tensor]:
             " Update torch, or convert the file elsewhere with 'lvsm convert'.",
             CHOOSE_MODEL,
         )
+
+
+def _read_published(path: Path) -> dict[str, Tensor]:
+    refuse_old_torch(path)
     if zipfile.is_zipfile(path):
         _check_archive(path)
     try:

@@ -22,6 +22,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import CHOOSE_PYTHON, OPEN_LOG, RESTART_ENGINE, Cancelled, LvsmError, WorkerError
+from ..known_models import is_known
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
 from . import messages
@@ -303,8 +304,8 @@ class Client:
         """Ask for what the cameras (all of one size) see. Returns at once. Raises WorkerError where none can be started.
 
         detail: whether the model's pictures are sharpened by the photos. max_model_views: Synthesizer.encode's. The result has
-        images (T, H, W, 3) float32 sRGB in [0, 1], warnings, seconds, model, device and background, the colour that transparent
-        photos are laid over; with detail also depths, confidences, alphas and, where they are asked for, main_photos (T, H, W)
+        images (T, H, W, 3) float32 sRGB in [0, 1], warnings, seconds, model, model_sha256, licence, device and background, the
+        colour that transparent photos are laid over; with detail also depths, confidences, alphas and, where they are asked for, main_photos (T, H, W)
         float32 (detail.Passes).
         """
         listed, arrays = messages.views_to_fields(views)
@@ -352,6 +353,14 @@ class Client:
         """Ask where a folder's photos were taken from. Returns at once. The result has model, the folder of the COLMAP model
         that was written, placed, the names of its photos, and warnings."""
         return self._ask("solve", {"folder": str(folder.absolute())}, {}, _check_solution)
+
+    def fetch_model(self, name: str, *, accepts_licence: bool) -> Request:
+        """Ask for a known model to be fetched. Returns at once. The result has path, sha256 and bytes.
+
+        accepts_licence: whether the person has seen the licence, and accepts it; nothing is fetched else.
+        """
+        fields = {"name": name, "accepts_licence": accepts_licence}
+        return self._ask("fetch_model", fields, {}, _check_fetched)
 
     def _ask(self, kind: str, fields: dict[str, Any], arrays: dict, check: Callable[[dict[str, Any]], None]) -> Request:
         with self._lock:
@@ -570,13 +579,18 @@ def _check_solution(answer: dict[str, Any]) -> None:
         raise messages.refusal("an answer without a model and the photos in it")
 
 
+def _check_fetched(answer: dict[str, Any]) -> None:
+    if not (all(isinstance(answer.get(name), str) for name in ("path", "sha256")) and type(answer.get("bytes")) is int):
+        raise messages.refusal("an answer without the file that was fetched")
+
+
 def _is_list_of_text(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _absolute(model: str) -> str:
-    """A model's path as the worker needs it, which stands in another folder; "default" is no path."""
-    return model if model == "default" else str(Path(model).absolute())
+    """A model's path as the worker needs it, which stands in another folder; a known one's name is no path."""
+    return model if is_known(model) else str(Path(model).absolute())
 
 
 def _executable(python: str | Path) -> str:

@@ -27,6 +27,7 @@ from ..devices import choose_device, choose_precision
 from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
 from ..leave_one_out import compare_left_out
 from ..model.checkpoint import find_model_file, read_card
+from ..model_fetching import fetch_model
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
 from ..synthesizer import Scene, Synthesizer
@@ -83,6 +84,8 @@ class Engine:
             solved = solve_cameras(Path(request.fields["folder"]), on_progress, cancel)
             names, warnings = list(solved.placed), list(solved.warnings)
             return Message("result", request.id, {"model": str(solved.model), "placed": names, "warnings": warnings})
+        if request.kind == "fetch_model":
+            return _fetch_model(request, on_progress, cancel)
         if request.kind == "leave_one_out":
             return self._leave_one_out(request, on_progress, cancel)
         raise WorkerError(f"The engine does not know the request '{request.kind}': install the same version of both.")
@@ -103,6 +106,8 @@ class Engine:
             "warnings": list(scene.warnings),
             "seconds": time.monotonic() - began,
             "model": synthesizer.card.name,
+            "model_sha256": synthesizer.model_sha256,
+            "licence": synthesizer.card.licence,
             "device": str(synthesizer.device),
             "background": list(synthesizer.background),
         }
@@ -166,6 +171,14 @@ class Engine:
         for other in others:
             del self._scenes[other]
         return work()
+
+
+def _fetch_model(request: Message, on_progress: OnProgress, cancel: Cancel) -> Message:
+    accepts_licence = request.fields["accepts_licence"] is True
+    fetched = fetch_model(
+        request.fields["name"], accepts_licence=accepts_licence, on_progress=on_progress, cancel=cancel
+    )
+    return Message("result", request.id, {**dataclasses.asdict(fetched), "path": str(fetched.path)})
 
 
 def _rendered(

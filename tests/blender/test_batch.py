@@ -57,6 +57,7 @@ def test_cameras_and_frames_become_whole_files_and_a_report(blender, folder, ena
     report = json.loads((folder / "report").read_text())
     assert [entry["file"] for entry in report["files"]] == [str(folder / "out" / name) for name in names]
     assert (report["model"], report["device"], report["error"]) == ("fake", "cpu", None)
+    assert (report["model_sha256"], report["licence"]) == ("cd" * 32, "CC0")
 
 
 @in_programs

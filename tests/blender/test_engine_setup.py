@@ -10,17 +10,14 @@ from blender_addon import engine_setup
 from blender_addon.engine_setup import (
     CPU_INDEX,
     CUDA_INDEX,
-    LINUX,
-    MACOS,
     PIPS_OWN,
-    SYSTEMS,
-    WINDOWS,
     EngineSetup,
     default_folder,
     has_nvidia_driver,
     setup_by_hand,
     torch_index,
 )
+from lvsm_engine.user_folder import LINUX, MACOS, SYSTEMS, WINDOWS
 from lvsm_engine.worker.__main__ import OLDEST_PYTHON
 
 HOME = {LINUX: "/home/ana", WINDOWS: r"C:\Users\ana", MACOS: "/Users/ana"}

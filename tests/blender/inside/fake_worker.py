@@ -21,6 +21,7 @@ import numpy as np
 from fake_picture import passes_of, picture
 
 from lvsm_engine.errors import OPEN_LOG, DeviceError
+from lvsm_engine.known_models import fetched_path, known_model
 from lvsm_engine.scene.camera import resized
 from lvsm_engine.worker import messages
 from lvsm_engine.worker.client import PASSES
@@ -55,6 +56,11 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
         return Message("error", request.id, messages.error_to_fields(error))
     if request.kind == "leave_one_out":
         return comparison(request)
+    if request.kind == "fetch_model":
+        path = fetched_path(known_model(request.fields["name"]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"weights")
+        return Message("result", request.id, {"path": str(path), "sha256": "ab" * 32, "bytes": 7})
     if request.kind == "solve":
         fields = {"model": os.environ["LVSM_FAKE_SOLVED"], "placed": ["a", "b"], "warnings": ["c was not placed."]}
         return Message("result", request.id, fields)
@@ -62,6 +68,7 @@ def answer(request: Message, send, is_cancelled) -> Message | None:
     images = np.stack([picture(camera) for camera in cameras]).astype(np.float32) / 255
     warnings = [os.environ["LVSM_FAKE_WARNING"]] if "LVSM_FAKE_WARNING" in os.environ else []
     fields = {"warnings": warnings, "seconds": 0, "model": "fake", "device": "cpu", "background": [1.0, 1.0, 1.0]}
+    fields |= {"model_sha256": "cd" * 32, "licence": "CC0"}
     passes = {}
     if request.fields["detail"]:
         passes = dict(zip(PASSES, map(np.stack, zip(*map(passes_of, cameras), strict=True)), strict=True))

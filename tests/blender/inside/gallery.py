@@ -44,6 +44,7 @@ def test_without_a_selected_camera_it_is_refused():
 def test_a_picture_tells_what_it_was_made_of():
     scene, (image, _) = build()
     assert gallery.description(image).startswith("64 x 48 px, frame 1, fake, ")
+    assert gallery.description(image).endswith("; sha256 cdcdcdcdcdcd, CC0")
     assert image[results.MADE_OF] == target.ingredients(scene, bpy.data.objects["View 0"])
     assert image[results.MADE_OF] != target.ingredients(scene, bpy.data.objects["View 2"])
 

@@ -75,6 +75,9 @@ class Layout:
     def label(self, text, **_):
         self.texts.append(text)
 
+    def menu(self, name, **_):
+        assert hasattr(bpy.types, name), name
+
     def operator(self, name, **_):
         group, _, own_name = name.partition(".")
         assert own_name in dir(getattr(bpy.ops, group)), name

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError, DeviceError, WorkerError
+from lvsm_engine.digests import file_sha256
+from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError, DeviceError, FetchError, WorkerError
+from lvsm_engine.known_models import fetched_path, known_model
 from lvsm_engine.leave_one_out import compare_left_out
+from lvsm_engine.model.checkpoint import export_published
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.photos import WHITE, save_image
 from lvsm_engine.scene.camera import View
@@ -21,7 +24,8 @@ from lvsm_engine.worker import messages
 from lvsm_engine.worker.client import Client
 from lvsm_engine.worker.messages import Message
 from lvsm_engine.worker.server import Engine, Inbox, content_key
-from tests.synthetic import CARD, ring_cameras, ring_views, write_tiny_model
+from tests.synthetic import CARD, lively_model, ring_cameras, ring_views, write_tiny_model
+from tests.training.objects.fake_hub import FakeHub
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -61,7 +65,8 @@ def test_the_worker_gives_what_the_synthesizer_gives(client, model_file):
     expected = Synthesizer.load(model_file, "cpu").encode(views).render(cameras)
     assert_same_pictures(answer["images"], expected)
     assert answer["device"] == "cpu"
-    assert answer["model"] == CARD.name
+    assert (answer["model"], answer["licence"]) == (CARD.name, CARD.licence)
+    assert answer["model_sha256"] == file_sha256(Path(model_file))
     assert client.hello["torch"] == torch.__version__
     assert client.hello["device"] == "cpu"
 
@@ -273,7 +278,7 @@ class SmallCard(Engine):
 
     def __init__(self, most):
         super().__init__("cpu")
-        self.card, self.device, self.background = CARD, "cpu", WHITE
+        self.card, self.device, self.background, self.model_sha256 = CARD, "cpu", WHITE, ""
         self.most, self.kept = most, weakref.WeakSet()
 
     def _load(self, model, on_progress):
@@ -313,3 +318,44 @@ def test_views_with_other_cameras_photos_or_lenses_have_other_keys(tmp_path):
     keys = {key, content_key([by_path]), content_key([view]), content_key([view, view])}
     keys.add(content_key([View(ring_cameras(2)[1], view.photo, "a")]))
     assert len(keys) == 5
+
+
+@pytest.fixture
+def hub_and_client(tmp_path, monkeypatch):
+    """A hub with a tiny scene-level model, and a client whose worker fetches from it."""
+    model = known_model("lvsm-decoder-only-256")
+    export_published(tmp_path / model.file, lively_model("full"))
+    monkeypatch.setenv("LVSM_MODELS", str(tmp_path / "models"))
+    with FakeHub({model.file: (tmp_path / model.file).read_bytes()}, model.repository, kind="") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        client = Client(sys.executable, ROOT, tmp_path / "worker.log", device="cpu")
+        yield hub, client
+        client.stop()
+
+
+def test_a_known_model_is_fetched_and_then_renders_by_its_name(hub_and_client):
+    _, client = hub_and_client
+    model = known_model("lvsm-decoder-only-256")
+    with pytest.raises(FetchError, match="licence of lvsm-decoder-only-256 was not accepted"):
+        wait(client.fetch_model(model.name, accepts_licence=False))
+    with pytest.raises(CheckpointError, match="has not been fetched"):
+        wait(client.render(model.name, ring_views(2), ring_cameras(1)))
+    fetched = wait(client.fetch_model(model.name, accepts_licence=True))
+    assert fetched["path"] == str(fetched_path(model)) and fetched["sha256"] == file_sha256(fetched_path(model))
+    answer = wait(client.render(model.name, ring_views(2), ring_cameras(1)))
+    assert answer["model_sha256"] == fetched["sha256"] and "CC BY-NC-SA" in answer["licence"]
+
+
+def test_a_fetch_that_is_cancelled_ends_and_the_next_goes_on(hub_and_client):
+    hub, client = hub_and_client
+    model = known_model("lvsm-decoder-only-256")
+    hub.faults[model.file].append("stall")
+    request = client.fetch_model(model.name, accepts_licence=True)
+    while not (request.poll() or hub.bodies[model.file]):
+        time.sleep(0.01)
+    request.cancel()
+    with pytest.raises(Cancelled):
+        wait(request)
+    hub.stalls.set()
+    assert wait(client.fetch_model(model.name, accepts_licence=True))["bytes"] == len(hub.files[model.file])
+    assert hub.ranges[-1][1] > 0

@@ -1,4 +1,4 @@
-"""A local server that answers as the Hugging Face hub does for a dataset, and fails on purpose.
+"""A local server that answers as the Hugging Face hub does for a dataset or a model, and fails on purpose.
 
 It knows what huggingface_hub asks for: the facts of files (POST paths-info), a file's head and body behind a redirect
 to another address, in parts where a Range is asked for.
@@ -13,17 +13,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COMMIT = "0" * 39 + "1"
 STALL_SECONDS = 30.0
+REFUSALS = {"gated": (403, "GatedRepo"), "gone": (404, "RepoNotFound")}
 
 
 class FakeHub:
     """Serves `files` (path -> bytes). faults[path]: what happens at the next requests for that file's body, in turn:
     "503", "cut" (half of the body, then the connection ends), "stall" (half, then nothing), "wrong" (other bytes).
 
-    head_faults[path]: the same for its head: "503", "plain" (as a server answers that is no hub).
+    head_faults[path]: the same for its head: "503", "plain" (as a server answers that is no hub), "gated", "gone" (no such
+    repository), "longer" (it tells of one byte more than there is), "huge" (of 10^15). kind: "datasets/", or "" for models.
+    moved_from: what the repository was called, which leads to it.
     bodies counts the requests for each body; ranges holds (path, first byte) of those for a part.
     """
 
-    def __init__(self, files: dict[str, bytes], repository: str = "allenai/objaverse") -> None:
+    def __init__(
+        self,
+        files: dict[str, bytes],
+        repository: str = "allenai/objaverse",
+        kind: str = "datasets/",
+        moved_from: str = "",
+    ) -> None:
         self.files = files
         self.faults: dict[str, deque[str]] = defaultdict(deque)
         self.head_faults: dict[str, deque[str]] = defaultdict(deque)
@@ -32,7 +41,8 @@ class FakeHub:
         self.list_faults: deque[str] = deque()  # at the next requests for facts: "503", "stall"
         self.stalls = threading.Event()
         self._api = f"/api/datasets/{repository}/paths-info/main"
-        self._resolve = f"/datasets/{repository}/resolve/main/"
+        self._resolve = f"/{kind}{repository}/resolve/main/"
+        self._moved_from = f"/{kind}{moved_from}/resolve/main/" if moved_from else None
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -85,17 +95,24 @@ class FakeHub:
         return _answer(request, 200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
 
     def _head(self, request: BaseHTTPRequestHandler) -> None:
+        if self._moved_from and request.path.startswith(self._moved_from):
+            name = request.path.removeprefix(self._moved_from)
+            return _answer(request, 307, headers={"Location": self._resolve + name})
         path = urllib.parse.unquote(request.path.removeprefix(self._resolve))
         if path not in self.files:
             return _answer(request, 404, headers={"X-Repo-Commit": COMMIT, "X-Error-Code": "EntryNotFound"})
         fault = self.head_faults[path].popleft() if self.head_faults[path] else None
-        if fault is not None:
+        if fault in REFUSALS:
+            status, code = REFUSALS[fault]
+            return _answer(request, status, headers={"X-Error-Code": code})
+        if fault in ("503", "plain"):
             return _answer(request, 503 if fault == "503" else 200)
         content = self.files[path]
+        size = 10**15 if fault == "huge" else len(content) + (fault == "longer")
         headers = {
             "X-Repo-Commit": COMMIT,
             "X-Linked-Etag": f'"{_sha256(content)}"',
-            "X-Linked-Size": str(len(content)),
+            "X-Linked-Size": str(size),
             "Location": self._storage + urllib.parse.quote(path),
         }
         return _answer(request, 302, headers=headers)
