@@ -305,8 +305,8 @@ class Client:
 
         detail: whether the model's pictures are sharpened by the photos. max_model_views: Synthesizer.encode's. The result has
         images (T, H, W, 3) float32 sRGB in [0, 1], warnings, seconds, model, model_sha256, licence, device and background, the
-        colour that transparent photos are laid over; with detail also depths, confidences, alphas and, where they are asked for, main_photos (T, H, W)
-        float32 (detail.Passes).
+        colour that transparent photos are laid over; with detail also depths, confidences, alphas and, where they are asked
+        for, main_photos (T, H, W) float32 (detail.Passes).
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {

@@ -115,7 +115,9 @@ def test_a_model_is_chosen_in_the_menu_and_default_is_an_empty_field():
 
 def test_the_licence_is_told_and_commercial_use_only_where_it_is_free():
     scene = build()
-    assert model_choice.what_is_told(scene) == ("Licence: GPL-3.0-or-later. Free for commercial use",)
+    (licence,) = model_choice.what_is_told(scene)
+    is_free = model_choice.known_model("default").is_commercial
+    assert licence.startswith("Licence: GPL-3.0-or-later") and ("Free for commercial use" in licence) == is_free
     scene.lvsm.model = NAME
     licence, needs = model_choice.what_is_told(scene)
     assert "mixed licences" in licence and "Free for" not in licence
