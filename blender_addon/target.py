@@ -1,15 +1,25 @@
 """The camera whose picture is asked for: which it is, what its picture depends on and is made from, how far photos can tell."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import bpy
 import numpy as np
 
 from lvsm_engine.errors import LvsmError
+from lvsm_engine.known_models import DEFAULT, model_called
 from lvsm_engine.scene.camera import Camera
-from lvsm_engine.scene.selection import MAX_MODEL_VIEWS, PHOTOS_A_TARGET, angles_to, presences, spread_views
+from lvsm_engine.scene.selection import (
+    MAX_MODEL_VIEWS,
+    PAIR,
+    PHOTOS_A_TARGET,
+    angles_to,
+    feeding_views,
+    goes_by_target,
+    photos_for,
+    presences,
+)
 from lvsm_engine.scene.trust import GOOD, Trust, trust
 
 from . import input_views, scene_cameras
@@ -144,13 +154,21 @@ def _outlook(target: Camera, photos: Mapping[str, Camera], settings: "input_view
     names = sorted(photos)  # as the engine gets them
     cameras = [photos[name] for name in names]
     near = presences(target, cameras, PHOTOS_A_TARGET) if settings.use_detail else {}
-    most = settings.max_model_views or MAX_MODEL_VIEWS
     return Outlook(
         trust(target, cameras),
         dict(zip(names, angles_to(target, cameras).tolist(), strict=True)),
-        frozenset(names[position] for position in spread_views(cameras, most)),
+        frozenset(names[position] for position in _feeding(target, cameras, settings)),
         frozenset(names[position] for position in near),
     )
+
+
+def _feeding(target: Camera, cameras: Sequence[Camera], settings: "input_views.LVSM_SceneSettings") -> list[int]:
+    """The positions of the photos that feed the model. Of a file that nobody knows, as of one that takes what there is."""
+    known, most = model_called(settings.model or DEFAULT), settings.max_model_views or None
+    trained = known.photos[1] if known is not None else MAX_MODEL_VIEWS
+    if goes_by_target(len(cameras), trained, most):
+        return photos_for(target, cameras, PAIR)
+    return feeding_views(cameras, trained, most)
 
 
 def what_comes_next(scene: bpy.types.Scene) -> str:

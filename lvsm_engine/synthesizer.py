@@ -29,11 +29,12 @@ from .model.plane_sweep.blend import Blend
 from .model.plane_sweep.blend_file import BUNDLED as BUNDLED_DETAIL
 from .model.plane_sweep.blend_file import load_blend
 from .model.rays import rays_for
+from .nearest_scenes import EncodedScene, NearestScenes, common_size
 from .photos import WHITE, fit_photo, load_cut_out, resize_image
 from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
 from .scene.frame import poses_in_frame, world_to_model
-from .scene.selection import MAX_MODEL_VIEWS, spread_views
+from .scene.selection import PAIR, feeding_views, goes_by_target
 from .scene.trust import doubts
 from .silhouettes import background_warning, silhouette
 
@@ -114,16 +115,32 @@ class Synthesizer:
         cancel: Cancel | None = None,
         max_model_views: int | None = None,
         detail: PhotoDetail | None = None,
-    ) -> "Scene":
+    ) -> EncodedScene:
         """Take in the photos once: at most `max_model_views` of them, spread around the subject, feed the model (None: 8, or
-        as many as it was trained with); detail comes from all, or from the photos that are named.
+        as many as it was trained with; one that was trained on pairs gets the two nearest to each target, when they are
+        wanted); detail comes from all, or from the photos that are named.
 
         Raises CaptureError, CameraError, DeviceError, Cancelled.
         """
         if not photos:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
-        most = max_model_views or max(MAX_MODEL_VIEWS, self.card.input_views[1])
-        views = [photos[position] for position in spread_views([view.camera for view in photos], most)]
+        cameras, trained = [view.camera for view in photos], self.card.input_views[1]
+        detail_of = functools.cache(lambda: detail or self.photo_detail(photos))
+        if goes_by_target(len(photos), trained, max_model_views):
+            return NearestScenes(functools.partial(self._encode, photos, detail_of), cameras, PAIR)
+        feeding = feeding_views(cameras, trained, max_model_views)
+        return self._encode(photos, detail_of, feeding, on_progress, cancel)
+
+    def _encode(
+        self,
+        photos: Sequence[View],
+        detail_of: Callable[[], PhotoDetail],
+        feeding: Sequence[int],
+        on_progress: OnProgress | None,
+        cancel: Cancel | None,
+    ) -> "Scene":
+        """Have the photos at these positions feed the model."""
+        views = [photos[position] for position in feeding]
         width, height = self._size_of_inputs(views)
         tokens_a_view = kept_count(width * height // self.config.input_stride**2, self.card.input_keep_ratio)
         tokens = len(views) * tokens_a_view
@@ -147,7 +164,7 @@ class Synthesizer:
             raise shortage from error
         warnings = (warning, *self._warnings(views, silhouettes, width / height))
         context = context_tokens(self.config, tokens)
-        return Scene(self, encoding, similarity, len(views), photos, context, tuple(filter(None, warnings)), detail)
+        return Scene(self, encoding, similarity, len(views), photos, context, tuple(filter(None, warnings)), detail_of)
 
     def photo_detail(self, photos: Sequence[View]) -> PhotoDetail:
         """The photos, ready to sharpen pictures. Raises CheckpointError."""
@@ -255,17 +272,13 @@ class Scene:
         photos: Sequence[View],
         context: int,
         warnings: tuple[str, ...],
-        detail: PhotoDetail | None = None,
+        detail_of: Callable[[], PhotoDetail],
     ) -> None:
-        self._given_detail = detail
+        self._detail_of = detail_of
         self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
         self._model_views, self._photos = model_views, tuple(photos)
         self._context, self._warnings_of_inputs = context, warnings
         self.warnings = warnings
-
-    @functools.cached_property
-    def _detail(self) -> PhotoDetail:
-        return self._given_detail or self._synthesizer.photo_detail(self._photos)
 
     def render(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None = None, cancel: Cancel | None = None
@@ -294,13 +307,13 @@ class Scene:
         """
         synthesizer = self._synthesizer
         guides = self._render_near_size(cameras, on_progress, cancel)
-        steps = self._detail.checks_of(cameras)
+        steps = self._detail_of().checks_of(cameras)
         tracker = Tracker("Adding detail from the photos", steps, on_progress, cancel)
         found = []
         try:
             with synthesizer.computing(exactly=True):
                 for guide, camera in zip(guides, cameras, strict=True):
-                    found.append(self._detail.passes_of(guide, camera, tracker.step))
+                    found.append(self._detail_of().passes_of(guide, camera, tracker.step))
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"The detail from the photos does not fit into the memory of {synthesizer.device}: render without it, or"
@@ -322,12 +335,7 @@ class Scene:
         self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None
     ) -> np.ndarray:
         """The model's pictures (T, h, w, 3) at the size of its own that is nearest to the cameras' in shape."""
-        if not cameras:
-            raise CameraError("There is no camera to render: choose at least one.")
-        sizes = {(camera.width, camera.height) for camera in cameras}
-        if len(sizes) > 1:
-            raise CameraError(f"The cameras have {len(sizes)} sizes: render those of one size at a time.")
-        (width, height), first = sizes.pop(), cameras[0]
+        (width, height), first = common_size(cameras), cameras[0]
         self._check_output(len(cameras), width, height)
         self.warnings = self._warnings_of_inputs
         card, config = self._synthesizer.card, self._synthesizer.config

@@ -11,12 +11,13 @@ import numpy as np
 from ..baselines import fitted_photo, mean_photo
 from ..errors import CaptureError
 from ..metrics import SSIM_WINDOW, psnr, ssim
+from ..nearest_scenes import EncodedScene
 from ..photos import SHEET_ROW_HEIGHT, WHITE, contact_sheet, load_photo, save_image, sheet_cell
 from ..progress import OnProgress
 from ..scene.camera import Camera, square_pixels
 from ..scene.captures import Capture, load_capture
 from ..scene.selection import nearest_view
-from ..synthesizer import Scene, Synthesizer
+from ..synthesizer import Synthesizer
 from ..whole_files import make_folder, write_bytes
 from .terminal import complain, progress_bar, say
 
@@ -55,7 +56,13 @@ class TargetReport:
     """
 
     def __init__(
-        self, capture: Capture, inputs: list[int], synthesizer: Synthesizer, scene: Scene, out: Path, detail: bool
+        self,
+        capture: Capture,
+        inputs: list[int],
+        synthesizer: Synthesizer,
+        scene: EncodedScene,
+        out: Path,
+        detail: bool,
     ) -> None:
         self._capture, self._inputs, self._out = capture, inputs, out
         self._synthesizer, self._scene, self._detail = synthesizer, scene, detail

@@ -10,6 +10,8 @@ from .frame import poses_in_frame, subject_similarity
 # More photos than these, or than it was trained with, cost the model memory and time sooner than they improve its picture; detail
 # is what the others are for.
 MAX_MODEL_VIEWS = 8
+# A model that was trained on so many photos, between which its targets stood, gets no more of them: those nearest to each target.
+PAIR = 2
 # Photos that serve a target's detail: more of them stand further away, and blur it.
 PHOTOS_A_TARGET = 6
 
@@ -49,6 +51,19 @@ def presences(target: Camera, cameras: Sequence[Camera], count: int) -> dict[int
     gone = np.sort(unlike)[count]
     present = np.clip((gone - unlike[chosen]) / max(FADING * gone, 1e-9), 0, 1)
     return {position: float(share) for position, share in zip(chosen, present, strict=True) if share > 0 or gone == 0}
+
+
+def goes_by_target(count: int, trained: int, most: int | None = None) -> bool:
+    """Whether the photos that feed a model are the PAIR nearest to each target, and not some of all around.
+
+    count: of all photos. trained: how many the model was trained with, at most. most: how many it may get, None: by itself.
+    """
+    return trained == PAIR and most is None and count > PAIR
+
+
+def feeding_views(cameras: Sequence[Camera], trained: int, most: int | None = None) -> list[int]:
+    """The positions of the photos that feed a model that does not go_by_target: see there."""
+    return spread_views(cameras, most or max(MAX_MODEL_VIEWS, trained))
 
 
 def photos_beside(position: int, cameras: Sequence[Camera], count: int, narrow: float) -> list[int]:

@@ -28,9 +28,10 @@ from ..errors import OPEN_LOG, Cancelled, DeviceError, LvsmError, WorkerError
 from ..leave_one_out import compare_left_out
 from ..model.checkpoint import find_model_file, read_card
 from ..model_fetching import fetch_model
+from ..nearest_scenes import EncodedScene
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
-from ..synthesizer import Scene, Synthesizer
+from ..synthesizer import Synthesizer
 from . import messages
 from .messages import Message
 
@@ -59,7 +60,7 @@ class Engine:
         self._device = device
         self._model_key: tuple | None = None
         self._synthesizer: Synthesizer | None = None
-        self._scenes: OrderedDict[str, Scene] = OrderedDict()
+        self._scenes: OrderedDict[str, EncodedScene] = OrderedDict()
         self._checked: tuple[str, PhotoDetail] | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -152,7 +153,7 @@ class Engine:
         max_model_views: int | None,
         on_progress: OnProgress,
         cancel: Cancel,
-    ) -> Scene:
+    ) -> EncodedScene:
         if key not in self._scenes:
             self._scenes[key] = synthesizer.encode(views, on_progress, cancel, max_model_views)
             while len(self._scenes) > KEPT_SCENES:
@@ -182,7 +183,7 @@ def _fetch_model(request: Message, on_progress: OnProgress, cancel: Cancel) -> M
 
 
 def _rendered(
-    scene: Scene, cameras: Sequence[Camera], detail: bool, on_progress: OnProgress, cancel: Cancel
+    scene: EncodedScene, cameras: Sequence[Camera], detail: bool, on_progress: OnProgress, cancel: Cancel
 ) -> dict[str, np.ndarray]:
     """A result's arrays by name."""
     if not detail:

@@ -61,6 +61,16 @@ def test_without_detail_only_the_model_has_photos():
     assert not outlook().for_detail and len(outlook().for_model) == 8
 
 
+def test_a_published_model_is_fed_by_as_many_photos_as_it_was_trained_with():
+    scene = build()
+    scene.lvsm.model = "lact-objects-256"
+    assert len(outlook().for_model) == 12
+    scene.lvsm.model = "lvsm-decoder-only-256"
+    assert outlook().for_model == {"View 02", "View 03"}  # the two nearest to the target
+    scene.lvsm.max_model_views = 5
+    assert len(outlook().for_model) == 5
+
+
 def test_the_marks_follow_the_target():
     scene = build()
     before = outlook()
