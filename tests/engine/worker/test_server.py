@@ -284,7 +284,7 @@ class SmallCard(Engine):
     def _load(self, model, on_progress):
         return self
 
-    def encode(self, views, on_progress, cancel):
+    def encode(self, views, on_progress, cancel, max_model_views):
         if len(self.kept) >= self.most:
             raise DeviceError("The card is full.")
         scene = KeptScene()
