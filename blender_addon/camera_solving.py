@@ -6,39 +6,14 @@ import bpy
 from bpy.props import BoolProperty
 
 from lvsm_engine.errors import CaptureError
-from lvsm_engine.progress import Progress
-from lvsm_engine.worker.client import Request
 
 from .capture_import import Options, import_capture
-from .followed_job import FollowsJobInFolder, followed
+from .followed_job import EngineJob, FollowsJobInFolder, followed
 from .last_outcome import last_outcome
 from .worker_owner import worker
 
 
-class Job:
-    """A folder's photos, being solved by the engine."""
-
-    doing = "Cameras are being solved"
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    @property
-    def progress(self) -> Progress:
-        return self._request.progress
-
-    def poll(self) -> bool:
-        return self._request.poll()
-
-    def cancel(self) -> None:
-        self._request.cancel()
-
-    def result(self) -> dict:
-        """model: the folder of the cameras that were written; placed; warnings. Raises LvsmError."""
-        return self._request.result()
-
-
-class LVSM_OT_solve_cameras(FollowsJobInFolder[Job], bpy.types.Operator):
+class LVSM_OT_solve_cameras(FollowsJobInFolder[EngineJob], bpy.types.Operator):
     """Find where a folder's photos were taken from, and import them as cameras. The cameras are kept beside the photos"""
 
     bl_idname = "lvsm.solve_cameras"
@@ -53,13 +28,13 @@ class LVSM_OT_solve_cameras(FollowsJobInFolder[Job], bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def begin(self, context) -> Job:
+    def begin(self, context) -> EngineJob:
         last_outcome.forget()
         if self.folder is None:
             raise CaptureError("No folder is chosen: choose the one with the photos.")
-        return Job(worker.client().solve(self.folder))
+        return EngineJob("Cameras are being solved", worker.client().solve(self.folder))
 
-    def finish(self, context, job: Job) -> None:
+    def finish(self, context, job: EngineJob) -> None:
         solved = job.result()
         imported = import_capture(context, Path(solved["model"]), Options(has_points=True))
         for warning in last_outcome.warn([*solved["warnings"], *imported.capture.warnings]):

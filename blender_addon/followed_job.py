@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import bpy
 from bpy.app.handlers import persistent
@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.progress import Progress
+from lvsm_engine.worker.client import Request
 
 from .last_outcome import refused
 from .worker_owner import progress_text
@@ -29,6 +30,27 @@ class Job(Protocol):
         """Go on without blocking. True when nothing is left to be waited for."""
 
     def cancel(self) -> None: ...
+
+
+class EngineJob:
+    """One question to the engine, which is all the work. doing: as Job has it."""
+
+    def __init__(self, doing: str, request: Request) -> None:
+        self.doing, self._request = doing, request
+
+    @property
+    def progress(self) -> Progress:
+        return self._request.progress
+
+    def poll(self) -> bool:
+        return self._request.poll()
+
+    def cancel(self) -> None:
+        self._request.cancel()
+
+    def result(self) -> dict[str, Any]:
+        """The answer's fields, as the client that was asked tells them. Raises LvsmError."""
+        return self._request.result()
 
 
 class FollowedJob:

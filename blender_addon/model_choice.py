@@ -10,10 +10,8 @@ from bpy.props import BoolProperty, StringProperty
 
 from lvsm_engine.errors import FetchError
 from lvsm_engine.known_models import DEFAULT, KNOWN_MODELS, KnownModel, is_known, is_there, known_model, model_called
-from lvsm_engine.progress import Progress
-from lvsm_engine.worker.client import Request
 
-from .followed_job import FollowsJob, followed
+from .followed_job import EngineJob, FollowsJob, followed
 from .last_outcome import last_outcome
 from .set_up_engine import offline_reason
 from .worker_owner import model_file, worker
@@ -24,30 +22,7 @@ MAX_HEADER_BYTES = 10_000_000  # of a model's file; what is longer holds more th
 SHOWN_DIGITS = 12
 
 
-class Job:
-    """A known model, being fetched by the engine."""
-
-    doing = "A model is being fetched"
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    @property
-    def progress(self) -> Progress:
-        return self._request.progress
-
-    def poll(self) -> bool:
-        return self._request.poll()
-
-    def cancel(self) -> None:
-        self._request.cancel()
-
-    def result(self) -> dict:
-        """path, sha256 and bytes. Raises LvsmError."""
-        return self._request.result()
-
-
-class LVSM_OT_get_model(FollowsJob[Job], bpy.types.Operator):
+class LVSM_OT_get_model(FollowsJob[EngineJob], bpy.types.Operator):
     """Fetch a published model after its licence is shown and accepted, and use it. A broken download goes on where it was"""
 
     bl_idname = "lvsm.get_model"
@@ -90,14 +65,14 @@ class LVSM_OT_get_model(FollowsJob[Job], bpy.types.Operator):
     def execute(self, context):
         return self.follow(context) if self._has_window else super().execute(context)
 
-    def begin(self, context) -> Job:
+    def begin(self, context) -> EngineJob:
         last_outcome.forget()
         model = known_model(self.name or context.scene.lvsm.model)
         if not self.accepts_licence:
             raise FetchError(f"The licence of {model.name} was not accepted: accept it to fetch the model.")
-        return Job(worker.client().fetch_model(model.name, accepts_licence=True))
+        return EngineJob("A model is being fetched", worker.client().fetch_model(model.name, accepts_licence=True))
 
-    def finish(self, context, job: Job) -> None:
+    def finish(self, context, job: EngineJob) -> None:
         fetched = job.result()
         context.scene.lvsm.model = self.name or context.scene.lvsm.model
         self.report({"INFO"}, f"{fetched['path']} is in use, sha256 {fetched['sha256'][:SHOWN_DIGITS]}")
