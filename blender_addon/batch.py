@@ -146,12 +146,20 @@ def _ask(
     options: argparse.Namespace, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, cameras: list["Camera"]
 ) -> "Request":
     """Ask for one frame. What the command says goes before what the farm, the preferences and the scene say."""
-    views = input_views.input_views(scene, depsgraph, options.photos)
+    photographed = input_views.photographed(scene, depsgraph, options.photos)
     detail = scene.lvsm.use_detail and not options.no_detail
     client = worker.client(options.device or "")
     main_photos = options.format == "exr" and passes.NEAREST_PHOTO in passes.passes_of(bpy.context.view_layer)
     model = options.model or model_file(scene)
-    return client.render(model, views, cameras, detail=detail, main_photos=main_photos)
+    return client.render(
+        model,
+        photographed.views,
+        cameras,
+        detail=detail,
+        main_photos=main_photos,
+        max_model_views=scene.lvsm.max_model_views or None,
+        subject=photographed.subject,
+    )
 
 
 def _default_camera(scene: bpy.types.Scene) -> str:

@@ -145,9 +145,10 @@ def start(context: bpy.types.Context) -> Job:
     """Ask for the first of the photos that are to be checked. Returns at once. Raises LvsmError."""
     last_outcome.forget()
     scene = context.scene
-    views = input_views.input_views(scene, context.evaluated_depsgraph_get())
+    photographed = input_views.photographed(scene, context.evaluated_depsgraph_get())
+    views = photographed.views
     settings = scene.lvsm.check
-    positions = spread_views([view.camera for view in views], settings.count)
+    positions = spread_views([view.camera for view in views], settings.count, photographed.subject)
     names = [views[position].name for position in positions]
     uids = [scene.objects[name].session_uid for name in names]
     ask = functools.partial(
@@ -157,6 +158,7 @@ def start(context: bpy.types.Context) -> Job:
         side=settings.side,
         detail=scene.lvsm.use_detail,
         max_model_views=scene.lvsm.max_model_views or None,
+        subject=photographed.subject,
     )
     return Job(ask, [Checked(*each) for each in zip(names, uids, positions, strict=True)], ingredients(scene))
 

@@ -17,6 +17,7 @@ from bpy.props import BoolProperty, IntProperty, PointerProperty, StringProperty
 from lvsm_engine.errors import ADD_PHOTOS, LOCATE_PHOTOS, CameraError, CaptureError
 from lvsm_engine.scene.camera import Camera, Distortion, View, camera_of, is_of_shape, square_pixels
 from lvsm_engine.scene.srgb import to_srgb
+from lvsm_engine.scene.subject import Subject
 
 from . import results, scene_cameras
 from .photo_size import header_size
@@ -84,6 +85,12 @@ class LVSM_SceneSettings(bpy.types.PropertyGroup):
         name="Detail from Photos",
         default=True,
         description="Sharpen the model's picture by the photos nearest to the camera. Without, the model's own is shown",
+    )
+    subject: PointerProperty(
+        name="Subject",
+        type=bpy.types.Object,
+        description="The empty that stands around what the photos are of, as large as that; found by the cameras if empty",
+        poll=lambda _, item: item.type == "EMPTY",
     )
     max_model_views: IntProperty(
         name="Photos for the Model",
@@ -156,6 +163,40 @@ def input_views(
     if lost:
         raise lost[0]
     return views
+
+
+@dataclass(frozen=True, slots=True)
+class Photographed:
+    """What pictures are made from: the input views, and what they are of, where the scene names it."""
+
+    views: list[View]
+    subject: Subject | None
+
+
+def photographed(
+    scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, names: Collection[str] | None = None
+) -> Photographed:
+    """What input_views and named_subject give. Raises CaptureError, CameraError."""
+    return Photographed(input_views(scene, depsgraph, names), named_subject(scene, depsgraph))
+
+
+def subject_empty(scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """The empty that names what a scene's photos are of, if it is still there."""
+    empty = scene.lvsm.subject
+    return empty if empty is not None and scene.objects.get(empty.name) is not None else None
+
+
+def named_subject(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Subject | None:
+    """What the photos are of, as the scene's empty says; None without one. Raises CameraError, naming the empty."""
+    empty = subject_empty(scene)
+    if empty is None:
+        return None
+    place = empty.original.evaluated_get(depsgraph).matrix_world
+    half_side = max(column.length for column in place.to_3x3().col) * empty.empty_display_size
+    try:
+        return Subject(tuple(place.translation), half_side)
+    except CameraError as error:
+        raise CameraError(f"{empty.name}: {error}") from error
 
 
 def _with_photos(scene: bpy.types.Scene, names: Collection[str]) -> list[bpy.types.Object]:

@@ -1,8 +1,4 @@
-"""The list of the scene's cameras: which photos are used, which the target is made from, and what each is worth to it.
-
-Without thumbnails: Blender makes an image's preview from all its pixels, which for photos of 24 megapixels takes a third of a
-second and 100 MB each.
-"""
+"""The list of the scene's cameras: which photos are used, which the target is made from, and what each is worth to it."""
 
 from collections.abc import Iterator
 
@@ -12,7 +8,9 @@ from bpy.props import EnumProperty, StringProperty
 from . import input_views, synthesize, target
 from .camera_list import camera_list, places
 from .panel import SideBarPanel, photos_in_use
+from .thumbnails import thumbnails
 
+THUMBNAIL_LINES = 6  # of the panel, that the selected photo is high
 LAST = float("inf")  # the rank of what has no number to be sorted by
 
 ORDERS = [
@@ -70,6 +68,7 @@ class LVSM_UL_input_views(bpy.types.UIList):
         box.enabled = camera.photo is not None
         box.prop(camera, "use_as_input", text="")
         row.label(text="", icon=_mark(item.name, outlook))
+        row.label(text="", icon_value=thumbnails.icon_of(camera.photo))
         row.prop(item, "name", text="", emboss=False)
         facts = row.row()
         facts.alignment = "RIGHT"
@@ -125,8 +124,15 @@ class LVSM_PT_input_views(SideBarPanel, bpy.types.Panel):
             row.label(text=f"Model: {len(outlook.for_model)}", icon="RADIOBUT_OFF")
         selected = input_views.selected_camera(scene)
         if selected is not None:
+            shown = thumbnails.icon_of(selected.data.lvsm.photo)
+            if shown:
+                layout.template_icon(shown, scale=THUMBNAIL_LINES)
             layout.template_ID(selected.data.lvsm, "photo", open="image.open", text="Photo")
             layout.template_ID(selected.data.lvsm, "mask", open="image.open", text="Mask")
+        row = layout.row(align=True)
+        row.prop(scene.lvsm, "subject")
+        if input_views.subject_empty(scene) is None:
+            row.operator("lvsm.add_subject", text="", icon="ADD")
         row = layout.row(align=True)
         row.operator("lvsm.import_capture", icon="IMPORT")
         row.operator("lvsm.solve_cameras")

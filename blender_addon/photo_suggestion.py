@@ -6,7 +6,7 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.scene.suggestion import suggested_photo
 from lvsm_engine.scene.trust import GOOD, trust
 
-from . import scene_cameras, synthesize, target
+from . import input_views, scene_cameras, synthesize, target
 from .last_outcome import refused
 
 NAME = "Suggested Photo"
@@ -44,11 +44,12 @@ class LVSM_OT_suggest_photo(bpy.types.Operator):
         try:
             wanted = scene_cameras.camera_from_blender(target.target_of(scene), depsgraph)
             photos = list(target.last_outlook.photo_cameras(scene, depsgraph).values())
-            photo = suggested_photo(wanted, photos)
+            subject = input_views.named_subject(scene, depsgraph)
+            photo = suggested_photo(wanted, photos, subject)
         except LvsmError as error:
             return refused(self, error)
         if photo is None:
-            self.report({"INFO"}, self._why_none(trust(wanted, photos).level))
+            self.report({"INFO"}, self._why_none(trust(wanted, photos, subject).level))
             return {"CANCELLED"}
         camera_object = suggested_camera(scene)
         scene_cameras.set_lens(camera_object.data, photo)
@@ -56,7 +57,7 @@ class LVSM_OT_suggest_photo(bpy.types.Operator):
         camera_object.data.display_size = target.target_of(scene).data.display_size
         context.view_layer.update()
         scene.lvsm.active_object_index = scene.objects.find(camera_object.name)
-        after = trust(wanted, [*photos, photo])
+        after = trust(wanted, [*photos, photo], subject)
         left = "" if after.level == GOOD else f", though it {after.reasons[0]}"
         self.report({"INFO"}, f"With a photo from {camera_object.name} the target camera is trusted more{left}")
         return {"FINISHED"}

@@ -20,6 +20,7 @@ from lvsm_engine.scene.selection import (
     photos_for,
     presences,
 )
+from lvsm_engine.scene.subject import Subject
 from lvsm_engine.scene.trust import GOOD, Trust, trust
 
 from . import input_views, scene_cameras
@@ -60,7 +61,8 @@ def ingredients(scene: bpy.types.Scene, camera_object: bpy.types.Object | None =
 
 
 class LastPhotos:
-    """A digest of what pictures depend on of the photos that are used, and of their cameras; made anew when they change."""
+    """A digest of what pictures depend on of the photos that are used, of their cameras and their subject; made anew when they
+    change."""
 
     def __init__(self) -> None:
         self._cameras: Cameras | None = None
@@ -70,11 +72,13 @@ class LastPhotos:
     def digest(self, scene: bpy.types.Scene) -> str:
         cameras = camera_list.of(scene)
         used = [item for item in cameras.objects if input_views.is_input_view(item)]
+        subject = input_views.subject_empty(scene)
+        named = [] if subject is None else [subject.empty_display_size, *_place_of(subject)]
         # Blender tells of moved cameras, but neither of a switched photo, nor of a new frame.
-        quick = scene.frame_current, *((item.name, item.data.lvsm.photo.session_uid) for item in used)
+        quick = scene.frame_current, *named, *((item.name, item.data.lvsm.photo.session_uid) for item in used)
         if cameras is not self._cameras or quick != self._quick:
             self._cameras, self._quick = cameras, quick
-            self._digest = hashlib.sha256(repr([_parts_of(item) for item in used]).encode()).hexdigest()
+            self._digest = hashlib.sha256(repr([named, *map(_parts_of, used)]).encode()).hexdigest()
         return self._digest
 
 
@@ -83,9 +87,12 @@ last_photos = LastPhotos()
 
 def _parts_of(camera_object: bpy.types.Object) -> list[object]:
     lens, photo = camera_object.data, camera_object.data.lvsm.photo
-    place = [round(value, 5) for row in camera_object.matrix_world for value in row]
     numbers = lens.lens, lens.sensor_width, lens.shift_x, lens.shift_y
-    return [camera_object.name, place, *numbers, photo and photo.name_full]
+    return [camera_object.name, _place_of(camera_object), *numbers, photo and photo.name_full]
+
+
+def _place_of(item: bpy.types.Object) -> list[float]:
+    return [round(value, 5) for row in item.matrix_world for value in row]
 
 
 NO_DOUBT = Trust(GOOD)
@@ -129,7 +136,8 @@ class LastOutlook:
         try:
             target = scene_cameras.camera_from_blender(target_of(scene), depsgraph)
             cameras = self.photo_cameras(scene, depsgraph)
-            return _outlook(target, cameras, scene.lvsm) if cameras else Outlook()
+            subject = input_views.named_subject(scene, depsgraph)
+            return _outlook(target, cameras, scene.lvsm, subject) if cameras else Outlook()
         except (LvsmError, np.linalg.LinAlgError):
             return Outlook()
 
@@ -150,25 +158,35 @@ class LastOutlook:
 last_outlook = LastOutlook()
 
 
-def _outlook(target: Camera, photos: Mapping[str, Camera], settings: "input_views.LVSM_SceneSettings") -> Outlook:
+def _outlook(
+    target: Camera,
+    photos: Mapping[str, Camera],
+    settings: "input_views.LVSM_SceneSettings",
+    subject: Subject | None,
+) -> Outlook:
     names = sorted(photos)  # as the engine gets them
     cameras = [photos[name] for name in names]
     near = presences(target, cameras, PHOTOS_A_TARGET) if settings.use_detail else {}
     return Outlook(
-        trust(target, cameras),
-        dict(zip(names, angles_to(target, cameras).tolist(), strict=True)),
-        frozenset(names[position] for position in _feeding(target, cameras, settings)),
+        trust(target, cameras, subject),
+        dict(zip(names, angles_to(target, cameras, subject).tolist(), strict=True)),
+        frozenset(names[position] for position in _feeding(target, cameras, settings, subject)),
         frozenset(names[position] for position in near),
     )
 
 
-def _feeding(target: Camera, cameras: Sequence[Camera], settings: "input_views.LVSM_SceneSettings") -> list[int]:
+def _feeding(
+    target: Camera,
+    cameras: Sequence[Camera],
+    settings: "input_views.LVSM_SceneSettings",
+    subject: Subject | None,
+) -> list[int]:
     """The positions of the photos that feed the model. Of a file that nobody knows, as of one that takes what there is."""
     known, most = model_called(settings.model or DEFAULT), settings.max_model_views or None
     trained = known.photos[1] if known is not None else MAX_MODEL_VIEWS
     if goes_by_target(len(cameras), trained, most):
         return photos_for(target, cameras, PAIR)
-    return feeding_views(cameras, trained, most)
+    return feeding_views(cameras, trained, most, subject)
 
 
 def what_comes_next(scene: bpy.types.Scene) -> str:

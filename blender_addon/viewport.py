@@ -12,7 +12,7 @@ import numpy as np
 from gpu_extras.presets import draw_texture_2d
 
 from lvsm_engine.errors import CameraError, Cancelled, LvsmError
-from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, View, resized
+from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, resized
 from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.client import Request
 
@@ -84,7 +84,9 @@ class ViewportPicture:
         """For the view's corner: why there is no picture, or what is being done."""
         return self.failure or (progress_text(self._request.progress) if self._request is not None else "")
 
-    def look(self, camera: Camera, scene: bpy.types.Scene, views: list[View], inputs: bytes) -> None:
+    def look(
+        self, camera: Camera, scene: bpy.types.Scene, photographed: input_views.Photographed, inputs: bytes
+    ) -> None:
         """Take what has been answered, and ask for what the view shows now. inputs: a digest of all but the camera."""
         place = np.concatenate([camera.camera_to_world.ravel(), camera.fxfycxcy]).round(6).tobytes() + inputs
         if place != self._place:
@@ -95,7 +97,7 @@ class ViewportPicture:
         wanted = self._wanted()
         if self._request is None and wanted != self.shown and not self.failure:
             self._asked = wanted
-            self._request = worker.render_views(scene, views, [_shrunk(camera, wanted)], wanted.is_full)
+            self._request = worker.render_views(scene, photographed, [_shrunk(camera, wanted)], wanted.is_full)
 
     def refuse(self, error: LvsmError) -> None:
         """Show why nothing can be asked for; the next look tries again, from the same place, too."""
@@ -139,12 +141,12 @@ class Viewports:
 
     def __init__(self) -> None:
         self._pictures: dict[int, ViewportPicture] = {}
-        self._views: dict[int, list[View]] = {}  # by scenes: windows may show several
+        self._photographed: dict[int, input_views.Photographed] = {}  # by scenes: windows may show several
         self._changes = 0
 
     def forget_inputs(self) -> None:
         """The scene has changed: photos and cameras are looked at anew."""
-        self._views.clear()
+        self._photographed.clear()
         self._changes += 1
 
     def picture_of(self, region: bpy.types.Region) -> ViewportPicture:
@@ -155,10 +157,10 @@ class Viewports:
         picture, scene = self.picture_of(context.region), depsgraph.scene
         try:
             key = scene.original.session_uid
-            if key not in self._views:
-                self._views[key] = input_views.input_views(scene, depsgraph)
+            if key not in self._photographed:
+                self._photographed[key] = input_views.photographed(scene, depsgraph)
             inputs = f"{self._changes} {scene.frame_current}".encode()
-            picture.look(camera_of_view(context.region, context.region_data), scene, self._views[key], inputs)
+            picture.look(camera_of_view(context.region, context.region_data), scene, self._photographed[key], inputs)
         except LvsmError as error:
             picture.refuse(error)
         if picture.texture is not None:

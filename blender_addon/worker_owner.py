@@ -12,7 +12,7 @@ import bpy
 
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.progress import Progress
-from lvsm_engine.scene.camera import Camera, View
+from lvsm_engine.scene.camera import Camera
 from lvsm_engine.worker.client import Client, Request
 
 from . import bundled_engine, input_views, preferences
@@ -50,13 +50,12 @@ class WorkerOwner:
 
         main_photos: whether the answer is to tell which photo each pixel is of, where there is detail.
         """
-        views = input_views.input_views(scene, depsgraph)
-        return self.render_views(scene, views, cameras, True, main_photos)
+        return self.render_views(scene, input_views.photographed(scene, depsgraph), cameras, True, main_photos)
 
     def render_views(
         self,
         scene: bpy.types.Scene,
-        views: Sequence[View],
+        photographed: input_views.Photographed,
         cameras: Sequence[Camera],
         is_full: bool,
         main_photos: bool = False,
@@ -65,11 +64,12 @@ class WorkerOwner:
         detail = is_full and scene.lvsm.use_detail
         return self.client().render(
             model_file(scene),
-            views,
+            photographed.views,
             cameras,
             detail=detail,
             main_photos=main_photos,
             max_model_views=scene.lvsm.max_model_views or None,
+            subject=photographed.subject,
         )
 
     @property

@@ -26,8 +26,8 @@ from .main_memory import free_main_memory
 from .photos.image_files import decode_file
 from .progress import Cancel, OnProgress, Tracker
 from .scene.captures.photo_files import PHOTO_FOLDERS
-from .scene.frame import subject_similarity
 from .scene.picture_formats import ENDINGS, ORIENTATION, Unreadable, open_picture, picture_size, why
+from .scene.subject import subject_similarity
 from .whole_files import PART, check_folder
 
 if TYPE_CHECKING:

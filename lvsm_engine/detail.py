@@ -19,8 +19,9 @@ from .model.plane_sweep.reprojection import Photos, Target
 from .model.plane_sweep.sweep import Search, bands_of, search
 from .photos import load_cut_out, resize_image, to_bytes
 from .scene.camera import Camera, View, resized, square_pixels
-from .scene.frame import poses_in_frame, subject_similarity
+from .scene.frame import poses_in_frame
 from .scene.selection import PHOTOS_A_TARGET, photos_beside, presences
+from .scene.subject import Subject, subject_similarity
 
 # Photos beside which a photo's depth is found; those that stand nearer to it or to each other than this share of the distance
 # to their subject tell less of depth, and come last.
@@ -64,15 +65,23 @@ class _Photo:
 
 
 class PhotoDetail:
-    """The photos of some views, ready to sharpen pictures of any target. Raises CaptureError, CameraError when they are read."""
+    """The photos of some views, ready to sharpen pictures of any target. Raises CaptureError, CameraError when they are read.
+
+    subject: what they are of, where someone names it; None: what they look at.
+    """
 
     def __init__(
-        self, views: Sequence[View], background: tuple[float, float, float], device: torch.device, blend: Blend
+        self,
+        views: Sequence[View],
+        background: tuple[float, float, float],
+        device: torch.device,
+        blend: Blend,
+        subject: Subject | None = None,
     ) -> None:
         self._views, self._background, self._device, self._blend = views, background, device, blend
         self._cameras = [square_pixels(view.camera) for view in views]
         poses = np.stack([camera.camera_to_world for camera in self._cameras])
-        self._similarity = subject_similarity(poses, MEAN_DISTANCE)
+        self._subject, self._similarity = subject, subject_similarity(poses, MEAN_DISTANCE, subject)
         self._scale = float(np.cbrt(np.linalg.det(self._similarity[:3, :3])))
         self._there = list(range(len(views)))
         self._kept: OrderedDict[tuple[int, int], _Photo] = OrderedDict()
@@ -116,7 +125,7 @@ class PhotoDetail:
     def _neighbours(self, number: int) -> list[int]:
         """Beside which photos this one's depth is found; none where there is no other."""
         cameras = [self._cameras[other] for other in self._there]
-        beside = photos_beside(self._there.index(number), cameras, NEIGHBOURS, NARROW_BASELINE)
+        beside = photos_beside(self._there.index(number), cameras, NEIGHBOURS, NARROW_BASELINE, self._subject)
         return [self._there[position] for position in beside]
 
     def search(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Search:

@@ -14,6 +14,7 @@ from .metrics import psnr, ssim
 from .photos import load_photo, resize_image
 from .progress import Cancel, OnProgress
 from .scene.camera import View, resized
+from .scene.subject import Subject
 from .synthesizer import Synthesizer
 
 # SSIM's window does not fit into less.
@@ -40,13 +41,14 @@ def compare_left_out(
     on_progress: OnProgress | None = None,
     cancel: Cancel | None = None,
     max_model_views: int | None = None,
+    subject: Subject | None = None,
 ) -> Comparison:
     """Synthesize the view at the position `left_out` from the others, its longer side `side` pixels long.
 
     The truth is the photo as the engine takes in photos: without lens distortion, with square pixels, over the model's
     background. detail: of all the views, by which the picture is sharpened, without the photo that is left out; None: it is the
-    model's own. What is found there serves the next comparison, too. Raises what Synthesizer.encode and
-    Scene.render_detail raise, and CaptureError where there is no other view.
+    model's own. What is found there serves the next comparison, too. max_model_views, subject: Synthesizer.encode's.
+    Raises what Synthesizer.encode and Scene.render_detail raise, and CaptureError where there is no other view.
     """
     others = [view for position, view in enumerate(views) if position != left_out]
     if not others:
@@ -56,7 +58,7 @@ def compare_left_out(
     width, height = (max(MIN_SIDE, round(length * scale)) for length in (camera.width, camera.height))
     truth, camera = resize_image(photo, width, height), resized(camera, width, height)
     rest = None if detail is None else detail.without(left_out)
-    scene = synthesizer.encode(others, on_progress, cancel, max_model_views, rest)
+    scene = synthesizer.encode(others, on_progress, cancel, max_model_views, rest, subject)
     if detail is not None:
         picture = scene.render_detail([camera], on_progress, cancel).images[0]
     else:

@@ -35,6 +35,7 @@ from .progress import Cancel, OnProgress, Tracker
 from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
 from .scene.frame import poses_in_frame, world_to_model
 from .scene.selection import PAIR, feeding_views, goes_by_target
+from .scene.subject import Subject
 from .scene.trust import doubts
 from .silhouettes import background_warning, silhouette
 
@@ -115,25 +116,28 @@ class Synthesizer:
         cancel: Cancel | None = None,
         max_model_views: int | None = None,
         detail: PhotoDetail | None = None,
+        subject: Subject | None = None,
     ) -> EncodedScene:
         """Take in the photos once: at most `max_model_views` of them, spread around the subject, feed the model (None: 8, or
         as many as it was trained with; one that was trained on pairs gets the two nearest to each target, when they are
-        wanted); detail comes from all, or from the photos that are named.
+        wanted); detail comes from all, or from the photos that are named. subject: what the photos are of, where someone names
+        it; None: what they look at.
 
         Raises CaptureError, CameraError, DeviceError, Cancelled.
         """
         if not photos:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
         cameras, trained = [view.camera for view in photos], self.card.input_views[1]
-        detail_of = functools.cache(lambda: detail or self.photo_detail(photos))
+        detail_of = functools.cache(lambda: detail or self.photo_detail(photos, subject))
         if goes_by_target(len(photos), trained, max_model_views):
-            return NearestScenes(functools.partial(self._encode, photos, detail_of), cameras, PAIR)
-        feeding = feeding_views(cameras, trained, max_model_views)
-        return self._encode(photos, detail_of, feeding, on_progress, cancel)
+            return NearestScenes(functools.partial(self._encode, photos, subject, detail_of), cameras, PAIR)
+        feeding = feeding_views(cameras, trained, max_model_views, subject)
+        return self._encode(photos, subject, detail_of, feeding, on_progress, cancel)
 
     def _encode(
         self,
         photos: Sequence[View],
+        subject: Subject | None,
         detail_of: Callable[[], PhotoDetail],
         feeding: Sequence[int],
         on_progress: OnProgress | None,
@@ -152,7 +156,7 @@ class Synthesizer:
         images, silhouettes, cameras = self._load_photos(views, width, height, on_progress, cancel)
         cut_outs = [one for one in silhouettes if one is not None]
         similarity, warning = world_to_model(
-            self.card.scene_frame, cameras, cut_outs if len(cut_outs) == len(cameras) else None
+            self.card.scene_frame, cameras, cut_outs if len(cut_outs) == len(cameras) else None, subject
         )
         checks = checks_of(self.config, True, len(views), tokens_a_view)
         tracker = Tracker("Reading the photos", checks, on_progress, cancel)
@@ -164,11 +168,12 @@ class Synthesizer:
             raise shortage from error
         warnings = (warning, *self._warnings(views, silhouettes, width / height))
         context = context_tokens(self.config, tokens)
-        return Scene(self, encoding, similarity, len(views), photos, context, tuple(filter(None, warnings)), detail_of)
+        told = tuple(filter(None, warnings))
+        return Scene(self, encoding, similarity, len(views), photos, subject, context, told, detail_of)
 
-    def photo_detail(self, photos: Sequence[View]) -> PhotoDetail:
+    def photo_detail(self, photos: Sequence[View], subject: Subject | None = None) -> PhotoDetail:
         """The photos, ready to sharpen pictures. Raises CheckpointError."""
-        return PhotoDetail(photos, self.background, self.device, self.blend)
+        return PhotoDetail(photos, self.background, self.device, self.blend, subject)
 
     def _warnings(
         self, views: Sequence[View], silhouettes: Sequence[np.ndarray | None], aspect: float
@@ -270,13 +275,14 @@ class Scene:
         similarity: np.ndarray,
         model_views: int,
         photos: Sequence[View],
+        subject: Subject | None,
         context: int,
         warnings: tuple[str, ...],
         detail_of: Callable[[], PhotoDetail],
     ) -> None:
         self._detail_of = detail_of
         self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
-        self._model_views, self._photos = model_views, tuple(photos)
+        self._model_views, self._photos, self._subject = model_views, tuple(photos), subject
         self._context, self._warnings_of_inputs = context, warnings
         self.warnings = warnings
 
@@ -342,7 +348,7 @@ class Scene:
         aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
         own = model_size(card.resolution, config.size_multiple, aspect)
         images = self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
-        self.warnings = (*self.warnings, *doubts(cameras, [view.camera for view in self._photos]))
+        self.warnings = (*self.warnings, *doubts(cameras, [view.camera for view in self._photos], self._subject))
         return images
 
     def _check_output(self, count: int, width: int, height: int) -> None:

@@ -17,18 +17,25 @@ from ..progress import OnProgress
 from ..scene.camera import Camera, square_pixels
 from ..scene.captures import Capture, load_capture
 from ..scene.selection import nearest_view
+from ..scene.subject import Subject
 from ..synthesizer import Synthesizer
 from ..whole_files import make_folder, write_bytes
 from .terminal import complain, progress_bar, say
 
 
 def render_capture(
-    path: Path, inputs: str, targets: str, out: Path, load: Callable[[], Synthesizer], detail: bool
+    path: Path,
+    inputs: str,
+    targets: str,
+    out: Path,
+    load: Callable[[], Synthesizer],
+    detail: bool,
+    subject: Subject | None = None,
 ) -> None:
     """Render targets of the capture at `path` from inputs, both told by positions ("0,4,9"), into a folder.
 
-    load: brings the model, once the capture is known to be right. detail: whether photos sharpen its pictures. Raises
-    CaptureError, CameraError, CheckpointError, DeviceError, OutputError.
+    load: brings the model, once the capture is known to be right. detail: whether photos sharpen its pictures. subject:
+    Synthesizer.encode's. Raises CaptureError, CameraError, CheckpointError, DeviceError, OutputError.
     """
     capture = load_capture(path)
     chosen = positions(inputs, len(capture.views), "--inputs")
@@ -37,7 +44,7 @@ def render_capture(
         complain(f"warning: {warning}")
     synthesizer = load()
     with progress_bar() as follow:
-        scene = synthesizer.encode([capture.views[position] for position in chosen], follow)
+        scene = synthesizer.encode([capture.views[position] for position in chosen], follow, subject=subject)
         make_folder(out)
         report = TargetReport(capture, chosen, synthesizer, scene, out, detail)
         for position in asked:

@@ -18,6 +18,8 @@ class Render:
     """Folder for 0002.png (named by position), report.json and sheet.png."""
     model: str = "default"
     """A model's file, ours or published; or a known one by its name (lvsm models)."""
+    subject: tuple[float, float, float, float] | None = None
+    """The middle X Y Z of what the photos are of, and half of its longest side, in the capture's units; found by itself else."""
     detail: bool = True
     """Sharpen the model's pictures by the photos nearest to each target."""
     device: str = "auto"
@@ -27,11 +29,13 @@ class Render:
 
     def run(self) -> int:
         """Raises CaptureError, CameraError, CheckpointError, DeviceError, OutputError."""
+        from ..scene.subject import Subject
         from ..synthesizer import Synthesizer
         from .capture_render import render_capture
 
         def load() -> Synthesizer:
             return Synthesizer.load(self.model, self.device, self.precision)
 
-        render_capture(self.capture, self.inputs, self.targets, self.out, load, self.detail)
+        subject = None if self.subject is None else Subject(self.subject[:3], self.subject[3])
+        render_capture(self.capture, self.inputs, self.targets, self.out, load, self.detail, subject)
         return 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import CameraError
 from .camera import Camera
-from .subject import WEAK_DIRECTION, subject_similarity
+from .subject import WEAK_DIRECTION, Subject, subject_similarity
 from .subject_size import sized_subject_similarity
 
 KINDS = ("identity", "mean_pose", "subject", "subject_size")
@@ -38,25 +38,29 @@ class SceneFrame:
 
 
 def world_to_model(
-    frame: SceneFrame, input_cameras: Sequence[Camera], silhouettes: Sequence[np.ndarray] | None = None
+    frame: SceneFrame,
+    input_cameras: Sequence[Camera],
+    silhouettes: Sequence[np.ndarray] | None = None,
+    subject: Subject | None = None,
 ) -> tuple[np.ndarray, str]:
     """The similarity (4, 4) of these inputs, and a warning ("" for none) where another than the frame's kind is taken.
 
     A mean pose that does not exist (one camera, or a ring that looks inward) becomes a frame around the subject.
-    silhouettes: where each input shows the subject, (H, W) bool; None: not known. They tell a subject's size.
+    silhouettes: where each input shows the subject, (H, W) bool; None: not known. They tell a subject's size. subject: what
+    the inputs are of, where someone names it; None: what their cameras look at.
     """
     camera_to_world = np.stack([camera.camera_to_world for camera in input_cameras])
     if frame.kind == "identity":
         return np.eye(4), ""
     if frame.kind == "subject_size":
-        return sized_subject_similarity(input_cameras, frame.scale, silhouettes)
+        return sized_subject_similarity(input_cameras, frame.scale, silhouettes, subject)
     if frame.kind == "subject":
-        return subject_similarity(camera_to_world, frame.scale), ""
+        return subject_similarity(camera_to_world, frame.scale, subject), ""
     try:
         return mean_pose_similarity(camera_to_world, frame.scale), ""
     except CameraError as error:
         # At 1 / 1.35 the cameras are as far out as the published normalisation puts the farthest one.
-        fallback = subject_similarity(camera_to_world, 1 / frame.scale)
+        fallback = subject_similarity(camera_to_world, 1 / frame.scale, subject)
         return fallback, f"{error} The subject's middle is used instead: expect a weaker picture from this model."
 
 

@@ -1,11 +1,15 @@
-"""Which cameras to take: the one nearest to a target, and few that see the subject from all sides."""
+"""Which cameras to take: the one nearest to a target, and few that see the subject from all sides.
+
+Everywhere `subject` is what someone names as the cameras' subject; None: what they look at.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from .camera import Camera
-from .frame import poses_in_frame, subject_similarity
+from .frame import poses_in_frame
+from .subject import Subject, subject_similarity
 
 # More photos than these, or than it was trained with, cost the model memory and time sooner than they improve its picture; detail
 # is what the others are for.
@@ -16,17 +20,17 @@ PAIR = 2
 PHOTOS_A_TARGET = 6
 
 
-def nearest_view(target: Camera, cameras: Sequence[Camera]) -> int:
+def nearest_view(target: Camera, cameras: Sequence[Camera], subject: Subject | None = None) -> int:
     """The position in `cameras` of the one that looks at their subject most as the target does.
 
     The angle between the directions from which they see it; distance decides between equal angles.
     """
-    return nearest_views(target, cameras, 1)[0]
+    return nearest_views(target, cameras, 1, subject)[0]
 
 
-def nearest_views(target: Camera, cameras: Sequence[Camera], count: int) -> list[int]:
+def nearest_views(target: Camera, cameras: Sequence[Camera], count: int, subject: Subject | None = None) -> list[int]:
     """At most `count` positions in `cameras`, the nearest first: those that look at their subject as the target does."""
-    likeness, apart = _likeness_and_distance(target, cameras)
+    likeness, apart = _likeness_and_distance(target, cameras, subject)
     return [int(position) for position in np.lexsort((apart, -likeness.round(6)))[:count]]
 
 
@@ -61,19 +65,23 @@ def goes_by_target(count: int, trained: int, most: int | None = None) -> bool:
     return trained == PAIR and most is None and count > PAIR
 
 
-def feeding_views(cameras: Sequence[Camera], trained: int, most: int | None = None) -> list[int]:
+def feeding_views(
+    cameras: Sequence[Camera], trained: int, most: int | None = None, subject: Subject | None = None
+) -> list[int]:
     """The positions of the photos that feed a model that does not go_by_target: see there."""
-    return spread_views(cameras, most or max(MAX_MODEL_VIEWS, trained))
+    return spread_views(cameras, most or max(MAX_MODEL_VIEWS, trained), subject)
 
 
-def photos_beside(position: int, cameras: Sequence[Camera], count: int, narrow: float) -> list[int]:
+def photos_beside(
+    position: int, cameras: Sequence[Camera], count: int, narrow: float, subject: Subject | None = None
+) -> list[int]:
     """At most `count` other positions in `cameras`, the best first: those beside whose photos one's depth can be told.
 
     They are like it; but those that stand nearer to it, or to one already taken, than `narrow` times the distance to their
     subject come last: without a baseline nothing tells depth.
     """
     places = np.stack([camera.camera_to_world for camera in cameras])
-    places = poses_in_frame(subject_similarity(places, 1.0), places)[:, :3, 3]
+    places = poses_in_frame(subject_similarity(places, 1.0, subject), places)[:, :3, 3]
     taken: list[int] = []
     late: list[int] = []
     for other in photos_for(cameras[position], cameras, len(cameras)):
@@ -96,15 +104,17 @@ def _unlikeness(target: Camera, cameras: Sequence[Camera]) -> np.ndarray:
     return away / spread + turned if spread > 0 else turned
 
 
-def angles_to(target: Camera, cameras: Sequence[Camera]) -> np.ndarray:
+def angles_to(target: Camera, cameras: Sequence[Camera], subject: Subject | None = None) -> np.ndarray:
     """(N,) degrees between the directions from which each camera and the target see the cameras' subject."""
-    likeness, _ = _likeness_and_distance(target, cameras)
+    likeness, _ = _likeness_and_distance(target, cameras, subject)
     return np.degrees(np.arccos(likeness.clip(-1, 1)))
 
 
-def _likeness_and_distance(target: Camera, cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray]:
+def _likeness_and_distance(
+    target: Camera, cameras: Sequence[Camera], subject: Subject | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Of each camera to the target: cosine between their directions from the subject (N,), and the way (N,)."""
-    similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0)
+    similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0, subject)
     positions = poses_in_frame(similarity, np.stack([camera.camera_to_world for camera in (target, *cameras)]))[
         :, :3, 3
     ]
@@ -112,14 +122,14 @@ def _likeness_and_distance(target: Camera, cameras: Sequence[Camera]) -> tuple[n
     return directions[1:] @ directions[0], np.linalg.norm(positions[1:] - positions[0], axis=1)
 
 
-def spread_views(cameras: Sequence[Camera], count: int) -> list[int]:
+def spread_views(cameras: Sequence[Camera], count: int, subject: Subject | None = None) -> list[int]:
     """At most `count` positions in `cameras`, sorted, that see their subject from directions as different as can be.
 
     Farthest-point selection, from the camera that sees it most as all do on average.
     """
     if len(cameras) <= count:
         return list(range(len(cameras)))
-    similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0)
+    similarity = subject_similarity(np.stack([camera.camera_to_world for camera in cameras]), 1.0, subject)
     directions = _unit(poses_in_frame(similarity, np.stack([camera.camera_to_world for camera in cameras]))[:, :3, 3])
     chosen = [int(np.argmax(directions @ directions.mean(axis=0)))]
     while len(chosen) < count:

@@ -1,6 +1,10 @@
-"""The subject of some cameras: the point that they look at, and a frame around it. Knows cameras only."""
+"""The subject of some cameras: the point that they look at, or that someone names, and a frame around it. Knows cameras only."""
+
+from dataclasses import dataclass
 
 import numpy as np
+
+from ..errors import CameraError
 
 # Lengths of mean directions (of unit vectors) below this are what rounding and chance leave.
 WEAK_DIRECTION = 0.05
@@ -10,15 +14,30 @@ MIN_SPREAD = 1e-3
 PARALLEL_DEPTH = 2.0
 
 
-def subject_similarity(camera_to_world: np.ndarray, mean_distance: float) -> np.ndarray:
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What photos are of, where someone names it: its middle, and half of its longest side, in the world's units."""
+
+    centre: tuple[float, float, float]
+    half_side: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([*self.centre, self.half_side]).all() and self.half_side > 0):
+            raise CameraError(
+                "The subject's place or size is no number, or its size is not above 0: move it to what the photos show, and"
+                " give it that size."
+            )
+
+
+def subject_similarity(camera_to_world: np.ndarray, mean_distance: float, subject: Subject | None = None) -> np.ndarray:
     """The similarity (4, 4) that puts the subject at the origin, the cameras mean_distance away, their mean up at +z.
 
-    camera_to_world: (V, 4, 4), OpenCV axes. The subject is the point nearest to all optical axes. Defined for any
-    cameras: for parallel ones the subject is taken in front of them, for a single one nearest to the world's origin.
+    camera_to_world: (V, 4, 4), OpenCV axes. A subject that nobody names is the point nearest to all optical axes. Defined for
+    any cameras: for parallel ones it is taken in front of them, for a single one nearest to the world's origin.
     """
     poses = np.asarray(camera_to_world, dtype=np.float64)
     positions = poses[:, :3, 3]
-    centre = subject_centre(poses)
+    centre = subject_centre(poses) if subject is None else np.array(subject.centre)
     distance = np.linalg.norm(positions - centre, axis=1).mean()
     scale = mean_distance / distance if distance > 1e-9 * max(1.0, np.abs(positions).max()) else 1.0
     similarity = np.eye(4)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .camera import Camera, project
-from .subject import subject_similarity
+from .subject import Subject, subject_centre, subject_similarity
 
 # The share of half the picture that a subject fills whose silhouette is not known.
 USUAL_FILL = 0.7
@@ -34,14 +34,20 @@ DISAGREEMENT = (
 
 
 def sized_subject_similarity(
-    cameras: Sequence[Camera], half_side: float, silhouettes: Sequence[np.ndarray] | None
+    cameras: Sequence[Camera],
+    half_side: float,
+    silhouettes: Sequence[np.ndarray] | None,
+    subject: Subject | None = None,
 ) -> tuple[np.ndarray, str]:
     """The similarity (4, 4) in which half of the subject's longest side is half_side, its middle the origin, mean up +z.
 
     silhouettes: where each camera's picture shows the subject, (H, W) bool of the camera's size; None: not known. Also
-    a warning ("" for none) where they do not agree.
+    a warning ("" for none) where they do not agree. A subject that someone names is taken as it is.
     """
     poses = np.stack([camera.camera_to_world for camera in cameras])
+    if subject is not None:
+        away = np.linalg.norm(poses[:, :3, 3] - subject.centre, axis=1).mean()
+        return subject_similarity(poses, half_side * away / subject.half_side, subject), ""
     tangents = _half_sides_seen(cameras, silhouettes)
     positions = _positions(subject_similarity(poses, 1.0), cameras)
     seen = tangents * np.linalg.norm(positions, axis=1)  # half sides, where the mean distance is 1
@@ -58,6 +64,13 @@ def sized_subject_similarity(
     to_box = np.diag([scale, scale, scale, 1.0])
     to_box[:3, 3] = -scale * middle
     return to_box @ guess, ""
+
+
+def guessed_subject(cameras: Sequence[Camera]) -> Subject:
+    """What cameras look at, as large as usual subjects are in their pictures."""
+    centre = subject_centre(np.stack([camera.camera_to_world for camera in cameras]))
+    away = np.linalg.norm([camera.position - centre for camera in cameras], axis=1)
+    return Subject(tuple(centre.tolist()), max(float((_half_sides_seen(cameras, None) * away).mean()), 1e-6))
 
 
 def _half_sides_seen(cameras: Sequence[Camera], silhouettes: Sequence[np.ndarray] | None) -> np.ndarray:

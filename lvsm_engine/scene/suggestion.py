@@ -8,21 +8,22 @@ import numpy as np
 
 from .camera import Camera
 from .selection import nearest_view
-from .trust import LEVELS, Trust, subject_of, trust
+from .subject import Subject
+from .trust import LEVELS, Trust, centre_of, trust
 
 # Shares of the way from the nearest photo's direction and from the photos' usual distance to the target's own.
 SHARES = (0.0, 0.5, 0.75, 1.0)
 
 
-def suggested_photo(target: Camera, cameras: Sequence[Camera]) -> Camera | None:
+def suggested_photo(target: Camera, cameras: Sequence[Camera], subject: Subject | None = None) -> Camera | None:
     """The camera of one more photo beside those of cameras, of which there is one at least; None where none would help.
 
     It has the lens of the nearest photo. Of places between that and the target the first is taken with which the target is
     trusted most: a photo on the way is easier to take than one at the target's own place, and often enough. None helps a
-    target that looks away from what all photos show.
+    target that looks away from what all photos show. subject: what someone names as theirs; None: what they look at.
     """
-    best = min(_candidates(target, cameras), key=lambda each: _doubt(trust(target, [*cameras, each])))
-    helps = _doubt(trust(target, [*cameras, best])) < _doubt(trust(target, cameras))
+    best = min(_candidates(target, cameras, subject), key=lambda each: _doubt(trust(target, [*cameras, each], subject)))
+    helps = _doubt(trust(target, [*cameras, best], subject)) < _doubt(trust(target, cameras, subject))
     return best if helps else None
 
 
@@ -30,21 +31,21 @@ def _doubt(found: Trust) -> tuple[int, int]:
     return LEVELS.index(found.level), len(found.reasons)
 
 
-def _candidates(target: Camera, cameras: Sequence[Camera]) -> list[Camera]:
+def _candidates(target: Camera, cameras: Sequence[Camera], subject: Subject | None) -> list[Camera]:
     """The least effort first."""
-    subject = subject_of(cameras)
-    nearest = cameras[nearest_view(target, cameras)]
-    begin, own = nearest.position - subject, target.position - subject
-    usual = float(np.median([np.linalg.norm(camera.position - subject) for camera in cameras]))
+    centre = centre_of(cameras, subject)
+    nearest = cameras[nearest_view(target, cameras, subject)]
+    begin, own = nearest.position - centre, target.position - centre
+    usual = float(np.median([np.linalg.norm(camera.position - centre) for camera in cameras]))
     distance = float(np.linalg.norm(own))
     if distance < 1e-6 * max(usual, 1e-9):  # at the subject itself: where it comes from is told by where it looks
         own, distance = -target.forward, usual
-    aim = target.position + target.forward * max(float((subject - target.position) @ target.forward), 0.5 * distance)
+    aim = target.position + target.forward * max(float((centre - target.position) @ target.forward), 0.5 * distance)
     places = sorted(itertools.product((0, 1), SHARES, SHARES), key=lambda place: (sum(place), place))
     found = []
     for beside, turned, away in places:
-        position = subject + _turned(begin, own, turned) * usual ** (1 - away) * distance**away
-        pose = _looking(position, aim if beside else subject, target.camera_to_world[:3, 1])
+        position = centre + _turned(begin, own, turned) * usual ** (1 - away) * distance**away
+        pose = _looking(position, aim if beside else centre, target.camera_to_world[:3, 1])
         found.append(replace(nearest, camera_to_world=pose))
     return found
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .camera import Camera, project
-from .frame import subject_similarity
 from .selection import angles_to
+from .subject import Subject, subject_centre
 
 LEVELS = GOOD, DOUBTFUL, POOR = "good", "doubtful", "poor"
 # Degrees between the directions from which the target and the nearest photo see the subject.
@@ -29,13 +29,16 @@ class Trust:
     reasons: tuple[str, ...] = ()
 
 
-def trust(target: Camera, cameras: Sequence[Camera]) -> Trust:
-    """How far the photos of cameras, of which there is one at least, can tell what a target sees."""
-    subject = subject_of(cameras)
-    angle, overlap = float(angles_to(target, cameras).min()), _overlap(target, cameras, subject)
-    nearer, further = _distances(target, cameras, subject)
+def trust(target: Camera, cameras: Sequence[Camera], subject: Subject | None = None) -> Trust:
+    """How far the photos of cameras, of which there is one at least, can tell what a target sees.
+
+    subject: what someone names as theirs; None: what they look at.
+    """
+    centre = centre_of(cameras, subject)
+    angle, overlap = float(angles_to(target, cameras, subject).min()), _overlap(target, cameras, centre)
+    nearer, further = _distances(target, cameras, centre)
     found = [
-        (_blindness(target, cameras, subject), "does not look at what the photos show"),
+        (_blindness(target, cameras, centre), "does not look at what the photos show"),
         (
             _level(-overlap, -DOUBTFUL_OVERLAP, -POOR_OVERLAP),
             f"sees mostly what no photo shows ({overlap:.0%} is shown)",
@@ -54,9 +57,9 @@ def trust(target: Camera, cameras: Sequence[Camera]) -> Trust:
     return Trust(LEVELS[max(level for level, _ in found)], tuple(reason for _, reason in reasons))
 
 
-def doubts(targets: Sequence[Camera], cameras: Sequence[Camera]) -> tuple[str, ...]:
+def doubts(targets: Sequence[Camera], cameras: Sequence[Camera], subject: Subject | None = None) -> tuple[str, ...]:
     """A sentence where photos of cameras cannot tell what targets see, or hardly; none where they can."""
-    found = [one for one in (trust(target, cameras) for target in targets) if one.level != GOOD]
+    found = [one for one in (trust(target, cameras, subject) for target in targets) if one.level != GOOD]
     if not found:
         return ()
     worst = next((one for one in found if one.level == POOR), found[0])
@@ -65,19 +68,20 @@ def doubts(targets: Sequence[Camera], cameras: Sequence[Camera]) -> tuple[str, .
     return (f"{what} {likely} wrong: the camera {worst.reasons[0]}.",)
 
 
-def _blindness(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> int:
+def _blindness(target: Camera, cameras: Sequence[Camera], centre: np.ndarray) -> int:
     """2 where the subject that the photos share lies behind the target, 1 where beside its frame, else 0."""
-    point = subject[None]
+    point = centre[None]
     shared = _shown_by(cameras, point).mean() >= AGREED
     if not shared or _shown_by([target], point).all():
         return 0
     return 1 if project(target, point)[1][0] > 0 else 2
 
 
-def subject_of(cameras: Sequence[Camera]) -> np.ndarray:
-    """(3,) in the world: what cameras look at."""
-    poses = np.stack([camera.camera_to_world for camera in cameras])
-    return np.linalg.inv(subject_similarity(poses, 1.0))[:3, 3]
+def centre_of(cameras: Sequence[Camera], subject: Subject | None = None) -> np.ndarray:
+    """(3,) in the world: the middle of a subject, or what cameras look at."""
+    if subject is not None:
+        return np.array(subject.centre)
+    return subject_centre(np.stack([camera.camera_to_world for camera in cameras]))
 
 
 def _shown_by(cameras: Sequence[Camera], points: np.ndarray) -> np.ndarray:
@@ -95,17 +99,17 @@ def _level(value: float, doubtful: float, poor: float) -> int:
     return int(value > doubtful) + int(value > poor)
 
 
-def _distances(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> tuple[float, float]:
+def _distances(target: Camera, cameras: Sequence[Camera], centre: np.ndarray) -> tuple[float, float]:
     """How many times nearer to the subject than the nearest camera the target is, and further than the furthest; 1 at least."""
-    away = np.linalg.norm([camera.position - subject for camera in (target, *cameras)], axis=1)
+    away = np.linalg.norm([camera.position - centre for camera in (target, *cameras)], axis=1)
     own, others = max(float(away[0]), 1e-6), away[1:]
     return max(1.0, float(others.min()) / own), max(1.0, own / max(float(others.max()), 1e-6))
 
 
-def _overlap(target: Camera, cameras: Sequence[Camera], subject: np.ndarray) -> float:
+def _overlap(target: Camera, cameras: Sequence[Camera], centre: np.ndarray) -> float:
     """The share of points all over the target's frame, as far away as the subject, that lie in any camera's frame."""
-    ahead = float((subject - target.position) @ target.forward)
-    depth = ahead if ahead > 0 else float(np.mean([np.linalg.norm(camera.position - subject) for camera in cameras]))
+    ahead = float((centre - target.position) @ target.forward)
+    depth = ahead if ahead > 0 else float(np.mean([np.linalg.norm(camera.position - centre) for camera in cameras]))
     across, down = ((np.arange(POINTS_A_SIDE) + 0.5) / POINTS_A_SIDE * side for side in (target.width, target.height))
     x, y = np.meshgrid((across - target.cx) / target.fx, (down - target.cy) / target.fy)
     points = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) * depth

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard, cast
 
@@ -25,6 +25,7 @@ from ..errors import CHOOSE_PYTHON, OPEN_LOG, RESTART_ENGINE, Cancelled, LvsmErr
 from ..known_models import is_known
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
+from ..scene.subject import Subject
 from . import messages
 from .messages import Message
 from .virtual_environment import lost_home
@@ -300,13 +301,14 @@ class Client:
         detail: bool = False,
         main_photos: bool = False,
         max_model_views: int | None = None,
+        subject: Subject | None = None,
     ) -> Request:
         """Ask for what the cameras (all of one size) see. Returns at once. Raises WorkerError where none can be started.
 
-        detail: whether the model's pictures are sharpened by the photos. max_model_views: Synthesizer.encode's. The result has
-        images (T, H, W, 3) float32 sRGB in [0, 1], warnings, seconds, model, model_sha256, licence, device and background, the
-        colour that transparent photos are laid over; with detail also depths, confidences, alphas and, where they are asked
-        for, main_photos (T, H, W) float32 (detail.Passes).
+        detail: whether the model's pictures are sharpened by the photos. max_model_views, subject: Synthesizer.encode's. The
+        result has images (T, H, W, 3) float32 sRGB in [0, 1], warnings, seconds, model, model_sha256, licence, device and
+        background, the colour that transparent photos are laid over; with detail also depths, confidences, alphas and, where
+        they are asked for, main_photos (T, H, W) float32 (detail.Passes).
         """
         listed, arrays = messages.views_to_fields(views)
         fields = {
@@ -316,6 +318,7 @@ class Client:
             "detail": detail,
             "main_photos": main_photos,
             "max_model_views": max_model_views,
+            "subject": None if subject is None else asdict(subject),
         }
         sizes = {(len(cameras), camera.height, camera.width, 3) for camera in cameras}
         return self._ask("render", fields, arrays, functools.partial(_check_pictures, sizes=sizes))
@@ -329,6 +332,7 @@ class Client:
         *,
         detail: bool,
         max_model_views: int | None = None,
+        subject: Subject | None = None,
     ) -> Request:
         """Ask how near the picture of views[left_out], made of all others, is to its photo. Returns at once.
 
@@ -342,6 +346,7 @@ class Client:
             "side": side,
             "detail": detail,
             "max_model_views": max_model_views,
+            "subject": None if subject is None else asdict(subject),
         }
         return self._ask("leave_one_out", fields, arrays, _check_comparison)
 

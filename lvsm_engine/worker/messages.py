@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import KINDS, REMEDIES, RESTART_ENGINE, CaptureError, LvsmError, WorkerError
 from ..progress import Progress
 from ..scene.camera import Camera, Distortion, View
+from ..scene.subject import Subject
 
 PROTOCOL_VERSION = 1
 
@@ -164,6 +165,11 @@ def camera_to_fields(camera: Camera) -> dict[str, Any]:
 def camera_from_fields(fields: dict[str, Any]) -> Camera:
     """The camera of camera_to_fields. Raises CameraError."""
     return Camera(np.array(fields["camera_to_world"], dtype=np.float64), *fields["fxfycxcy"], *fields["size"])
+
+
+def subject_from_fields(fields: dict[str, Any] | None) -> Subject | None:
+    """The subject whose asdict these are. Raises CameraError."""
+    return None if fields is None else Subject(tuple(fields["centre"]), fields["half_side"])
 
 
 def views_to_fields(views: Sequence[View]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:

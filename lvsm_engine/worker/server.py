@@ -31,6 +31,7 @@ from ..model_fetching import fetch_model
 from ..nearest_scenes import EncodedScene
 from ..progress import Cancel, OnProgress, Progress
 from ..scene.camera import Camera, View
+from ..scene.subject import Subject
 from ..synthesizer import Synthesizer
 from . import messages
 from .messages import Message
@@ -97,8 +98,9 @@ class Engine:
         views = messages.views_from_fields(request.fields["views"], request.arrays)
         cameras = [messages.camera_from_fields(fields) for fields in request.fields["cameras"]]
         most = request.fields.get("max_model_views")
-        key = f"{content_key(views)} {most}"
-        scene = self._with_room(key, lambda: self._encode(key, synthesizer, views, most, on_progress, cancel))
+        subject = messages.subject_from_fields(request.fields.get("subject"))
+        key = f"{content_key(views)} {most} {subject}"
+        scene = self._with_room(key, lambda: self._encode(key, synthesizer, views, most, subject, on_progress, cancel))
         detail = request.fields.get("detail", False) is True
         arrays = self._with_room(key, lambda: _rendered(scene, cameras, detail, on_progress, cancel))
         if not request.fields.get("main_photos", False):
@@ -119,18 +121,19 @@ class Engine:
         synthesizer = self._load(request.fields["model"], on_progress)
         views = messages.views_from_fields(request.fields["views"], request.arrays)
         left_out, side, most = (request.fields[name] for name in ("left_out", "side", "max_model_views"))
-        detail = self._detail_of(views, synthesizer) if request.fields["detail"] else None
+        subject = messages.subject_from_fields(request.fields["subject"])
+        detail = self._detail_of(views, synthesizer, subject) if request.fields["detail"] else None
         found = self._with_room(
-            "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel, most)
+            "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel, most, subject)
         )
         fields = {"psnr": found.psnr, "ssim": found.ssim}
         return Message("result", request.id, fields, {"picture": found.picture, "truth": found.truth})
 
-    def _detail_of(self, views: Sequence[View], synthesizer: Synthesizer) -> PhotoDetail:
+    def _detail_of(self, views: Sequence[View], synthesizer: Synthesizer, subject: Subject | None) -> PhotoDetail:
         """Of a capture that is checked, the same for all of its photos: their depth is found once."""
-        key = content_key(views)
+        key = f"{content_key(views)} {subject}"
         if self._checked is None or self._checked[0] != key:
-            self._checked = key, synthesizer.photo_detail(views)
+            self._checked = key, synthesizer.photo_detail(views, subject)
         return self._checked[1]
 
     def _load(self, model: str, on_progress: OnProgress) -> Synthesizer:
@@ -151,11 +154,12 @@ class Engine:
         synthesizer: Synthesizer,
         views: Sequence[View],
         max_model_views: int | None,
+        subject: Subject | None,
         on_progress: OnProgress,
         cancel: Cancel,
     ) -> EncodedScene:
         if key not in self._scenes:
-            self._scenes[key] = synthesizer.encode(views, on_progress, cancel, max_model_views)
+            self._scenes[key] = synthesizer.encode(views, on_progress, cancel, max_model_views, subject=subject)
             while len(self._scenes) > KEPT_SCENES:
                 self._scenes.popitem(last=False)
         self._scenes.move_to_end(key)
