@@ -34,6 +34,7 @@ MODULES = (
     "photo_suggestion",
     "add_subject",
     "virtual_photos",
+    "render_presets",
     "properties_panels",
     "batch",
     "cg_in_photo",

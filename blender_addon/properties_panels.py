@@ -5,6 +5,7 @@ from typing import ClassVar
 import bpy
 
 from . import panel, preferences, render_engine
+from .render_presets import LVSM_PT_presets
 
 
 class PropertiesPanel:
@@ -22,6 +23,9 @@ class PropertiesPanel:
 class LVSM_PT_render(PropertiesPanel, bpy.types.Panel):
     bl_label = "LVSM"
     bl_context = "render"
+
+    def draw_header_preset(self, context):
+        LVSM_PT_presets.draw_panel_header(self.layout)
 
     def draw(self, context):
         layout = self.layout
