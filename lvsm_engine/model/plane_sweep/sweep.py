@@ -16,6 +16,7 @@ from ..transformer import never_stop
 from .blend import Blend
 from .depth_maps import DepthMaps, confirmed, weighted_quantiles
 from .evidence import GUESSES, PORTION, Evidence, evidence_of
+from .exposure import levelled, log_exposures
 from .matching import BAND_PIXELS, Match, Matching, band_rows
 from .planes import Planes, halved_sizes, resized
 from .reprojection import Photos, Target
@@ -74,6 +75,8 @@ def search(
     band_pixels: about so many are computed at a time.
     """
     surfaces = confirmed(maps, photos, presence)
+    exposures = log_exposures(photos, surfaces, presence)
+    photos = levelled(photos, surfaces, exposures, guide.new_tensor(background))
     near, far = _range(photos, surfaces, presence, target, distance)
     planes = matching = found = None
     for height, width in halved_sizes(target.height, target.width, COARSE_SIDE):
@@ -86,16 +89,18 @@ def search(
         matching = Matching(sharp, surfaces, presence, level, planes, resized(guide, height, width))
         found = matching.in_bands(check, band_pixels)
     assert matching is not None and found is not None
-    return Search(matching, found, guide.new_tensor(background))
+    return Search(matching, found, guide.new_tensor(background), exposures)
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Where the surfaces of targets are: how all was matched at their own size, and how it fits. background: (3,)."""
+    """Where the surfaces of targets are: how all was matched at their own size, and how it fits. background: (3,).
+    exposures: (B, V, 3), by the logarithm of which factor each photo was lighter than their mean, as which they are shown."""
 
     matching: Matching
     match: Match
     background: Tensor
+    exposures: Tensor
 
     def decided(self) -> Sweep:
         """What a rule shows: what the photos agree on where they do, the guide elsewhere. Without weights."""
