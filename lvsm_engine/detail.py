@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from .model.plane_sweep.blend import Blend
-from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map, emptiness
+from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map
+from .model.plane_sweep.emptiness import emptiness
 from .model.plane_sweep.reprojection import Photos, Target
 from .model.plane_sweep.sweep import Search, bands_of, search
 from .photos import load_cut_out, resize_image, to_bytes

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .emptiness import wholly_empty
+from .exposure import exposures_beside, levelled
 from .filters import box_filtered, guided_filtered
 from .planes import Planes
 from .reprojection import Photos, Seen, Target, cosines, look_up, seen_at, sights_of
@@ -36,8 +38,6 @@ TRUSTED_COSINE, MISTRUSTED_COSINE = 0.7, 0.4
 # Depths agree when they are this many steps apart; so many other photos that agree make one wholly trusted, and one that
 # none confirms counts like this many.
 AGREEING_STEPS, WHOLLY_CONFIRMED, UNCONFIRMED = 1.5, 3.0, 0.05
-# A photo is a cut-out when so much of its border is of the background's colour, within so much of each channel.
-CUT_OUT_BORDER, BACKGROUND_TOLERANCE = 0.9, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,18 @@ class DepthMaps:
         is_empty = (inverse_depth == 0) & seen.is_in_front  # beyond a border without anything there is nothing either
         return (seen.inverse_depth - inverse_depth) / apart, torch.where(is_empty, 1.0, likelihood), is_empty
 
+    def agreeing(self, seen: Seen, number: int) -> Tensor:
+        """Whether points on the surface of one photo (D = 1) are seen by the photos, and on theirs: (B, V, H, W)."""
+        before, _, _ = self.looked_up(seen, self.step[:, number])
+        return ((before.abs() < AGREEING_STEPS) & seen.is_seen)[:, :, 0]
+
 
 def depth_map(photo: Photos, neighbours: Photos, distance: Tensor, empty: Tensor | None = None) -> DepthMaps:
     """Of one photo (V = 1), which fills its image, from its neighbours. distance: (B,), from its camera to the subject.
 
     empty: (B, H, W) bool, where the photo's image shows that nothing is there, as photos of cut-out subjects do.
     """
-    near, far = _range(photo, neighbours, distance)
+    near, far, neighbours = _range_and_levelled(photo, neighbours, distance)
     small, others = photo, neighbours
     planes = log_odds = difference = None
     for side in SIDES:
@@ -109,30 +114,10 @@ def depth_map(photo: Photos, neighbours: Photos, distance: Tensor, empty: Tensor
     inverse_depth = planes.likeliest(log_odds)
     likelihood = (-difference.amin(1) / LIKELY_DIFFERENCE).exp() * _nearness(small, others, inverse_depth)
     if empty is not None:
-        wholly = _near_empty_alone(empty, *likelihood.shape[-2:])
+        wholly = wholly_empty(empty, *likelihood.shape[-2:])
         inverse_depth, likelihood = (values.masked_fill(wholly, 0.0) for values in (inverse_depth, likelihood))
     sizes = step.new_tensor([likelihood.shape[-1], likelihood.shape[-2]]).expand(len(step), 1, 2)
     return DepthMaps(inverse_depth[:, None], likelihood[:, None], sizes, step[:, None])
-
-
-def emptiness(images: Tensor, background: tuple[float, float, float]) -> Tensor:
-    """Where images (B, 3, h, w) of cut-out subjects show the background alone, from a border on: (B, h, w) bool.
-
-    Nowhere in an image whose border is of other colours: there, the colour may be a wall's. Photos that have alpha tell more.
-    """
-    colour = images.new_tensor(background)[:, None, None]
-    plain = ((images - colour).abs() < BACKGROUND_TOLERANCE).all(1).float()
-    border = torch.cat([plain[:, 0], plain[:, -1], plain[:, :, 0], plain[:, :, -1]], dim=1)
-    is_cut_out = border.mean(1) >= CUT_OUT_BORDER
-    from_borders = [plain.cumprod(axis) for axis in (1, 2)]
-    from_borders += [plain.flip(axis).cumprod(axis).flip(axis) for axis in (1, 2)]
-    return (torch.stack(from_borders).amax(0) > 0) & is_cut_out[:, None, None]
-
-
-def _near_empty_alone(empty: Tensor, height: int, width: int) -> Tensor:
-    """Where an image of this size is empty, and so are the pixels beside: (B, H, W) -> (B, height, width) bool."""
-    there = nn.functional.adaptive_max_pool2d((~empty)[:, None].float(), (height, width))
-    return nn.functional.max_pool2d(there, 3, 1, 1)[:, 0] == 0
 
 
 def confirmed(maps: DepthMaps, photos: Photos, presence: Tensor) -> DepthMaps:
@@ -140,8 +125,7 @@ def confirmed(maps: DepthMaps, photos: Photos, presence: Tensor) -> DepthMaps:
     likelihoods = []
     for number in range(maps.step.shape[1]):
         seen = seen_at(sights_of(maps.camera(number, photos), photos), maps.inverse_depth[:, number, None])
-        before, _, _ = maps.looked_up(seen, maps.step[:, number])
-        agrees = ((before.abs() < AGREEING_STEPS) & seen.is_seen)[:, :, 0] * presence[..., None, None]
+        agrees = maps.agreeing(seen, number) * presence[..., None, None]
         others = agrees.sum(1) - agrees[:, number]
         likelihoods.append(maps.likelihood[:, number] * ((others + UNCONFIRMED) / WHOLLY_CONFIRMED).clamp(max=1.0))
     return DepthMaps(maps.inverse_depth, torch.stack(likelihoods, 1), maps.sizes, maps.step)
@@ -170,16 +154,21 @@ def _nearness(photo: Photos, neighbours: Photos, inverse_depth: Tensor) -> Tenso
     return ((cosine - MISTRUSTED_COSINE) / (TRUSTED_COSINE - MISTRUSTED_COSINE)).clamp(0, 1)
 
 
-def _range(photo: Photos, neighbours: Photos, distance: Tensor) -> tuple[Tensor, Tensor]:
-    """Between which depths (B,) the photo shows anything."""
+def _range_and_levelled(photo: Photos, neighbours: Photos, distance: Tensor) -> tuple[Tensor, Tensor, Photos]:
+    """Between which depths (B,) the photo shows anything; and the neighbours as light as it is, of which so rough a depth
+    tells enough."""
     small, others = _of_side(photo, RANGE_SIDE), _of_side(neighbours, RANGE_SIDE)
     nearest, farthest = NEAREST_SHARE * distance, FARTHEST_SHARE * distance
     planes = Planes.between(nearest, farthest, RANGE_PLANES, *small.images.shape[-2:])
     difference = differences(small, others, planes.inverse_depth)
-    depth = 1 / planes.inverse_depth.gather(1, difference.argmin(1, keepdim=True)).flatten(1)
-    decided = ((difference.mean(1) - difference.amin(1)).clamp_min(0) ** RANGE_DECISION).flatten(1) + 1e-12
-    low, high = weighted_quantiles(depth, decided, RANGE_QUANTILES)
-    return torch.maximum(low * RANGE_MARGINS[0], nearest), torch.minimum(high * RANGE_MARGINS[1], farthest)
+    inverse_depth = planes.inverse_depth.gather(1, difference.argmin(1, keepdim=True))[:, 0]
+    decided = (difference.mean(1) - difference.amin(1)).clamp_min(0)
+    weight = decided.flatten(1) ** RANGE_DECISION + 1e-12
+    low, high = weighted_quantiles(1 / inverse_depth.flatten(1), weight, RANGE_QUANTILES)
+    is_sure = decided >= decided.flatten(1).median(dim=1).values[:, None, None]
+    levels = exposures_beside(small, others, inverse_depth, is_sure)
+    near, far = torch.maximum(low * RANGE_MARGINS[0], nearest), torch.minimum(high * RANGE_MARGINS[1], farthest)
+    return near, far, levelled(neighbours, levels)
 
 
 def weighted_quantiles(values: Tensor, weights: Tensor, shares: tuple[float, ...]) -> tuple[Tensor, ...]:

@@ -16,7 +16,7 @@ from ..transformer import never_stop
 from .blend import Blend
 from .depth_maps import DepthMaps, confirmed, weighted_quantiles
 from .evidence import GUESSES, PORTION, Evidence, evidence_of
-from .exposure import levelled, log_exposures
+from .exposure import exposures_of, levelled_on
 from .matching import BAND_PIXELS, Match, Matching, band_rows
 from .planes import Planes, halved_sizes, resized
 from .reprojection import Photos, Target
@@ -75,8 +75,8 @@ def search(
     band_pixels: about so many are computed at a time.
     """
     surfaces = confirmed(maps, photos, presence)
-    exposures = log_exposures(photos, surfaces, presence)
-    photos = levelled(photos, surfaces, exposures, guide.new_tensor(background))
+    exposures = exposures_of(photos, surfaces, presence)
+    photos = levelled_on(guide.new_tensor(background), photos, surfaces, exposures)
     near, far = _range(photos, surfaces, presence, target, distance)
     planes = matching = found = None
     for height, width in halved_sizes(target.height, target.width, COARSE_SIDE):
@@ -95,7 +95,7 @@ def search(
 @dataclass(frozen=True, slots=True)
 class Search:
     """Where the surfaces of targets are: how all was matched at their own size, and how it fits. background: (3,).
-    exposures: (B, V, 3), by the logarithm of which factor each photo was lighter than their mean, as which they are shown."""
+    exposures: (B, V, 3), by which photos were lighter than their mean before they were levelled."""
 
     matching: Matching
     match: Match
