@@ -16,6 +16,7 @@ from torch import Tensor
 from .model.plane_sweep.blend import Blend
 from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map
 from .model.plane_sweep.emptiness import emptiness
+from .model.plane_sweep.exposure import stops_apart
 from .model.plane_sweep.reprojection import Photos, Target
 from .model.plane_sweep.sweep import Search, bands_of, search
 from .photos import load_cut_out, resize_image, to_bytes
@@ -68,7 +69,8 @@ class _Photo:
 class PhotoDetail:
     """The photos of some views, ready to sharpen pictures of any target. Raises CaptureError, CameraError when they are read.
 
-    subject: what they are of, where someone names it; None: what they look at.
+    subject: what they are of, where someone names it; None: what they look at. stops_apart: by how many stops the photos that
+    served the last target differ in exposure, before they were levelled.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class PhotoDetail:
         self._there = list(range(len(views)))
         self._kept: OrderedDict[tuple[int, int], _Photo] = OrderedDict()
         self._depth_maps: dict[tuple[int, ...], DepthMaps] = {}
+        self.stops_apart = 0.0
 
     def without(self, number: int) -> "PhotoDetail":
         """The same in which a photo, by its view's position, serves no target and tells of no other's depth.
@@ -105,7 +108,9 @@ class PhotoDetail:
 
     def passes_of(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Passes:
         """A target's picture, depth, confidence and alpha. guide: a model's picture of it, (h, w, 3) of any size."""
-        found = self.search(guide, camera, check).blended(self._blend, check)
+        searched = self.search(guide, camera, check)
+        self.stops_apart = float(stops_apart(searched.exposures).max())
+        found = searched.blended(self._blend, check)
         depths = 1 / (found.inverse_depth * self._scale)
         assert found.main_photo is not None  # a blend tells
         numbers = self._tensor([0, *(number + 1 for number in self._serving(camera))])

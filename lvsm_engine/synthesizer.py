@@ -41,6 +41,8 @@ from .silhouettes import background_warning, silhouette
 
 # The share of a picture that photos tell, below which it is said to be guessed.
 MOSTLY_GUESSED = 0.35
+# Photos that differ in exposure by more stops than this are told.
+MAX_STOPS_APART = 0.7
 # Photos whose shape differs by more than this factor from that of training are told, where the model's card asks for it.
 MAX_SHAPE_FACTOR = 2.0
 # Where the system does not tell how much memory is free.
@@ -315,26 +317,19 @@ class Scene:
         guides = self._render_near_size(cameras, on_progress, cancel)
         steps = self._detail_of().checks_of(cameras)
         tracker = Tracker("Adding detail from the photos", steps, on_progress, cancel)
-        found = []
+        found, stops_apart = [], 0.0
         try:
             with synthesizer.computing(exactly=True):
                 for guide, camera in zip(guides, cameras, strict=True):
                     found.append(self._detail_of().passes_of(guide, camera, tracker.step))
+                    stops_apart = max(stops_apart, self._detail_of().stops_apart)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"The detail from the photos does not fit into the memory of {synthesizer.device}: render without it, or"
                 " smaller pictures."
             ) from error
         passes = joined(found)
-        assert passes.confidences is not None
-        guessed = int((passes.confidences.mean(axis=(1, 2)) < MOSTLY_GUESSED).sum())
-        if guessed:
-            what = "The picture is" if len(cameras) == 1 else f"{guessed} of {len(cameras)} pictures are"
-            self.warnings = (
-                *self.warnings,
-                f"{what} mostly the model's own guess: the photos hardly see this view, or do not agree on it. Add photos taken"
-                " near it, or solve the cameras again.",
-            )
+        self.warnings = (*self.warnings, *_doubts_of(passes, stops_apart))
         return passes
 
     def _render_near_size(
@@ -413,6 +408,23 @@ class Scene:
                 CHOOSE_MODEL,
             )
         return images
+
+
+def _doubts_of(passes: Passes, stops_apart: float) -> Iterator[str]:
+    """What is to be said of pictures with detail. stops_apart: PhotoDetail's, the most of all pictures."""
+    if stops_apart > MAX_STOPS_APART:
+        yield (
+            f"The photos near this view differ in exposure by {stops_apart:.1f} stops, and were levelled: pictures are truer with"
+            " exposure and white balance locked."
+        )
+    assert passes.confidences is not None
+    count, guessed = len(passes.images), int((passes.confidences.mean(axis=(1, 2)) < MOSTLY_GUESSED).sum())
+    if guessed:
+        what = "The picture is" if count == 1 else f"{guessed} of {count} pictures are"
+        yield (
+            f"{what} mostly the model's own guess: the photos hardly see this view, or do not agree on it. Add photos taken near"
+            " it, or solve the cameras again."
+        )
 
 
 def _shortage(what: str, need: int, free: float | None, device: torch.device) -> DeviceError:

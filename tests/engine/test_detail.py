@@ -12,7 +12,7 @@ from lvsm_engine.errors import Cancelled, CaptureError, CheckpointError
 from lvsm_engine.metrics import psnr
 from lvsm_engine.model.plane_sweep.blend_file import load_blend
 from lvsm_engine.photos import WHITE, load_photo, resize_image, save_image, to_bytes
-from lvsm_engine.scene.camera import cropped, resized
+from lvsm_engine.scene.camera import View, cropped, resized
 from lvsm_engine.scene.captures import load_capture
 from lvsm_engine.scene.selection import photos_for
 from lvsm_engine.synthesizer import Synthesizer
@@ -106,6 +106,23 @@ def test_a_view_on_which_no_photos_agree_is_said_to_be_guessed(locomotive):
     assert "The picture is mostly the model's own guess: the photos hardly see this view" in scene.warnings[-1]
     scene.render_detail(between[:3])
     assert "3 of 3 pictures are mostly the model's own guess" in scene.warnings[-1]
+
+
+def test_photos_that_differ_in_exposure_are_levelled_and_told(locomotive):
+    photos = [load_photo(view, WHITE, 256) for view in locomotive[:16]]
+    uneven = [
+        View(camera, to_bytes(np.where(photo > 0.98, photo, photo * (0.7 if number % 2 else 1.0))), str(number))
+        for number, (photo, camera) in enumerate(photos)
+    ]
+    even = [View(camera, to_bytes(photo), str(number)) for number, (photo, camera) in enumerate(photos)]
+    target = resized(load_photo(locomotive[HELD_OUT], WHITE)[1], 128, 128)
+    synthesizer = Synthesizer.load("default", "cpu", "float32")
+    told = {}
+    for name, views in (("uneven", uneven), ("even", even)):
+        scene = synthesizer.encode(views)
+        scene.render_detail([target])
+        told[name] = " ".join(scene.warnings)
+    assert "differ in exposure by 1." in told["uneven"] and "exposure" not in told["even"]
 
 
 def test_depth_is_told_in_the_worlds_own_units(locomotive):

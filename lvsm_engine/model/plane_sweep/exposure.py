@@ -28,6 +28,7 @@ LIKELY = 0.3
 TIE = 0.02
 # No photo is made lighter or darker by more than twice.
 MOST = math.log(2)
+GAMMA = 2.2
 
 
 def exposures_beside(photo: Photos, neighbours: Photos, inverse_depth: Tensor, is_sure: Tensor) -> Tensor:
@@ -56,6 +57,13 @@ def exposures_of(photos: Photos, surfaces: "DepthMaps", presence: Tensor) -> Ten
     exposures = torch.linalg.solve(laplacian, wanted.mT).mT
     mean = (presence[..., None] * exposures).sum(1, keepdim=True) / presence.sum(1).clamp_min(TIE)[:, None, None]
     return (exposures - mean).clamp(-MOST, MOST)
+
+
+def stops_apart(exposures: Tensor) -> Tensor:
+    """By how many stops the lightest of photos is from the darkest: exposures (B, V, 3) -> (B,). A stop is twice the light, and
+    encoded colours go with about its root of GAMMA."""
+    grey = exposures.mean(-1)
+    return (grey.amax(1) - grey.amin(1)) * GAMMA / math.log(2)
 
 
 def levelled(photos: Photos, exposures: Tensor) -> Photos:
