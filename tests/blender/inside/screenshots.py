@@ -14,7 +14,7 @@ from mathutils import Euler
 SETTLED = 6  # seconds until panels have slid to their places, where the processor draws the 3D view
 
 folder, capture, fake_python = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-worker, synthesize = stage.addon("worker_owner").worker, stage.addon("synthesize")
+worker, followed = stage.addon("worker_owner").worker, stage.addon("followed_job").followed
 
 
 def shoot(name):
@@ -57,7 +57,7 @@ def is_full_in(region):
 
 
 def idle():
-    return synthesize.followed.job is None
+    return followed.job is None
 
 
 def steps():
@@ -106,6 +106,32 @@ def steps():
     yield from ui.until(lambda: is_full_in(ui.region_of(ui.view_area(), "WINDOW")), seconds=200)
     yield SETTLED
     shoot("10_rendered_viewport_orbited")
+    yield from get_a_model(fake_python)
+
+
+def get_a_model(python):
+    """The menu of models, the licence that is shown first, and a fetch under way, which never ends; in steps."""
+    worker.shutdown()
+    bpy.context.scene.render.engine = "BLENDER_WORKBENCH"
+    ui.view_area().spaces.active.shading.type = "SOLID"
+    bpy.context.preferences.system.use_online_access = True
+    os.environ |= {"LVSM_PYTHON": python, "LVSM_MODELS": str(folder / "none"), "LVSM_FAKE_HOLD": str(folder / "never")}
+    with ui.in_view():
+        bpy.ops.wm.call_menu(name="LVSM_MT_models")
+    yield SETTLED
+    shoot("11_models")
+    ui.press("Escape")
+    yield 1
+    with ui.in_view():
+        bpy.ops.lvsm.get_model("INVOKE_DEFAULT", name="lact-objects-512", accepts_licence=True)
+    yield SETTLED
+    shoot("12_licence")
+    ui.press("Return")
+    yield from ui.until(lambda: not idle() and followed.job.progress.fraction > 0)
+    yield SETTLED
+    shoot("13_fetching")
+    ui.press("Escape")
+    yield from ui.until(idle)
 
 
 ui.run(steps())
