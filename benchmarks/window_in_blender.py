@@ -22,11 +22,6 @@ folder = Path(sys.argv[sys.argv.index("--") + 1])
 waits: dict[str, list[float]] = {}
 # What Blender calls as handlers and timers, and of classes.
 FUNCTIONS = ("trust_overlay.draw", "panel._redraw_when_changed")
-    "trust_overlay.draw",
-    "panel._redraw_when_changed",
-    "camera_list.forget_cameras",
-    "cg_in_photo.follow_soon",
-)
 METHODS = (
     "draw",
     "draw_header",

@@ -118,7 +118,8 @@ def _synthesize(options: argparse.Namespace, files: "OutputFiles", report: dict[
         report.update({name: result[name] for name in MADE_BY})
         report["warnings"] += [warning for warning in result["warnings"] if warning not in report["warnings"]]
         for name, camera, picture in zip(left, cameras, passes.of_each_camera(result), strict=True):
-            _write(paths[name], _png(picture) if options.format == "png" else _exr(picture, camera))
+            told = results.told_in_files(result)
+            _write(paths[name], _png(picture, told) if options.format == "png" else _exr(picture, camera, told))
             seconds = round(time.monotonic() - began, 3)
             report["files"].append({"camera": name, "frame": frame, "file": str(paths[name]), "seconds": seconds})
             print(f"lvsm batch: wrote {paths[name]}")
@@ -179,18 +180,18 @@ def _camera(
     return scene_cameras.camera_from_blender(camera_object, depsgraph, size)
 
 
-def _png(picture: dict[str, "np.ndarray"]) -> bytes:
-    return results.encode_png(results.quantized(picture["images"]))
+def _png(picture: dict[str, "np.ndarray"], told: dict[str, str]) -> bytes:
+    return results.encode_png(results.quantized(picture["images"]), told)
 
 
-def _exr(picture: dict[str, "np.ndarray"], camera: "Camera") -> bytes:
+def _exr(picture: dict[str, "np.ndarray"], camera: "Camera", told: dict[str, str]) -> bytes:
     """The picture as R, G, B, A, of half floats, and each pass as a layer of floats."""
     film, channels = passes.Film.of(bpy.context.scene), {}
     for entry in passes.passes_of(bpy.context.view_layer, also=(passes.DEPTH, passes.CONFIDENCE)):
         pixels = passes.pixels_of(entry, picture, camera, film)
         layer, kind = ("", np.float16) if entry is passes.COMBINED else (f"{entry.name}.", np.float32)
         channels.update({layer + letter: pixels[..., n].astype(kind) for n, letter in enumerate(entry.channels)})
-    return encode_exr(channels)
+    return encode_exr(channels, told)
 
 
 def _print_progress(progress: "Progress") -> None:

@@ -17,8 +17,9 @@ _KINDS = {np.dtype("<f2"): 1, np.dtype("<f4"): 2}
 _COMPRESSION = 1
 
 
-def encode_exr(channels: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays (H, W), float16 or float32, from the top, by their channels' names -> the bytes of an OpenEXR file.
+def encode_exr(channels: Mapping[str, np.ndarray], text: Mapping[str, str] | None = None) -> bytes:
+    """Arrays (H, W), float16 or float32, from the top, by their channels' names -> the bytes of an OpenEXR file. text: told in
+    its header, by names of at most 31 letters.
 
     "R", "G", "B", "A" are the picture, "Depth.Z" the channel Z of a layer Depth. Names have at most 31 letters of ASCII.
     """
@@ -27,13 +28,13 @@ def encode_exr(channels: Mapping[str, np.ndarray]) -> bytes:
     rows = np.concatenate([values.view(np.uint8).reshape(height, -1) for _, values in named], axis=1)
     chunks = [_chunk(top, rows[top : top + _LINES_A_CHUNK]) for top in range(0, height, _LINES_A_CHUNK)]
     kinds = b"".join(name + struct.pack("<xiB3xii", _KINDS[values.dtype], 0, 1, 1) for name, values in named)
-    header = struct.pack("<ii", _MAGIC, _VERSION) + _header(kinds + b"\0", width, height)
+    header = struct.pack("<ii", _MAGIC, _VERSION) + _header(kinds + b"\0", width, height, text or {})
     first = len(header) + 8 * len(chunks)
     places = np.cumsum([first, *(len(chunk) for chunk in chunks[:-1])], dtype="<u8")
     return b"".join([header, places.tobytes(), *chunks])
 
 
-def _header(kinds: bytes, width: int, height: int) -> bytes:
+def _header(kinds: bytes, width: int, height: int, text: Mapping[str, str]) -> bytes:
     window = struct.pack("<iiii", 0, 0, width - 1, height - 1)
     attributes = (
         ("channels", "chlist", kinds),
@@ -44,6 +45,7 @@ def _header(kinds: bytes, width: int, height: int) -> bytes:
         ("pixelAspectRatio", "float", struct.pack("<f", 1)),
         ("screenWindowCenter", "v2f", struct.pack("<ff", 0, 0)),
         ("screenWindowWidth", "float", struct.pack("<f", 1)),
+        *((name, "string", line.encode()) for name, line in text.items()),
     )
     return b"".join(
         f"{name}\0{kind}\0".encode() + struct.pack("<i", len(value)) + value for name, kind, value in attributes

@@ -19,6 +19,7 @@ from lvsm_engine.worker.client import Request
 
 from . import passes, scene_cameras
 from .last_outcome import last_outcome
+from .results import told_in_files
 from .viewport import viewports
 from .worker_owner import progress_text, worker
 
@@ -76,6 +77,8 @@ def render_frame(render_engine, depsgraph) -> None:
             entry.name: passes.pixels_of(entry, picture, camera, film)[::-1][bottom:top, left:right] for entry in asked
         }
         _write(render_engine, depsgraph.view_layer.name, name, pixels)
+    for name, line in told_in_files(result).items():
+        render_engine.get_result().stamp_data_add_field(name, line)
 
 
 def _view_camera(render_engine, depsgraph, name: str) -> Camera:

@@ -6,7 +6,9 @@ It is never an input: `is_result` tells it from a photo.
 
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import bpy
 import numpy as np
@@ -20,6 +22,8 @@ MODEL_HASH, LICENCE = "lvsm_model_sha256", "lvsm_licence"
 """The custom properties of a result's image that tell its Origin."""
 KEPT = "lvsm_kept"
 """The custom property of a result's image that the next one of its camera does not replace."""
+# Of the engine's answer, by the names that saved files have for it.
+TOLD_IN_FILES = {"model": "model", "model sha256": "model_sha256", "licence": "licence"}
 
 # Level 1 is four times as fast as the default on photos and 10 % larger.
 _COMPRESSION = 1
@@ -33,8 +37,13 @@ def quantized(image: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def encode_png(pixels: np.ndarray) -> bytes:
-    """(H, W), (H, W, 3) or (H, W, 4) uint8, sRGB-encoded, from the top -> the bytes of a PNG file.
+def told_in_files(answer: Mapping[str, Any]) -> dict[str, str]:
+    """What a picture's file tells of its making, from the engine's answer: a name and a text each."""
+    return {f"LVSM {name}": str(answer[key]) for name, key in TOLD_IN_FILES.items() if answer.get(key)}
+
+
+def encode_png(pixels: np.ndarray, text: Mapping[str, str] | None = None) -> bytes:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8, sRGB-encoded, from the top -> the bytes of a PNG file. text: told in it, by names.
 
     Not Blender's own encoder, which works on the main thread only (0.3 s for a film frame): this one may run in any.
     """
@@ -44,7 +53,9 @@ def encode_png(pixels: np.ndarray) -> bytes:
     filtered[:, 1:] = rows
     filtered[1:, 1:] -= rows[:-1]
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[rows.shape[1] // width], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), _COMPRESSION)), (b"IEND", b""))
+    told = ((b"iTXt", name.encode("latin-1") + b"\0\0\0\0\0" + line.encode()) for name, line in (text or {}).items())
+    pixels_chunk = (b"IDAT", zlib.compress(filtered.tobytes(), _COMPRESSION))
+    chunks = ((b"IHDR", header), *told, pixels_chunk, (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )

@@ -51,7 +51,9 @@ class Job:
         if not self.request.poll():
             return False
         if not self._pngs:
-            self._pngs = [encoder.submit(_encoded, image) for image in self.request.result()["images"]]
+            answer = self.request.result()
+            told = results.told_in_files(answer)
+            self._pngs = [encoder.submit(_encoded, image, told) for image in answer["images"]]
         return all(png.done() for png in self._pngs)
 
     def cancel(self) -> None:
@@ -65,8 +67,8 @@ class Job:
         return [png.result() for png in self._pngs]
 
 
-def _encoded(image: np.ndarray) -> bytes:
-    return results.encode_png(results.quantized(image))
+def _encoded(image: np.ndarray, told: dict[str, str]) -> bytes:
+    return results.encode_png(results.quantized(image), told)
 
 
 def obstacle(scene: bpy.types.Scene) -> str:

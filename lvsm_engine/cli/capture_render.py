@@ -88,7 +88,7 @@ class TargetReport:
         result = self._picture(camera, follow)
         entry = {"position": position, "name": view.name, "seconds": round(time.monotonic() - began, 3)}
         self.warnings = tuple(dict.fromkeys((*self.warnings, *self._scene.warnings)))
-        save_image(self._out / f"{position:04}.png", result)
+        save_image(self._out / f"{position:04}.png", result, self._told_in_files())
         if truth is not None:
             entry |= scores(result, truth, self._nearest_input(camera), self._mean_of_inputs(camera))
         self.targets.append(entry)
@@ -99,6 +99,15 @@ class TargetReport:
         if self._detail:
             return self._scene.render_detail([camera], follow).images[0]
         return self._scene.render([camera], follow)[0]
+
+    def _told_in_files(self) -> dict[str, str]:
+        synthesizer = self._synthesizer
+        facts = {
+            "model": synthesizer.card.name,
+            "model sha256": synthesizer.model_sha256,
+            "licence": synthesizer.card.licence,
+        }
+        return {f"LVSM {name}": fact for name, fact in facts.items() if fact}
 
     def entries(self) -> dict[str, Any]:
         """The report as JSON."""

@@ -5,12 +5,14 @@ a file claims have been looked at.
 """
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from ..errors import LOCATE_PHOTOS, CaptureError, DeviceError, LvsmError
 from ..scene.picture_formats import (
@@ -159,11 +161,16 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
     return image if image.dtype == np.uint8 else np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def save_image(path: Path, image: np.ndarray) -> None:
-    """Write (H, W, 3 or 4), float in [0, 1] or uint8, in the format of the name's ending: whole, or not at all.
+def save_image(path: Path, image: np.ndarray, text: Mapping[str, str] | None = None) -> None:
+    """Write (H, W, 3 or 4), float in [0, 1] or uint8, in the format of the name's ending: whole, or not at all. text: told in a
+    PNG file, by names.
 
     Raises OutputError.
     """
     path = Path(path)
     picture, file_format = Image.fromarray(to_bytes(image)), Image.registered_extensions()[path.suffix.lower()]
-    write_whole(path, lambda part: picture.save(part, format=file_format))
+    told = PngInfo()
+    for name, line in (text or {}).items():
+        told.add_itxt(name, line)
+    options = {"pnginfo": told} if file_format == "PNG" else {}
+    write_whole(path, lambda part: picture.save(part, format=file_format, **options))

@@ -21,6 +21,12 @@ def pixels(path):
     return np.asarray(Image.open(path))
 
 
+def texts_of(path):
+    """What a PNG file tells beside its picture."""
+    with Image.open(path) as image:
+        return dict(image.text)
+
+
 def batch(blender, folder, *options, env, enabled=True, first="pass"):
     """Run batch.py on folder/scene.blend; enabled: with the installed extension, else with none. first: Python."""
     factory = [] if enabled else ["--factory-startup"]
@@ -54,6 +60,11 @@ def test_cameras_and_frames_become_whole_files_and_a_report(blender, folder, ena
     cameras = [camera_from_fields(fields) for request in requests for fields in request["cameras"]]
     for name, camera in zip(names, cameras, strict=True):
         assert np.array_equal(pixels(folder / "out" / name), picture(camera))
+        assert texts_of(folder / "out" / name) == {
+            "LVSM model": "fake",
+            "LVSM model sha256": "cd" * 32,
+            "LVSM licence": "CC0",
+        }
     report = json.loads((folder / "report").read_text())
     assert [entry["file"] for entry in report["files"]] == [str(folder / "out" / name) for name in names]
     assert (report["model"], report["device"], report["error"]) == ("fake", "cpu", None)

@@ -26,6 +26,12 @@ def test_halves_and_floats_of_every_channel_come_back_to_the_bit(size, is_noise)
         np.testing.assert_array_equal(read[name], array, err_msg=name)
 
 
+def test_the_header_tells_what_it_is_given():
+    content = encode_exr({"R": np.zeros((2, 2), np.float16)}, {"LVSM licence": "CC BY-NC-SA 4.0 \u2013 Jos\u00e9"})
+    with OpenEXR.File(io.BytesIO(content)) as file:
+        assert file.header()["LVSM licence"] == "CC BY-NC-SA 4.0 \u2013 Jos\u00e9"
+
+
 def test_the_picture_is_found_beside_its_layers_and_compresses():
     plain = {name: np.full((64, 64), 0.5, np.float16) for name in "RGBA"} | {"Depth.Z": np.ones((64, 64), np.float32)}
     content = encode_exr(plain)

@@ -55,10 +55,12 @@ def test_render_writes_pictures_a_report_and_a_sheet(capture, model_file, tmp_pa
     assert sorted(path.name for path in out.iterdir()) == ["0001.png", "0005.png", "report.json", "sheet.png"]
     with Image.open(out / "0005.png") as image:
         assert image.size == (48, 32)
+        told = image.text
     report = json.loads((out / "report.json").read_text())
     assert [target["position"] for target in report["targets"]] == [1, 5]
     assert report["targets"][1]["name"] == "photo 5.png"
-    assert report["model"] == CARD.name
+    assert report["model"] == told["LVSM model"] == CARD.name
+    assert (report["model_sha256"], report["licence"]) == (told["LVSM model sha256"], told["LVSM licence"])
     assert [one["position"] for one in report["inputs"]] == [0, 2, 4]
     printed = capsys.readouterr().out
     assert "PSNR" in printed

@@ -64,6 +64,13 @@ def test_every_byte_value_comes_through():
     assert is_the_engines_picture(rendered("frame.png"))
 
 
+def test_a_saved_file_tells_the_model_and_its_licence():
+    build()
+    content = rendered("told.png").read_bytes()
+    for name, line in (("LVSM model", "fake"), ("LVSM model sha256", "cd" * 32), ("LVSM licence", "CC0")):
+        assert f"{name}\0{line}".encode() in content, name
+
+
 def test_every_byte_comes_through_after_another_working_space():
     build()
     if not hasattr(bpy.data, "colorspace"):  # before 5.0 there is no choice
