@@ -20,8 +20,8 @@ PROCESSES=${PROCESSES:-2}                               # CPU cores, or cards
 VIEWS=${VIEWS:-20}                                      # of an object to train on; their size in pixels; samples a pixel
 SIZE=${SIZE:-256}
 SAMPLES=${SAMPLES:-16}
-SCENES=${SCENES:-300}                                   # scenes that the detail learns from, and its updates
-DETAIL_STEPS=${DETAIL_STEPS:-12000}
+SCENES=${SCENES:-200}                                   # scenes that the detail learns from, and its updates
+DETAIL_STEPS=${DETAIL_STEPS:-8000}
 TEXTURES=${TEXTURES:-}                                  # a folder of pictures for the procedural scenes of the detail
 COMPARED=${COMPARED:-64 128 $SIZE}                      # sizes at which pictures are compared, that of the views the last
 
@@ -55,13 +55,25 @@ fi
 
 EVALUATE=("$PYTHON" -m training.evaluate --model "$MODEL" --detail-weights "$RUN/detail/detail.safetensors"
     ${LPIPS:+--lpips-backbone "$LPIPS"})
-for side in $COMPARED; do
-    "${EVALUATE[@]}" --views "$DATA/views/val" --size "$side" --inputs 4 16 --out "$RUN/evaluation/objects_$side"
-    "${EVALUATE[@]}" --views "$DATA/views/val" --size "$side" --choice nearest --inputs 8 --out "$RUN/evaluation/objects_nearest_$side"
+evaluate_at() {
+    "${EVALUATE[@]}" --views "$DATA/views/val" --size "$1" --inputs 4 16 --out "$RUN/evaluation/objects_$1"
+    "${EVALUATE[@]}" --views "$DATA/views/val" --size "$1" --choice nearest --inputs 8 --out "$RUN/evaluation/objects_nearest_$1"
     if [ -n "$CAPTURES" ]; then
         # shellcheck disable=SC2086  # CAPTURES is several words
-        "${EVALUATE[@]}" --capture $CAPTURES --every 8 --limit 5 --size "$side" --out "$RUN/evaluation/captures_$side"
+        "${EVALUATE[@]}" --capture $CAPTURES --every 8 --limit 5 --size "$1" --out "$RUN/evaluation/captures_$1"
     fi
+}
+evaluations=()
+for side in $COMPARED; do
+    if ((PROCESSES > 1)); then
+        evaluate_at "$side" &
+        evaluations+=($!)
+    else
+        evaluate_at "$side"
+    fi
+done
+for evaluation in "${evaluations[@]}"; do
+    wait "$evaluation"
 done
 "${EXPORT[@]}" --evaluation "$RUN/evaluation/objects_$SIZE"
 
