@@ -23,6 +23,8 @@ SAMPLES=${SAMPLES:-16}
 SCENES=${SCENES:-200}                                   # scenes that the detail learns from, and its updates
 DETAIL_STEPS=${DETAIL_STEPS:-8000}
 TEXTURES=${TEXTURES:-}                                  # a folder of pictures for the procedural scenes of the detail
+ABOUT="Made for single objects, photographed from all around. Alone it shows places, outlines and colours; what is sharp in a
+picture comes from the photos, by the detail stage behind it."
 COMPARED=${COMPARED:-64 128 $SIZE}                      # sizes at which pictures are compared, that of the views the last
 
 DATA=${DATA:-data/$PRESET}
@@ -39,7 +41,8 @@ RENDER=("$PYTHON" -m training.render --python "$BPY_PYTHON" --size "$SIZE")
 "$(dirname "$PYTHON")/torchrun" --nproc-per-node "$PROCESSES" -m training.train --preset "$PRESET" --out "$RUN" \
     --data "$DATA/views/train=3" procedural:mixed --validation "$DATA/views/val"
 
-EXPORT=("$PYTHON" -m training.export --run "$RUN" --out "$MODEL" --name "LVSM $PRESET" --manifest "$SOURCE/manifest.json")
+EXPORT=("$PYTHON" -m training.export --run "$RUN" --out "$MODEL" --name "LVSM $PRESET" --manifest "$SOURCE/manifest.json"
+    --precision float16 --about "$ABOUT")
 "${EXPORT[@]}"
 
 DETAIL=("$PYTHON" -m training.detail --model "$MODEL" --out "$RUN/detail" --size "$SIZE" --views "$VIEWS"
