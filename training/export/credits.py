@@ -75,7 +75,8 @@ def markdown(origins: Iterable[Origin]) -> str:
         authors: dict[tuple[str, str], set[str]] = {}
         for one in known:
             authors.setdefault((one.licence, one.place), set()).add(one.author)
-        keys = [(one.licence, f"{len(authors[one.licence, one.place])} authors", one.place) for one in known]
+        counted = {key: f"{len(names)} authors" if len(names) > 1 else min(names) for key, names in authors.items()}
+        keys = [(one.licence, counted[one.licence, one.place], one.place) for one in known]
     ranked = sorted(Counter(keys).items(), key=lambda one: (-one[1], one[0]))
     rows = [f"| {count} | {' | '.join(_in_a_cell(word).replace('|', '/') for word in key)} |" for key, count in ranked]
     return "\n".join(["| objects | licence | author | from |", "| --- | --- | --- | --- |", *rows]) + "\n"

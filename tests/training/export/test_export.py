@@ -211,7 +211,14 @@ def test_a_manifest_of_thousands_of_authors_is_counted():
         )
         for number in range(500)
     ]
-    assert markdown(many).splitlines()[2:] == ["| 500 | CC-BY-4.0 | 500 authors | models.example |"]
+    one = [
+        Origin(name=f"own {number}", licence="CC0-1.0", author="Eve", address="https://eve.example")
+        for number in (1, 2)
+    ]
+    assert markdown(many + one).splitlines()[2:] == [
+        "| 500 | CC-BY-4.0 | 500 authors | models.example |",
+        "| 2 | CC0-1.0 | Eve | eve.example |",
+    ]
 
 
 def test_an_author_s_name_breaks_no_table(tmp_path):
