@@ -23,6 +23,7 @@ SAMPLES=${SAMPLES:-16}
 SCENES=${SCENES:-200}                                   # scenes that the detail learns from, and its updates
 DETAIL_STEPS=${DETAIL_STEPS:-8000}
 TEXTURES=${TEXTURES:-}                                  # a folder of pictures for the procedural scenes of the detail
+JUDGED=${JUDGED:-8}                                      # validation objects on which pictures are compared
 ABOUT="Made for single objects, photographed from all around. Alone it shows places, outlines and colours; what is sharp in a
 picture comes from the photos, by the detail stage behind it."
 COMPARED=${COMPARED:-64 128 $SIZE}                      # sizes at which pictures are compared, that of the views the last
@@ -59,8 +60,9 @@ fi
 EVALUATE=("$PYTHON" -m training.evaluate --model "$MODEL" --detail-weights "$RUN/detail/detail.safetensors"
     ${LPIPS:+--lpips-backbone "$LPIPS"})
 evaluate_at() {
-    "${EVALUATE[@]}" --views "$DATA/views/val" --size "$1" --inputs 4 16 --out "$RUN/evaluation/objects_$1"
-    "${EVALUATE[@]}" --views "$DATA/views/val" --size "$1" --choice nearest --inputs 8 --out "$RUN/evaluation/objects_nearest_$1"
+    "${EVALUATE[@]}" --views "$DATA/views/val" --limit "$JUDGED" --size "$1" --inputs 4 --out "$RUN/evaluation/objects_$1"
+    "${EVALUATE[@]}" --views "$DATA/views/val" --limit "$JUDGED" --size "$1" --choice nearest --inputs 8 \
+        --out "$RUN/evaluation/objects_nearest_$1"
     if [ -n "$CAPTURES" ]; then
         # shellcheck disable=SC2086  # CAPTURES is several words
         "${EVALUATE[@]}" --capture $CAPTURES --every 8 --limit 5 --size "$1" --out "$RUN/evaluation/captures_$1"

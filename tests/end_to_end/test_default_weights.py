@@ -52,7 +52,7 @@ def test_weights_come_out_scored_and_again_at_once(source, tmp_path):
     _, card = load_checkpoint(tmp_path / "run" / "model.safetensors")
     assert "PSNR" in card.text and card.resolution == 32
     assert load_blend(tmp_path / "run" / "detail" / "detail.safetensors").width > 0
-    for kind, inputs in (("objects", [4, 16]), ("objects_nearest", [8]), ("captures", [8])):
+    for kind, inputs in (("objects", [4]), ("objects_nearest", [8]), ("captures", [8])):
         for side in (16, 32):
             report = json.loads((tmp_path / "run" / "evaluation" / f"{kind}_{side}" / "scores.json").read_text())
             assert report["size"] == side and sorted({mean["inputs"] for mean in report["means"]}) == inputs, kind
