@@ -34,6 +34,7 @@ BLENDERS = {
     "mathutils",
     "gpu",
     "gpu_extras",
+    "bl_operators",
     "bl_ui",
     "blf",
     "bmesh",
