@@ -160,7 +160,7 @@ BUNDLED = KnownModel(
     megabytes=12,
     licence=OUR_LICENCE,
     good_at="single objects, as places, outlines and colours that photos sharpen",
-    is_commercial=False,  # of the objects that it was trained on, 248 have a doubtful licence (weights/default.md)
+    is_commercial=True,  # all that it was trained on is so: weights/default.md
 )
 
 # Names of files as both projects' README list them (read November 2026; LaCT's scenes at its commit 1f84d479). Sizes are
