@@ -17,7 +17,7 @@ from lvsm_engine.scene.captures import load_capture
 from lvsm_engine.scene.selection import photos_for
 from lvsm_engine.synthesizer import Synthesizer
 from tests.shared_data import ROOT, shared
-from tests.synthetic import CARD, lively_model, ring_cameras, ring_views
+from tests.synthetic import CARD, lively_model, look_at, ring_cameras, ring_views
 
 LOCOMOTIVE = ROOT / "training" / "sample_capture"
 HELD_OUT, SIZE = 16, 192
@@ -96,16 +96,19 @@ def test_where_the_subject_reaches_the_border_masks_tell_what_is_empty(locomotiv
     assert alphas[0][middle][is_there].mean() > 0.95
 
 
-def test_a_view_on_which_no_photos_agree_is_said_to_be_guessed(locomotive):
+def test_a_view_that_no_photo_sees_is_said_to_be_guessed(locomotive):
     scene = make().encode(locomotive[:8])
     scene.render_detail([resized(locomotive[HELD_OUT].camera, 64, 64)])
     assert not any("guess" in warning for warning in scene.warnings)
-    scene = make().encode(ring_views(4))  # of noise
-    between = ring_cameras(8)[1::2]
-    scene.render_detail(between[:1])
+    upward = [
+        dataclasses.replace(camera, camera_to_world=look_at((0, 0, height), (0, 0.1, 50)))
+        for height, camera in zip((5, 6), ring_cameras(2), strict=True)
+    ]
+    scene = make().encode(ring_views(4))
+    scene.render_detail(upward[:1])
     assert "The picture is mostly the model's own guess: the photos hardly see this view" in scene.warnings[-1]
-    scene.render_detail(between[:3])
-    assert "3 of 3 pictures are mostly the model's own guess" in scene.warnings[-1]
+    scene.render_detail([*ring_cameras(1), *upward])
+    assert "2 of 3 pictures are mostly the model's own guess" in scene.warnings[-1]
 
 
 def test_photos_that_differ_in_exposure_are_levelled_and_told(locomotive):

@@ -49,7 +49,9 @@ def test_the_table_tells_of_the_bundled_model_what_its_card_does():
 def test_only_what_is_free_for_commerce_beyond_doubt_says_so():
     """The bundled one: by the licences in its card, of every object that it was trained on."""
     assert [model.name for model in KNOWN_MODELS if model.is_commercial] == [DEFAULT]
-    credits = (ROOT / "lvsm_engine" / "weights" / "default.attributions.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    credits = (
+        (ROOT / "lvsm_engine" / "weights" / "default.attributions.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    )
     licences = {line.split("\t")[1] for line in credits}
     assert licences == {"CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "MIT-0", "CC-BY-4.0 AND CC0-1.0"}
     assert all("not for commercial use" in model.licence for model in PUBLISHED)
