@@ -14,7 +14,8 @@ from tests.shared_data import ROOT, shared
 from .inside_tests import INSIDE, Report, read_report
 
 HANG_SECONDS = 550  # no Blender takes as long, however busy the machine is; less than a test may take
-WHEELS = ("bpy-4.2", "bpy-5.0")
+# Of make test; and any other that make .venv-bpy/VERSION/ready has set up here.
+WHEELS = sorted({"bpy-4.2", "bpy-5.0", *(f"bpy-{ready.parent.name}" for ready in ROOT.glob(".venv-bpy/*/ready"))})
 BLENDERS = ("4.3", "5.2")
 
 
