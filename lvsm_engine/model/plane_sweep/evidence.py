@@ -20,8 +20,9 @@ SURROUNDINGS = (5, 13)
 # Rows around a pixel that its evidence depends on.
 REACH = max(SURROUNDINGS) // 2
 OF_PHOTOS, OF_PLACES = 17, 22
-# Where of_photos tells each photo's portion of those that see the place, the nearest to the target's direction most.
-PORTION = 10
+# Where of_photos tells how likely a photo's own surface is here; and each photo's portion of those that see the place, the
+# nearest to the target's direction most.
+HERE, PORTION = 6, 10
 # Distances before and behind a photo's surface, in planes, count up to this.
 FARTHEST_BEFORE = 4.0
 # What makes differences of colours, and of cosines, about as large as the other numbers.
@@ -37,8 +38,8 @@ HARDLY_THERE, HARDLY_PRESENT, NEVER = 1e-4, 1e-6, 1e-30
 class Evidence:
     """Of pixels (...), each seen by V photos: of_photos (..., V, OF_PHOTOS) and of_places (..., OF_PLACES), to be weighed.
 
-    Of the C = len(GUESSES) + V that may be shown: colours (..., C, 3), known (..., C) in [0, 1], how far it comes from photos
-    that agree, and prior (..., C), the logarithm of its odds before anything is weighed.
+    Of the C = len(GUESSES) + V that may be shown: colours (..., C, 3), known (..., C) in [0, 1], how far photos agree on
+    it, and prior (..., C), the logarithm of its odds before anything is weighed.
     """
 
     of_photos: Tensor
@@ -82,14 +83,8 @@ def evidence_of(
 
     guesses = (decided, rows.guide, found.picture, background[:, None, None].expand_as(decided))
     shown = torch.cat([torch.stack(guesses, 1), colours], 1)  # (B, C, 3, H, W)
-    photos_known = torch.ones_like(present)
-    known = torch.cat(
-        [
-            torch.stack([share, torch.zeros_like(share), torch.ones_like(share), torch.ones_like(share)], 1),
-            photos_known,
-        ],
-        1,
-    )
+    guesses_known = torch.stack([share, torch.zeros_like(share), share, torch.ones_like(share)], 1)
+    known = torch.cat([guesses_known, torch.maximum(of_photos[:, :, HERE], share[:, None])], 1)
     there, gone = (1 - found.carved).clamp_min(HARDLY_THERE).log(), found.carved.clamp_min(NEVER).log()
     seen_by = (present + HARDLY_PRESENT).log() + there[:, None]
     prior = torch.cat([torch.stack([there, there, seen_by.amax(1), gone], 1), seen_by], 1)

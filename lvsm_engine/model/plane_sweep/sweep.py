@@ -158,10 +158,11 @@ def _weights(blend: Blend, evidence: Evidence) -> Tensor:
 def _main_photo(weights: Tensor, evidence: Evidence) -> Tensor:
     """The photo (B, H, W) int64 that gives most of the colour, -1 where all give less than half.
 
-    weights: (B, H, W, C). What the rule decides, and what photos agree on, is of each photo by its portion.
+    weights: (B, H, W, C). What photos agree on, and their share in what the rule decides, is of each photo by its portion.
     """
-    mixed = sum(weights[..., n] * evidence.known[..., n] for n in map(GUESSES.index, ("decided", "agreed")))
-    given = weights[..., len(GUESSES) :] + torch.as_tensor(mixed)[..., None] * evidence.of_photos[..., PORTION]
+    decided, agreed = (GUESSES.index(name) for name in ("decided", "agreed"))
+    mixed = weights[..., decided] * evidence.known[..., decided] + weights[..., agreed]
+    given = weights[..., len(GUESSES) :] + mixed[..., None] * evidence.of_photos[..., PORTION]
     return torch.where(given.sum(-1) < MOSTLY, -1, given.argmax(-1))
 
 
