@@ -5,14 +5,16 @@ Nothing here waits: a view's draw shows the last picture and asks the engine for
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import bpy
 import gpu
 import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 from gpu_extras.presets import draw_texture_2d
 
 from lvsm_engine.errors import CameraError, Cancelled, LvsmError
-from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, resized
+from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, cropped, resized
 from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.client import Request
 
@@ -26,6 +28,7 @@ TICK_SECONDS = 0.05
 STILL_SECONDS = 0.25
 # The longer side of a picture in pixels, while the view is moved and when it is still.
 MOVING_SIDE, STILL_SIDE = 128, 768
+BORDER = ("min_x", "min_y", "max_x", "max_y")
 # Scene-linear light of each byte: a table is ten times as fast as the formula, for which a window would wait.
 LIGHT = to_linear(np.arange(256, dtype=np.float32) / 255)
 
@@ -45,6 +48,53 @@ def camera_of_view(region: bpy.types.Region, view_3d: bpy.types.RegionView3D) ->
         width=width,
         height=height,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a region that is rendered, in pixels from its bottom left corner."""
+
+    left: int
+    bottom: int
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, region: bpy.types.Region, corners: tuple[float, float, float, float]) -> "Window | None":
+        """Between left, bottom, right and top, as far as they lie in the region; None where nothing does."""
+        sides = (region.width, region.height, region.width, region.height)
+        left, bottom, right, top = (min(max(round(at), 0), side) for at, side in zip(corners, sides, strict=True))
+        return cls(left, bottom, right - left, top - bottom) if right > left and top > bottom else None
+
+
+def rendered_window(context: bpy.types.Context) -> Window | None:
+    """What a 3D view renders: all of its region, or what lies within its render border, or that of the scene's render where it
+    looks through a camera."""
+    region, space, render = context.region, context.space_data, context.scene.render
+    left, bottom, right, top = 0.0, 0.0, float(region.width), float(region.height)
+    border: Any = None
+    if space.region_3d.view_perspective != "CAMERA":
+        if space.use_render_border:
+            border = [getattr(space, f"render_border_{name}") for name in BORDER]
+    elif render.use_border:
+        border = [getattr(render, f"border_{name}") for name in BORDER]
+        left, bottom, right, top = _frame_in(context)
+    if border is None:
+        return Window(0, 0, region.width, region.height)
+    across, up = right - left, top - bottom
+    min_x, min_y, max_x, max_y = border
+    corners = (left + min_x * across, bottom + min_y * up, left + max_x * across, bottom + max_y * up)
+    return Window.of(region, corners)
+
+
+def _frame_in(context: bpy.types.Context) -> tuple[float, float, float, float]:
+    """Where a view through a camera shows the camera's frame: left, bottom, right, top in the region's pixels."""
+    space, scene = context.space_data, context.scene
+    camera_object = space.camera if space.use_local_camera else scene.camera
+    corners = [camera_object.matrix_world @ corner for corner in camera_object.data.view_frame(scene=scene)]
+    places = [location_3d_to_region_2d(context.region, space.region_3d, corner) for corner in corners]
+    across, up = [place.x for place in places], [place.y for place in places]
+    return min(across), min(up), max(across), max(up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +138,8 @@ class ViewportPicture:
         self, camera: Camera, scene: bpy.types.Scene, photographed: input_views.Photographed, inputs: bytes
     ) -> None:
         """Take what has been answered, and ask for what the view shows now. inputs: a digest of all but the camera."""
-        place = np.concatenate([camera.camera_to_world.ravel(), camera.fxfycxcy]).round(6).tobytes() + inputs
+        lens = [*camera.fxfycxcy, camera.width, camera.height]
+        place = np.concatenate([camera.camera_to_world.ravel(), lens]).round(6).tobytes() + inputs
         if place != self._place:
             self._place, self._moved, self.failure = place, time.monotonic(), ""
             if self._request is not None and self._asked is not None and self._asked.is_full:
@@ -154,18 +205,23 @@ class Viewports:
 
     def draw(self, render_engine, context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> None:
         """Draw a view's last picture, and see that the next one comes."""
-        picture, scene = self.picture_of(context.region), depsgraph.scene
+        picture, scene, window = self.picture_of(context.region), depsgraph.scene, rendered_window(context)
+        if window is None:
+            return
         try:
             key = scene.original.session_uid
             if key not in self._photographed:
                 self._photographed[key] = input_views.photographed(scene, depsgraph)
             inputs = f"{self._changes} {scene.frame_current}".encode()
-            picture.look(camera_of_view(context.region, context.region_data), scene, self._photographed[key], inputs)
+            camera = camera_of_view(context.region, context.region_data)
+            above = camera.height - window.bottom - window.height
+            camera = cropped(camera, window.left, above, window.width, window.height)
+            picture.look(camera, scene, self._photographed[key], inputs)
         except LvsmError as error:
             picture.refuse(error)
         if picture.texture is not None:
             render_engine.bind_display_space_shader(scene)
-            draw_texture_2d(picture.texture, (0, 0), context.region.width, context.region.height)
+            draw_texture_2d(picture.texture, (window.left, window.bottom), window.width, window.height)
             render_engine.unbind_display_space_shader()
         render_engine.update_stats("LVSM", picture.status)
         if not bpy.app.timers.is_registered(tick):

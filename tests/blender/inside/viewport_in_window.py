@@ -115,6 +115,51 @@ def test_a_still_view_gets_a_full_picture_and_a_moved_one_a_small_one_first():
         yield from full_picture()
 
 
+def window():
+    with ui.in_view():
+        return viewport.rendered_window(bpy.context)
+
+
+def test_of_a_view_with_a_render_border_only_that_is_rendered():
+    yield from build()
+    yield from full_picture()
+    space().use_render_border = True
+    for name, share in (("min_x", 0.25), ("max_x", 0.75), ("min_y", 0.5), ("max_y", 1.0)):
+        setattr(space(), f"render_border_{name}", share)
+    ui.view_area().tag_redraw()
+    yield 0.5
+    yield from full_picture()
+    width, height = region().width, region().height
+    found = window()
+    assert abs(found.width - width / 2) <= 1 and abs(found.height - height / 2) <= 1, found
+    assert abs(found.left - width / 4) <= 1 and abs(found.bottom - height / 2) <= 1, found
+    full = min(1, viewport.STILL_SIDE / max(found.width, found.height))
+    size = (shown().texture.width, shown().texture.height)
+    assert size == (round(found.width * full), round(found.height * full)), size
+    space().render_border_max_x = 0.2  # nothing is left: nothing is rendered, and nothing fails
+    yield 0.5
+    space().use_render_border = False
+    ui.view_area().tag_redraw()
+    yield 0.5
+    yield from full_picture()
+    assert (window().width, window().height) == (width, height)
+
+
+def test_through_a_camera_the_renders_border_counts():
+    yield from build(is_rendered=False)
+    view_3d().view_perspective = "CAMERA"
+    yield from ui.view_is_drawn()
+    render = bpy.context.scene.render
+    render.use_border = True
+    render.border_min_x, render.border_max_x, render.border_min_y, render.border_max_y = 0, 1, 0, 1
+    whole = window()
+    assert abs(whole.width / whole.height - render.resolution_x / render.resolution_y) < 0.02, whole
+    render.border_min_x, render.border_max_y = 0.5, 0.5
+    part = window()
+    assert abs(part.left - whole.left - whole.width / 2) <= 1 and abs(part.width - whole.width / 2) <= 1, (whole, part)
+    assert part.bottom == whole.bottom and abs(part.height - whole.height / 2) <= 1, (whole, part)
+
+
 def test_it_draws_what_the_engine_sees():
     yield from build()
     yield from full_picture()
