@@ -22,8 +22,6 @@ class Render:
     """The middle X Y Z of what the photos are of, and half of its longest side, in the capture's units; found by itself else."""
     detail: bool = True
     """Sharpen the model's pictures by the photos nearest to each target."""
-    detail_weights: Path | None = None
-    """What weighs the photos' colours: a file of training.detail, of this capture for one; the bundled one where not given."""
     device: str = "auto"
     """auto, cuda or cpu."""
     precision: str = "auto"
@@ -31,15 +29,12 @@ class Render:
 
     def run(self) -> int:
         """Raises CaptureError, CameraError, CheckpointError, DeviceError, OutputError."""
-        from ..model.plane_sweep.blend_file import BUNDLED, load_blend
         from ..scene.subject import Subject
         from ..synthesizer import Synthesizer
         from .capture_render import render_capture
 
         def load() -> Synthesizer:
-            if self.detail_weights is not None:
-                load_blend(self.detail_weights)  # refused before anything is rendered
-            return Synthesizer.load(self.model, self.device, self.precision, self.detail_weights or BUNDLED)
+            return Synthesizer.load(self.model, self.device, self.precision)
 
         subject = None if self.subject is None else Subject(self.subject[:3], self.subject[3])
         render_capture(self.capture, self.inputs, self.targets, self.out, load, self.detail, subject)

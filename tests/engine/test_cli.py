@@ -73,7 +73,6 @@ def test_render_writes_pictures_a_report_and_a_sheet(capture, model_file, tmp_pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"--detail-weights": "gone.safetensors"}, "gone.safetensors: the weights of the detail cannot be used"),
         ({"--targets": "6"}, "--targets names the position 6, and the capture has the positions 0 to 5"),
         ({"--inputs": "a,b"}, "--inputs is 'a,b': give positions such as 0,4,9"),
         ({"--capture": "nowhere"}, "nowhere does not exist"),

@@ -14,8 +14,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from lvsm_engine.digests import file_sha256
-from lvsm_engine.model.plane_sweep.blend_file import load_blend, save_blend
+from lvsm_engine.model.plane_sweep.blend_file import save_blend
 from lvsm_engine.synthesizer import Synthesizer
 
 from ..batches.sampler import SceneSampler
@@ -56,9 +55,6 @@ class Options:
     """Updates of the weights."""
     seed: int = 0
     """Of scenes, photos and pixels."""
-    init: Path | None = None
-    """Weights of the detail that go on, as the bundled ones for a capture of one's own (its transforms.json as --data); from
-    nothing where not given."""
 
 
 def main(options: Options) -> int:
@@ -74,12 +70,9 @@ def train(options: Options) -> None:
     if options.part != "0/1":
         return
     cases = Cases.joined([Cases.load(path) for path in sorted(folder.glob("*.safetensors"))])
-    begin, before = None, "of the rule"
-    if options.init is not None:
-        begin, before = load_blend(options.init), f"of {options.init} (sha256 {file_sha256(options.init)[:16]})"
-    blend, errors = fit(cases, options.steps, options.seed, begin)
+    blend, errors = fit(cases, options.steps, options.seed)
     words = ", ".join(source.folder for source in options.data)
-    text = f"{len(cases.truth)} pixels of {options.scenes} scenes ({words}); error {errors[1]:.3f}, {before} {errors[0]:.3f}."
+    text = f"{len(cases.truth)} pixels of {options.scenes} scenes ({words}); error {errors[1]:.3f}, of the rule {errors[0]:.3f}."
     save_blend(options.out / "detail.safetensors", blend, text)
     print(f"{options.out / 'detail.safetensors'}: {text}")
 

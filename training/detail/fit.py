@@ -1,7 +1,5 @@
 """Fit a blend to cases: its colours to the truth, its alpha to the truth's."""
 
-import copy
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,25 +12,22 @@ from .cases import Cases
 
 PIXELS_A_STEP = 4096
 LEARNING_RATE, WARMUP, WEIGHT_DECAY = 3e-3, 100, 0.01
-# Of a blend that is trained already, so that it forgets little.
-ADAPTING_RATE = 1e-3
 # How much a squared error of alpha counts beside one of colours: enough to tell a white subject from nothing. At 0.1 colours
 # suffer, most of all from few photos (24.8 dB instead of 26.4).
 ALPHA_WEIGHT = 0.003
 BACKGROUND = GUESSES.index("background")
 
 
-def fit(cases: Cases, steps: int, seed: int, begin: Blend | None = None) -> tuple[Blend, tuple[float, float]]:
-    """The blend, and its mean errors at first and in the end. begin: a trained one that goes on; None: it decides as the rule."""
+def fit(cases: Cases, steps: int, seed: int) -> tuple[Blend, tuple[float, float]]:
+    """The blend, and the mean errors before, as the rule decides, and at the end."""
     torch.manual_seed(seed)
-    blend = Blend() if begin is None else copy.deepcopy(begin).train().requires_grad_(True)
-    rate = LEARNING_RATE if begin is None else ADAPTING_RATE
-    optimizer = torch.optim.AdamW(blend.parameters(), rate, weight_decay=WEIGHT_DECAY)
+    blend = Blend()
+    optimizer = torch.optim.AdamW(blend.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     generator = np.random.default_rng(seed)
     errors = []
     for step in trange(steps, unit="step", disable=None):
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / WARMUP) * (1 - step / steps)
+            group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / WARMUP) * (1 - step / steps)
         error = _error(blend, cases, generator.integers(len(cases.truth), size=PIXELS_A_STEP))
         optimizer.zero_grad()
         error.backward()
