@@ -40,7 +40,7 @@ if __package__:  # As a script this file only finds its package, and runs itself
     from .batch_options import parse
     from .exr import encode_exr
     from .output_names import ANIMATION, STILL, OutputFiles, file_name
-    from .worker_owner import model_file, progress_text, worker
+    from .worker_owner import progress_text, worker
 
 COMMAND = "lvsm"
 MADE_BY = ("model", "model_sha256", "licence", "device")
@@ -148,18 +148,15 @@ def _ask(
 ) -> "Request":
     """Ask for one frame. What the command says goes before what the farm, the preferences and the scene say."""
     photographed = input_views.photographed(scene, depsgraph, options.photos)
-    detail = scene.lvsm.use_detail and not options.no_detail
-    client = worker.client(options.device or "")
     main_photos = options.format == "exr" and passes.NEAREST_PHOTO in passes.passes_of(bpy.context.view_layer)
-    model = options.model or model_file(scene)
-    return client.render(
-        model,
-        photographed.views,
+    return worker.render_views(
+        scene,
+        photographed,
         cameras,
-        detail=detail,
-        main_photos=main_photos,
-        max_model_views=scene.lvsm.max_model_views or None,
-        subject=photographed.subject,
+        not options.no_detail,
+        main_photos,
+        device=options.device or "",
+        model=options.model or "",
     )
 
 

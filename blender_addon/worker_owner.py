@@ -59,11 +59,15 @@ class WorkerOwner:
         cameras: Sequence[Camera],
         is_full: bool,
         main_photos: bool = False,
+        *,
+        device: str = "",
+        model: str = "",
     ) -> Request:
-        """The same from these views. is_full: with detail, where the scene wants it. Returns at once. Raises LvsmError."""
+        """The same from these views. is_full: with detail, where the scene wants it. device, model: instead of those that the
+        preferences and the scene name. Returns at once. Raises LvsmError."""
         detail = is_full and scene.lvsm.use_detail
-        return self.client().render(
-            model_file(scene),
+        return self.client(device).render(
+            model or model_file(scene),
             photographed.views,
             cameras,
             detail=detail,
