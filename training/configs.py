@@ -7,6 +7,7 @@ a run's config.json, by `resolved`.
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -64,6 +65,15 @@ class Source:
 
     def __post_init__(self) -> None:
         check_number(f"--data: the weight of {self.folder}", self.weight, SOURCE_WEIGHT)
+
+    @property
+    def name(self) -> str:
+        """What it is called where the places of this machine are nobody's business."""
+        made, _, kind_and_textures = self.folder.partition("procedural:")
+        if made or not kind_and_textures:
+            return PurePath(self.folder).name
+        kind, _, textures = kind_and_textures.partition(":")
+        return f"procedural:{kind}{' with textures' if textures else ''}"
 
     @classmethod
     def parsed(cls, words: list[str]) -> "Source":

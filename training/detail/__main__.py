@@ -71,7 +71,7 @@ def train(options: Options) -> None:
         return
     cases = Cases.joined([Cases.load(path) for path in sorted(folder.glob("*.safetensors"))])
     blend, errors = fit(cases, options.steps, options.seed)
-    words = ", ".join(source.folder for source in options.data)
+    words = ", ".join(source.name for source in options.data)
     text = f"{len(cases.truth)} pixels of {options.scenes} scenes ({words}); error {errors[1]:.3f}, of the rule {errors[0]:.3f}."
     save_blend(options.out / "detail.safetensors", blend, text)
     print(f"{options.out / 'detail.safetensors'}: {text}")

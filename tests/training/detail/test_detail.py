@@ -87,3 +87,12 @@ def test_cases_are_made_once_and_the_engine_takes_the_weights(run):
     train(run)
     assert [path.stat().st_mtime_ns for path in files] == made
     assert load_blend(run.out / "detail.safetensors").width == 32
+
+
+def test_the_text_of_the_weights_tells_no_place_of_this_machine():
+    folders = ("/home/ana/data/views/train", "procedural:scenes:/home/ana/textures", "procedural:mixed")
+    assert [Source(folder=folder).name for folder in folders] == [
+        "train",
+        "procedural:scenes with textures",
+        "procedural:mixed",
+    ]
