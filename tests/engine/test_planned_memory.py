@@ -6,11 +6,11 @@ import re
 import pytest
 import torch
 
+from benchmarks.published import planned_bytes, published_config
 from lvsm_engine.errors import USE_FEWER_VIEWS, CaptureError, DeviceError
 from lvsm_engine.known_models import KNOWN_MODELS, LACT, KnownModel, known_model
 from lvsm_engine.model.checkpoint import build_model
-from lvsm_engine.model.config import ModelConfig
-from lvsm_engine.model.costs import bytes_a_target, bytes_of_inputs, context_tokens, parameter_count
+from lvsm_engine.model.costs import parameter_count
 from lvsm_engine.synthesizer import Synthesizer
 from tests.shared_data import ROOT
 from tests.synthetic import CARD, ring_views
@@ -20,28 +20,8 @@ WINDOWS_OWN = 0.5
 PUBLISHED = [model for model in KNOWN_MODELS if not model.is_bundled]
 
 
-def config_of(model: KnownModel) -> ModelConfig:
-    if model.family == LACT:
-        hidden = 1536 if model.width == model.height else 3072
-        return ModelConfig(architecture="fast_weights", fast_head_width=768, fast_hidden=hidden)
-    if model.architecture == "encoder_decoder":
-        return ModelConfig(architecture="encoder_decoder", blocks=12, encoder_blocks=12, latents=3072)
-    return ModelConfig()
-
-
-def of_nothing(model: KnownModel) -> torch.nn.Module:
-    """Of its full size, without numbers."""
-    with torch.device("meta"):
-        return build_model(config_of(model))
-
-
-def planned(model: KnownModel, photos: int) -> float:
-    """GB for the weights and for photos, then a picture of its size."""
-    config, pixels = config_of(model), model.width * model.height
-    tokens = photos * pixels // config.patch_size**2
-    weights = 4 * parameter_count(of_nothing(model))
-    inputs = bytes_of_inputs(config, tokens, photos * pixels, photos)
-    return (weights + inputs + bytes_a_target(config, tokens // photos, context_tokens(config, tokens))) / 1e9
+def planned_gb(model: KnownModel, photos: int) -> float:
+    return planned_bytes(model, photos) / 1e9
 
 
 @pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: model.name)
@@ -49,13 +29,13 @@ def test_the_manual_tells_what_is_planned(model):
     manual = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     told = re.search(rf"^\| `{model.name}` .* ([0-9.]+) GB \|$", manual, re.MULTILINE)
     assert told is not None
-    assert float(told[1]) == pytest.approx(planned(model, model.photos[1]), abs=0.06)
+    assert float(told[1]) == pytest.approx(planned_gb(model, model.photos[1]), abs=0.06)
 
 
 @pytest.mark.parametrize("photos", [1, 2, 4, 8, 16])
 @pytest.mark.parametrize("model", [model for model in PUBLISHED if model.family != LACT], ids=lambda model: model.name)
 def test_published_lvsm_has_room_for_sixteen_photos_on_8_gb(model, photos):
-    assert planned(model, photos) < 8 - WINDOWS_OWN
+    assert planned_gb(model, photos) < 8 - WINDOWS_OWN
 
 
 @pytest.mark.parametrize(
@@ -73,7 +53,8 @@ def test_published_lvsm_has_room_for_sixteen_photos_on_8_gb(model, photos):
 def test_what_a_card_has_no_room_for_is_refused_before_a_photo_is_read(name, photos, card, fits):
     """card: its GB. What it has room for goes on to the photos, which are not there."""
     model = known_model(name)
-    weights = of_nothing(model)
+    with torch.device("meta"):
+        weights = build_model(published_config(model))
     free = (card - WINDOWS_OWN) * 1e9 - 4 * parameter_count(weights)
     facts = dataclasses.replace(CARD, name=name, resolution=model.resolution, aspect=model.width / model.height)
     nowhere = torch.device("meta")
