@@ -1,4 +1,4 @@
-"""Known models fetched from the Hugging Face hub or a mirror of it: whole and checked, or not there.
+"""Known models fetched from the Hugging Face hub or a mirror of it, whole and checked, or not there; and removed.
 
 huggingface_hub knows the hub: its address (HF_ENDPOINT), a token (HF_TOKEN), proxies, offline mode (HF_HUB_OFFLINE). The bytes
 are taken here, since it starts a broken download anew (2.4), and a model has gigabytes: what came stays beside the model's
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from .digests import file_sha256
 from .errors import INSTALL_PACKAGES, Cancelled, CheckpointError, FetchError
-from .known_models import RECORD, KnownModel, known_model, models_folder
+from .known_models import RECORD, KnownModel, fetched_path, known_model, models_folder
 from .model.checkpoint import read_card, refuse_old_torch
 from .progress import Cancel, OnProgress, Progress
 from .whole_files import PART, make_folder, write_bytes
@@ -94,6 +94,30 @@ def fetch_model(
             return there
         refuse_old_torch(model.file)
         return _Fetch(model, folder, endpoint, patience, on_progress, cancel).run()
+
+
+def remove_model(name: str) -> int:
+    """Take a fetched model, and what came of one that was broken off, from the folder of models. Returns the bytes set free.
+
+    Raises CheckpointError for a name that is not known; FetchError for a model of which nothing is there, and for a file that
+    cannot be removed.
+    """
+    model, folder = known_model(name), models_folder()
+    if model.is_bundled:
+        raise FetchError(f"The model {name} comes with the engine: it is not to be removed.")
+    there = [path for path in (fetched_path(model), *folder.glob(f"{model.file}.*{PART}")) if path.is_file()]
+    if not there:
+        raise FetchError(f"The model {name} has not been fetched: there is nothing to remove in {folder}.")
+    with _alone(folder / f"{model.file}{LOCK}", name):
+        freed = sum(map(_size, there))
+        try:
+            for path in (*there, folder / f"{model.file}{RECORD}"):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise FetchError(
+                f"{error.filename} cannot be removed ({error.strerror}): end the programs that use it, then try again."
+            ) from error
+    return freed
 
 
 def _already_fetched(path: Path) -> Fetched | None:

@@ -1,4 +1,4 @@
-"""lvsm models: which models are known by name, and how one is fetched."""
+"""lvsm models: which models are known by name; how one is fetched, and removed."""
 
 import textwrap
 from dataclasses import dataclass
@@ -15,29 +15,39 @@ WIDTH = 100
 
 @dataclass
 class Models:
-    """List the models that are known by name, or fetch one: lvsm models get NAME --accept-licence."""
+    """List the models that are known by name; fetch one: lvsm models get NAME --accept-licence; or remove a fetched one."""
 
-    action: tyro.conf.Positional[Literal["list", "get"]] = "list"
-    """list, or get."""
+    action: tyro.conf.Positional[Literal["list", "get", "remove"]] = "list"
+    """list, get, or remove."""
     name: tyro.conf.Positional[str] = ""
-    """Which to get."""
+    """Which to get, or to remove."""
     accept_licence: bool = False
     """You have read the model's licence, which is shown without this, and accept it."""
 
     def run(self) -> int:
         """Raises CheckpointError, FetchError, OutputError."""
-        if self.action == "get":
-            self._get()
+        if self.action != "list":
+            model = self._named()
+            self._get(model) if self.action == "get" else self._remove(model)
             return 0
         for model in KNOWN_MODELS:
             say("\n".join(entry(model)))
         say(f"Fetched models are kept in {models_folder()}.")
         return 0
 
-    def _get(self) -> None:
+    def _named(self) -> KnownModel:
         if not self.name:
-            raise FetchError("No model is named: run 'lvsm models' for their names, then 'lvsm models get NAME'.")
-        model = known_model(self.name)
+            raise FetchError(
+                f"No model is named: run 'lvsm models' for their names, then 'lvsm models {self.action} NAME'."
+            )
+        return known_model(self.name)
+
+    def _remove(self, model: KnownModel) -> None:
+        from ..model_fetching import MEGABYTE, remove_model
+
+        say(f"{model.name} is removed: {remove_model(model.name) / MEGABYTE:.0f} MB are free again.")
+
+    def _get(self, model: KnownModel) -> None:
         say("\n".join(entry(model)))
         if not (self.accept_licence or model.is_bundled):
             raise FetchError(

@@ -12,7 +12,7 @@ import pytest
 from lvsm_engine.errors import INSTALL_PACKAGES, Cancelled, CheckpointError, FetchError, OutputError
 from lvsm_engine.known_models import fetched_path, known_model, recorded_sha256
 from lvsm_engine.model.checkpoint import export_published, find_model_file, read_card
-from lvsm_engine.model_fetching import Patience, fetch_model
+from lvsm_engine.model_fetching import Patience, fetch_model, remove_model
 from tests.full_disk import no_file_larger_than
 from tests.shared_data import ROOT
 from tests.synthetic import lively_model
@@ -243,6 +243,17 @@ def test_the_command_shows_the_licence_then_fetches_from_the_mirror(hub, content
     sha256 = recorded_sha256(fetched_path(MODEL))
     assert fetched_path(MODEL).read_bytes() == content and sha256 in done.stdout
     assert f"fetched, sha256 {sha256[:12]}" in lvsm().stdout
+
+
+def test_a_removed_model_leaves_nothing_and_can_be_fetched_again(hub, content):
+    fetched = fetch(hub)
+    (fetched.path.parent / f"{MODEL.file}.0123456789ab.part").write_bytes(b"half")
+    done = lvsm("remove", NAME)
+    assert done.returncode == 0 and f"{NAME} is removed" in done.stdout and left_over() == []
+    assert fetch(hub) == fetched and remove_model(NAME) == len(content)
+    refused = lvsm("remove", NAME)
+    assert refused.returncode == 1 and "has not been fetched: there is nothing to remove" in refused.stderr
+    assert "comes with the engine" in lvsm("remove", "default").stderr
 
 
 def test_offline_mode_is_respected(hub):
