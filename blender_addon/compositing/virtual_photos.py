@@ -15,10 +15,10 @@ from bpy.app.handlers import persistent
 from bpy.props import FloatProperty, IntProperty
 from mathutils import Vector
 
-from .last_outcome import last_outcome
-from .panel import SideBarPanel
-from .render_engine import LVSM_RenderEngine, use_exact_colors
-from .target import selected_cameras
+from ..last_outcome import last_outcome
+from ..rendering.render_engine import LVSM_RenderEngine, use_exact_colors
+from ..scene.target import selected_cameras
+from ..window.panel import SideBarPanel
 
 TICK_SECONDS = 0.1
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)

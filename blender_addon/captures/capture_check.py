@@ -20,13 +20,13 @@ from lvsm_engine.progress import Progress
 from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
-from . import input_views, results, target
-from .camera_list import Cameras, camera_list, places
+from ..engine.followed_job import FollowsJob, followed
+from ..engine.worker_owner import model_file, worker
+from ..last_outcome import last_outcome
+from ..scene import input_views, results, target
+from ..scene.camera_list import Cameras, camera_list, places
+from ..window.panel import SideBarPanel, draw_hint, draw_sentence
 from .check_verdict import outliers, verdict
-from .followed_job import FollowsJob, followed
-from .last_outcome import last_outcome
-from .panel import SideBarPanel, draw_hint, draw_sentence
-from .worker_owner import model_file, worker
 
 COMPARISON = "LVSM Comparison"
 GAP = 4  # pixels between two pictures

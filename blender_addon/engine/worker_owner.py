@@ -15,8 +15,9 @@ from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import Camera
 from lvsm_engine.worker.client import Client, Request
 
-from . import bundled_engine, input_views, preferences
-from .last_outcome import last_outcome, refused
+from .. import bundled_engine, preferences
+from ..last_outcome import last_outcome, refused
+from ..scene import input_views
 
 DEFAULT_MODEL = "default"  # what the engine calls the one that comes with it
 

@@ -17,11 +17,12 @@ from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
 from lvsm_engine.worker.client import Request
 
-from . import passes, scene_cameras
-from .last_outcome import last_outcome
-from .results import told_in_files
+from ..engine.worker_owner import progress_text, worker
+from ..last_outcome import last_outcome
+from ..scene import scene_cameras
+from ..scene.results import told_in_files
+from . import passes
 from .viewport import viewports
-from .worker_owner import progress_text, worker
 
 POLL_SECONDS = 0.05
 WORKING_SPACE = "Linear Rec.709"  # what scene_linear gives

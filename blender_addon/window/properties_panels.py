@@ -4,8 +4,10 @@ from typing import ClassVar
 
 import bpy
 
-from . import panel, preferences, render_engine
-from .render_presets import LVSM_PT_presets
+from .. import preferences
+from ..rendering import render_engine
+from ..rendering.render_presets import LVSM_PT_presets
+from . import panel
 
 
 class PropertiesPanel:
@@ -35,7 +37,7 @@ class LVSM_PT_render(PropertiesPanel, bpy.types.Panel):
         _draw_told(layout, "Photos", panel.photos_in_use(context.scene))
         row = _draw_told(layout, "Device", preferences.device_label())
         if preferences.is_enabled():
-            row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = str(__package__)
+            row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = preferences.ADDON
 
 
 def _draw_told(layout, name: str, value: str):

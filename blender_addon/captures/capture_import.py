@@ -17,10 +17,10 @@ from lvsm_engine.errors import ADD_PHOTOS, CameraError, CaptureError, LvsmError
 from lvsm_engine.scene.camera import Camera, View, square_pixels
 from lvsm_engine.scene.captures import FILE_PATTERNS, Capture, load_capture
 
-from . import input_views, scene_cameras
+from ..last_outcome import last_outcome, refused
+from ..scene import input_views, scene_cameras
+from ..scene.photo_size import header_size
 from .capture_placement import AS_IN_FILE, AT_SUBJECT, BY_PHOTOS, Y_UP, Placement, placed, spread
-from .last_outcome import last_outcome, refused
-from .photo_size import header_size
 
 # A camera's size on the screen, in units of the cameras' spread.
 DISPLAY_SIZE = 0.1

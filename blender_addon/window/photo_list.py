@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from . import input_views, synthesize, target
-from .camera_list import camera_list, places
+from ..rendering import synthesize
+from ..scene import input_views, target
+from ..scene.camera_list import camera_list, places
 from .panel import SideBarPanel, photos_in_use
 from .thumbnails import thumbnails
 

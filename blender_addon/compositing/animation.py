@@ -10,11 +10,12 @@ import bpy
 from bpy.app.handlers import persistent
 from bpy.props import BoolProperty
 
-from . import results, synthesize, target
+from ..last_outcome import last_outcome
+from ..rendering import synthesize
+from ..rendering.render_engine import LVSM_RenderEngine
+from ..scene import results, target
+from ..window.panel import SideBarPanel, draw_hint
 from .cg_in_photo import follow, is_set_up
-from .last_outcome import last_outcome
-from .panel import SideBarPanel, draw_hint
-from .render_engine import LVSM_RenderEngine
 
 WATCH_SECONDS = 0.2
 

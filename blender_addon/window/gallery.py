@@ -9,8 +9,8 @@ from bpy_extras.io_utils import ExportHelper
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.whole_files import write_bytes
 
-from . import input_views, results
-from .last_outcome import refused
+from ..last_outcome import refused
+from ..scene import input_views, results
 from .panel import SideBarPanel
 
 SHOWN_DIGITS = 12  # of a model's sha256

@@ -16,7 +16,8 @@ from bpy.props import EnumProperty, StringProperty
 from lvsm_engine.errors import Cancelled, LvsmError
 from lvsm_engine.user_folder import LINUX, MACOS, SYSTEMS, WINDOWS
 
-from . import preferences
+from .. import preferences
+from ..last_outcome import last_outcome, refused
 from .engine_setup import (
     IN_WORDS_OF_PIPS_OWN,
     EngineSetup,
@@ -26,7 +27,6 @@ from .engine_setup import (
     torch_index,
 )
 from .followed_job import redraw_panels
-from .last_outcome import last_outcome, refused
 from .setup_run import SetupRun, followed_setup
 from .worker_owner import progress_text, worker
 

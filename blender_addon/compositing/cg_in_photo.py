@@ -14,10 +14,11 @@ from mathutils import Vector
 
 from lvsm_engine.errors import LvsmError
 
-from . import depth_compositing, input_views
-from .last_outcome import last_outcome
-from .panel import SideBarPanel, draw_hint
-from .render_engine import LVSM_RenderEngine, changes_to_colors
+from ..last_outcome import last_outcome
+from ..rendering.render_engine import LVSM_RenderEngine, changes_to_colors
+from ..scene import input_views
+from ..window.panel import SideBarPanel, draw_hint
+from . import depth_compositing
 from .virtual_photos import ball_around, things
 
 # What the LVSM scene has in common with the user's.
