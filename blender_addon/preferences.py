@@ -186,14 +186,13 @@ class LVSM_OT_choose_python(bpy.types.Operator):
 
 
 classes = (LVSM_Preferences, LVSM_OT_choose_python)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     _known_choice.now()
 
 
 def unregister() -> None:
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -383,11 +383,11 @@ classes = (
     LVSM_UL_checked_photos,
     LVSM_PT_check_capture,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     input_views.LVSM_CameraSettings.checked = PointerProperty(type=LVSM_CheckedPhoto)
     input_views.LVSM_SceneSettings.check = PointerProperty(type=LVSM_CheckSettings)
     bpy.app.handlers.load_pre.append(forget_pictures)
@@ -398,5 +398,4 @@ def unregister() -> None:
     forget_pictures()
     del input_views.LVSM_SceneSettings.check
     del input_views.LVSM_CameraSettings.checked
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

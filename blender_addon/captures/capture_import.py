@@ -408,15 +408,14 @@ def draw_in_import_menu(menu, _context) -> None:
 
 
 classes = (LVSM_OT_import_capture, LVSM_FH_capture, LVSM_OT_locate_photos)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     bpy.types.TOPBAR_MT_file_import.append(draw_in_import_menu)
 
 
 def unregister() -> None:
     bpy.types.TOPBAR_MT_file_import.remove(draw_in_import_menu)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -296,6 +296,7 @@ classes = (
     LVSM_OT_add_shadow_catcher,
     LVSM_PT_cg_in_photo,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def _handlers_before_render() -> tuple[list, ...]:
@@ -303,8 +304,7 @@ def _handlers_before_render() -> tuple[list, ...]:
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     bpy.types.Scene.lvsm_cg = PointerProperty(type=LVSM_CgSettings)
     bpy.app.handlers.depsgraph_update_post.append(follow_soon)
     for handlers in _handlers_before_render():
@@ -322,5 +322,4 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(follow_now):
         bpy.app.timers.unregister(follow_now)
     del bpy.types.Scene.lvsm_cg
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

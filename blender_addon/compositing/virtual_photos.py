@@ -293,13 +293,4 @@ class LVSM_PT_virtual_photos(SideBarPanel, bpy.types.Panel):
 
 
 classes = (LVSM_OT_add_cameras_around, LVSM_OT_take_photos, LVSM_PT_virtual_photos)
-
-
-def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(classes)

@@ -175,13 +175,4 @@ def _draw_wrapped(column, sentence: str) -> None:
 
 
 classes = (LVSM_OT_get_model, LVSM_OT_use_model, LVSM_MT_models)
-
-
-def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(classes)

@@ -275,11 +275,11 @@ classes = (
     LVSM_OT_open_set_up_log,
     LVSM_OT_copy_setup_commands,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     preferences.LVSM_Preferences.sections.append(draw_in_preferences)
     atexit.register(followed_setup.cancel)
 
@@ -291,5 +291,4 @@ def unregister():
         bpy.app.timers.unregister(_follow)
     followed_setup.run = None
     preferences.LVSM_Preferences.sections.remove(draw_in_preferences)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -220,6 +220,7 @@ def _compatibility_lists() -> list[set[str]]:
 
 
 classes = (LVSM_RenderEngine, LVSM_OT_use_exact_colors)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 @persistent
@@ -229,8 +230,7 @@ def forget_the_last(*_) -> None:
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     bpy.app.handlers.render_init.append(forget_the_last)
     for engines in _compatibility_lists():
         engines.add(LVSM_RenderEngine.bl_idname)
@@ -240,5 +240,4 @@ def unregister():
     bpy.app.handlers.render_init.remove(forget_the_last)
     for engines in _compatibility_lists():
         engines.discard(LVSM_RenderEngine.bl_idname)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -271,13 +271,12 @@ classes = (
     LVSM_OT_use_photo_size,
     LVSM_OT_use_fewer_views,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
 
 
 def unregister():
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

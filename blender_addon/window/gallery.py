@@ -189,11 +189,11 @@ classes = (
     LVSM_UL_results,
     LVSM_PT_gallery,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     input_views.LVSM_SceneSettings.active_result_index = IntProperty(
         name="Selected Picture", update=_show_selected, options={"HIDDEN", "SKIP_SAVE"}
     )
@@ -201,5 +201,4 @@ def register() -> None:
 
 def unregister() -> None:
     del input_views.LVSM_SceneSettings.active_result_index
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -218,11 +218,11 @@ classes = (
     LVSM_PT_engine,
     LVSM_PT_colors,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     if not bpy.app.background:
         bpy.app.timers.register(_redraw_when_changed, persistent=True)
 
@@ -230,5 +230,4 @@ def register():
 def unregister():
     if bpy.app.timers.is_registered(_redraw_when_changed):
         bpy.app.timers.unregister(_redraw_when_changed)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -91,13 +91,12 @@ class LVSM_PT_mist(PropertiesPanel, bpy.types.Panel):
 
 
 classes = (LVSM_PT_render, LVSM_PT_film, LVSM_PT_passes, LVSM_PT_mist)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
 
 
 def unregister():
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()
