@@ -61,8 +61,10 @@ def contents() -> Iterator[tuple[str, bytes]]:
     """Name within the zip and bytes of each file, in the order of names."""
     yield MANIFEST.name, MANIFEST.read_bytes()
     yield "LICENSE", (ROOT / "LICENSE").read_bytes()
-    for path in sorted(MODULES.glob("*.py")):
-        yield path.name, ENGINE_IMPORT.sub(rb"\1from ." + BUNDLE.encode() + rb".lvsm_engine", path.read_bytes())
+    for path in sorted(MODULES.rglob("*.py")):
+        within = path.relative_to(MODULES)
+        bundle = b"." * len(within.parts) + BUNDLE.encode()
+        yield within.as_posix(), ENGINE_IMPORT.sub(rb"\1from " + bundle + rb".lvsm_engine", path.read_bytes())
     for path in sorted(ENGINE.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield f"{BUNDLE}/{path.relative_to(ROOT).as_posix()}", path.read_bytes()

@@ -18,9 +18,9 @@ batch, input_views, scene_cameras, worker_owner, messages = (
     importlib.import_module(name)
     for name in (
         "blender_addon.batch",
-        "blender_addon.input_views",
-        "blender_addon.scene_cameras",
-        "blender_addon.worker_owner",
+        "blender_addon.scene.input_views",
+        "blender_addon.scene.scene_cameras",
+        "blender_addon.engine.worker_owner",
         "lvsm_engine.worker.messages",
     )
 )

@@ -15,7 +15,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 importlib.import_module("blender_addon").register()
-batch, worker_owner = (importlib.import_module(f"blender_addon.{name}") for name in ("batch", "worker_owner"))
+batch, worker_owner = (importlib.import_module(f"blender_addon.{name}") for name in ("batch", "engine.worker_owner"))
 
 
 def main(model: str, photos: int, size: tuple[int, int], capture: str, folder: Path) -> None:

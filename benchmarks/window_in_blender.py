@@ -21,7 +21,7 @@ addon = importlib.import_module("blender_addon")
 folder = Path(sys.argv[sys.argv.index("--") + 1])
 waits: dict[str, list[float]] = {}
 # What Blender calls as handlers and timers, and of classes.
-FUNCTIONS = ("trust_overlay.draw", "panel._redraw_when_changed")
+FUNCTIONS = ("window.trust_overlay.draw", "window.panel._redraw_when_changed")
 METHODS = (
     "draw",
     "draw_header",
@@ -58,7 +58,7 @@ def timed(function, name):
 
 def time_function(name):
     """Before it is registered: Blender keeps handlers and timers themselves."""
-    module_name, function_name = name.split(".")
+    module_name, _, function_name = name.rpartition(".")
     module = importlib.import_module(f"blender_addon.{module_name}")
     setattr(module, function_name, timed(getattr(module, function_name), name))
 
@@ -116,7 +116,7 @@ def steps():
         bpy.ops.lvsm.switch_photos(action="ALL")
         bpy.ops.lvsm.synthesize_view("INVOKE_DEFAULT")
     yield 3
-    importlib.import_module("blender_addon.followed_job").followed.job.cancel()
+    importlib.import_module("blender_addon.engine.followed_job").followed.job.cancel()
     yield 1
 
 

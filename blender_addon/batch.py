@@ -36,11 +36,12 @@ if __package__:  # As a script this file only finds its package, and runs itself
     from lvsm_engine.whole_files import check_folder, write_bytes
     from lvsm_engine.worker.client import Request
 
-    from . import input_views, passes, results, scene_cameras, target
-    from .batch_options import parse
-    from .exr import encode_exr
-    from .output_names import ANIMATION, STILL, OutputFiles, file_name
-    from .worker_owner import progress_text, worker
+    from .engine.worker_owner import progress_text, worker
+    from .headless.batch_options import parse
+    from .headless.exr import encode_exr
+    from .headless.output_names import ANIMATION, STILL, OutputFiles, file_name
+    from .rendering import passes
+    from .scene import input_views, results, scene_cameras, target
 
 COMMAND = "lvsm"
 MADE_BY = ("model", "model_sha256", "licence", "device")
@@ -225,7 +226,7 @@ def enabled_package() -> str:
     """The package name of this add-on: as Blender enabled it, else as registered here from this file's folder."""
     settings = getattr(bpy.context.scene, "lvsm", None)
     if settings is not None:
-        return type(settings).__module__.rpartition(".")[0]
+        return type(settings).__module__.rpartition(".scene.")[0]
     folder, name = Path(__file__).resolve().parent, "lvsm_addon"
     spec = importlib.util.spec_from_file_location(
         name, folder / "__init__.py", submodule_search_locations=[str(folder)]

@@ -15,6 +15,8 @@ from lvsm_engine.worker.client import DEVICES
 
 from .last_outcome import last_outcome
 
+# As Blender knows the add-on.
+ADDON = str(__package__)
 # What a farm sets goes before what a user chose, on whose machine it is not set.
 PYTHON_VARIABLE, DEVICE_VARIABLE, MODEL_VARIABLE = "LVSM_PYTHON", "LVSM_DEVICE", "LVSM_MODEL"
 # Where a virtual environment keeps its interpreter: Linux and macOS, Windows.
@@ -50,7 +52,7 @@ def _keep_choice(_preferences: "LVSM_Preferences", _context: bpy.types.Context) 
 
 
 class LVSM_Preferences(bpy.types.AddonPreferences):
-    bl_idname = str(__package__)
+    bl_idname = ADDON
 
     sections: ClassVar[list[Callable]] = []
     """What other modules draw below, each given the layout."""
@@ -87,7 +89,7 @@ class LVSM_Preferences(bpy.types.AddonPreferences):
 
 def _preferences() -> LVSM_Preferences | None:
     """None where the add-on runs from a checkout, not enabled in Blender's preferences."""
-    enabled = bpy.context.preferences.addons.get(str(__package__))
+    enabled = bpy.context.preferences.addons.get(ADDON)
     return enabled.preferences if enabled else None
 
 
@@ -184,14 +186,13 @@ class LVSM_OT_choose_python(bpy.types.Operator):
 
 
 classes = (LVSM_Preferences, LVSM_OT_choose_python)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     _known_choice.now()
 
 
 def unregister() -> None:
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.engine_setup import (
+from blender_addon.engine.engine_setup import (
     IMPORTED,
     MODEL_PACKAGES,
     OPTIONAL_PACKAGES,

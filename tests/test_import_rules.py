@@ -27,6 +27,32 @@ ROOMS = {
     "export": ("objects.manifest", "views", "train.state"),
     "card": ("objects.manifest", "views", "batches", "train", "export"),
 }
+# The same of the add-on's rooms, from the lowest up. batch.py, beside them, is above all.
+ROOMS_OF_THE_ADDON = {
+    "scene": (),
+    "engine": ("scene",),
+    "rendering": ("scene", "engine"),
+    "window": ("scene", "engine", "rendering"),
+    "captures": ("scene", "engine", "rendering", "window"),
+    "compositing": ("scene", "engine", "rendering", "window"),
+    "headless": (),
+}
+LEAVES_OF_THE_ADDON = tuple(
+    f"blender_addon.{name}" for name in ("bundled_engine", "last_outcome", "manual", "preferences")
+)
+SEEN_BY_THE_ADDON = tuple(
+    f"lvsm_engine.{name}"
+    for name in (
+        "errors",
+        "known_models",
+        "progress",
+        "scene",
+        "user_folder",
+        "whole_files",
+        "worker.messages",
+        "worker.client",
+    )
+)
 ALLOWED = {
     "lvsm_engine.plain_text": (),
     "lvsm_engine.errors": ("lvsm_engine.plain_text",),
@@ -129,17 +155,11 @@ ALLOWED = {
     ),
     "lvsm_engine.cli": ("lvsm_engine",),
     "lvsm_engine": (),
-    "blender_addon": (
-        "blender_addon",
-        "lvsm_engine.errors",
-        "lvsm_engine.known_models",
-        "lvsm_engine.progress",
-        "lvsm_engine.scene",
-        "lvsm_engine.user_folder",
-        "lvsm_engine.whole_files",
-        "lvsm_engine.worker.messages",
-        "lvsm_engine.worker.client",
-    ),
+    "blender_addon": ("blender_addon", *SEEN_BY_THE_ADDON),
+    **{
+        f"blender_addon.{room}": (*LEAVES_OF_THE_ADDON, *SEEN_BY_THE_ADDON, *(f"blender_addon.{one}" for one in below))
+        for room, below in ROOMS_OF_THE_ADDON.items()
+    },
     "training": ("lvsm_engine",),
     "training.limits": ("lvsm_engine.errors",),
     "training.json_lines": ("lvsm_engine.errors", "lvsm_engine.whole_files"),
@@ -164,7 +184,7 @@ ALLOWED = {
         f"training.{room}": ("lvsm_engine", *VALUES, *(f"training.{below}" for below in belows))
         for room, belows in ROOMS.items()
     },
-    "training.render.studio": ("lvsm_engine.scene", "blender_addon.scene_cameras", "training.render"),
+    "training.render.studio": ("lvsm_engine.scene", "blender_addon.scene.scene_cameras", "training.render"),
 }
 SCENE_MAY_USE = {"numpy", "PIL", "pillow_heif"}  # the last two inside the functions that open a photo
 

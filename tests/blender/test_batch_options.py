@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from blender_addon.batch_options import parse
+from blender_addon.headless.batch_options import parse
 
 
 def options(*arguments):

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from blender_addon.capture_placement import AT_SUBJECT, BY_PHOTOS, FAR, Y_UP, Placement, placed, spread, transformed
+from blender_addon.captures.capture_placement import (
+    AT_SUBJECT,
+    BY_PHOTOS,
+    FAR,
+    Y_UP,
+    Placement,
+    placed,
+    spread,
+    transformed,
+)
 from lvsm_engine.scene.camera import Camera, View
 from lvsm_engine.scene.captures import Capture
 from tests.synthetic import look_at

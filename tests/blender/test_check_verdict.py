@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blender_addon.check_verdict import outliers, verdict
+from blender_addon.captures.check_verdict import outliers, verdict
 
 FINE = {f"IMG_{number:04}": 24 + 0.1 * number for number in range(-10, 11)}
 

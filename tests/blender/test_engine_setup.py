@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from blender_addon import engine_setup
-from blender_addon.engine_setup import (
+from blender_addon.engine import engine_setup
+from blender_addon.engine.engine_setup import (
     CPU_INDEX,
     CUDA_INDEX,
     PIPS_OWN,

@@ -6,7 +6,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from blender_addon.exr import encode_exr
+from blender_addon.headless.exr import encode_exr
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 3), (17, 31), (50, 64)])

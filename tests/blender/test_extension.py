@@ -75,7 +75,7 @@ def update_report(blender, extension_zip, tmp_path_factory):
     newer = folder / extension_zip.name
     with zipfile.ZipFile(extension_zip) as source, zipfile.ZipFile(newer, "w") as target:
         for name in source.namelist():
-            is_marked = name in ("scene_cameras.py", "bundled/lvsm_engine/errors.py")
+            is_marked = name in ("scene/scene_cameras.py", "bundled/lvsm_engine/errors.py")
             target.writestr(name, source.read(name) + (b"\nNEWER = True\n" if is_marked else b""))
     return Blender(blender.name, older).report("extension_update.py", newer)
 
@@ -91,13 +91,13 @@ def test_the_package_can_be_imported_without_blender():
 
 
 def addon_modules():
-    return {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "blender_addon").glob("*.py")}
+    return {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "blender_addon").rglob("*.py")}
 
 
 def siblings_used(module: ast.Module, siblings: set[str]) -> set[str]:
     """The add-on's modules that one of them imports, within functions too."""
     relative = [item for item in ast.walk(module) if isinstance(item, ast.ImportFrom) and item.level]
-    named = {item.module for item in relative if item.module} | {
+    named = {item.module.rpartition(".")[2] for item in relative if item.module} | {
         alias.name for item in relative for alias in item.names
     }
     return named & siblings

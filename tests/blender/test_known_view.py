@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blender_addon import known_view
+from blender_addon.engine import known_view
 from tests.shared_data import ROOT
 
 

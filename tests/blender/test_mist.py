@@ -3,7 +3,7 @@
 import numpy as np
 import OpenEXR
 
-from blender_addon.mist import EXPONENTS, MistSettings, mist_of
+from blender_addon.rendering.mist import EXPONENTS, MistSettings, mist_of
 from lvsm_engine.scene.camera import Camera
 
 WIDTH, HEIGHT, FOCAL = 64, 48, 20 / 36 * 64

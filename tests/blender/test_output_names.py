@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.output_names import OutputFiles, checked_pattern, file_name
+from blender_addon.headless.output_names import OutputFiles, checked_pattern, file_name
 from lvsm_engine.errors import CameraError
 
 

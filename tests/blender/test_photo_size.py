@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender_addon.photo_size import header_size
+from blender_addon.scene.photo_size import header_size
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (47, 61, 3), np.uint8))
 

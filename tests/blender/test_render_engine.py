@@ -8,7 +8,7 @@ import OpenEXR
 import pytest
 from PIL import Image
 
-from blender_addon.mist import MistSettings, mist_of
+from blender_addon.rendering.mist import MistSettings, mist_of
 from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.messages import camera_from_fields
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.engine_setup import PIPS_OWN, EngineSetup
-from blender_addon.setup_run import FINISHED_NAME, Downloads, SetupRun, check_free_space, commands_environment
+from blender_addon.engine.engine_setup import PIPS_OWN, EngineSetup
+from blender_addon.engine.setup_run import FINISHED_NAME, Downloads, SetupRun, check_free_space, commands_environment
 from lvsm_engine.errors import CHOOSE_PYTHON, Cancelled, LvsmError
 from lvsm_engine.user_folder import LINUX
 

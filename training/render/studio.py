@@ -27,7 +27,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from blender_addon.scene_cameras import camera_to_blender
+from blender_addon.scene.scene_cameras import camera_to_blender
 from lvsm_engine.scene.camera import Camera
 
 from .cameras import cameras_for

@@ -10,7 +10,7 @@ import stage
 from mathutils import Vector
 
 folder = Path(sys.argv[1])
-input_views, target = stage.addon("input_views"), stage.addon("target")
+input_views, target = stage.addon("scene.input_views"), stage.addon("scene.target")
 RADIUS = 4.0
 
 

@@ -9,7 +9,9 @@ import stage
 
 folder = Path(sys.argv[1])
 stage.build(folder)
-animation, results, input_views = (stage.addon(name) for name in ("animation", "results", "input_views"))
+animation, results, input_views = (
+    stage.addon(name) for name in ("compositing.animation", "scene.results", "scene.input_views")
+)
 
 
 def build(name, frames=(3, 5)):

@@ -8,7 +8,7 @@ import stage
 import window_steps as ui
 
 folder = Path(sys.argv[1])
-animation = stage.addon("animation")
+animation = stage.addon("compositing.animation")
 
 
 def build(name):

@@ -9,8 +9,8 @@ import numpy as np
 import stage
 
 folder = Path(sys.argv[1])
-stage.addon("camera_solving")
-results, last_outcome = stage.addon("results"), stage.addon("last_outcome").last_outcome
+stage.addon("captures.camera_solving")
+results, last_outcome = stage.addon("scene.results"), stage.addon("last_outcome").last_outcome
 
 
 def solved_capture():

@@ -8,7 +8,7 @@ import stage
 import window_steps as ui
 
 folder = Path(tempfile.mkdtemp())
-followed = stage.addon("followed_job").followed
+followed = stage.addon("engine.followed_job").followed
 
 
 def test_escape_ends_it_and_another_can_be_begun():

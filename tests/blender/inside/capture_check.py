@@ -10,8 +10,10 @@ import stage
 
 folder = Path(sys.argv[1])
 record = folder / "requests.jsonl"
-capture_check, results, input_views = (stage.addon(name) for name in ("capture_check", "results", "input_views"))
-camera_list, places = stage.addon("camera_list").camera_list, stage.addon("camera_list").places
+capture_check, results, input_views = (
+    stage.addon(name) for name in ("captures.capture_check", "scene.results", "scene.input_views")
+)
+camera_list, places = stage.addon("scene.camera_list").camera_list, stage.addon("scene.camera_list").places
 last_outcome = stage.addon("last_outcome").last_outcome
 
 

@@ -9,9 +9,9 @@ import stage
 import window_steps as ui
 
 folder = Path(tempfile.mkdtemp())
-capture_check, results = stage.addon("capture_check"), stage.addon("results")
-followed = stage.addon("followed_job").followed
-worker, last_outcome = stage.addon("worker_owner").worker, stage.addon("last_outcome").last_outcome
+capture_check, results = stage.addon("captures.capture_check"), stage.addon("scene.results")
+followed = stage.addon("engine.followed_job").followed
+worker, last_outcome = stage.addon("engine.worker_owner").worker, stage.addon("last_outcome").last_outcome
 
 
 def build():

@@ -10,7 +10,9 @@ import stage
 
 folder = Path(sys.argv[1])  # its name has a space and letters beyond ASCII
 (folder / "photos").mkdir(parents=True)
-input_views, results, scene_cameras = (stage.addon(name) for name in ("input_views", "results", "scene_cameras"))
+input_views, results, scene_cameras = (
+    stage.addon(name) for name in ("scene.input_views", "scene.results", "scene.scene_cameras")
+)
 captures, errors = (stage.addon(f"bundled.lvsm_engine.{name}") for name in ("scene.captures", "errors"))
 last_outcome = stage.addon("last_outcome").last_outcome
 

@@ -10,7 +10,7 @@ import window_steps as ui
 
 folder = Path(tempfile.mkdtemp())
 captures = stage.addon("bundled.lvsm_engine.scene.captures")
-capture_export = stage.addon("capture_export")
+capture_export = stage.addon("captures.capture_export")
 
 
 def build():

@@ -10,7 +10,9 @@ import stage
 
 folder = Path(sys.argv[1])  # its name has a space and letters beyond ASCII
 (folder / "photos").mkdir(parents=True)
-input_views, results, scene_cameras = (stage.addon(name) for name in ("input_views", "results", "scene_cameras"))
+input_views, results, scene_cameras = (
+    stage.addon(name) for name in ("scene.input_views", "scene.results", "scene.scene_cameras")
+)
 last_outcome, errors = stage.addon("last_outcome").last_outcome, stage.addon("bundled.lvsm_engine.errors")
 
 FX, FY, CX, CY = 70.123456789012, 71.9, 31.25, 20.5

@@ -11,8 +11,8 @@ from mathutils import Matrix
 
 folder = Path(sys.argv[1])
 stage.build(folder)
-cg_in_photo, depth_compositing = stage.addon("cg_in_photo"), stage.addon("depth_compositing")
-scene_cameras = stage.addon("scene_cameras")
+cg_in_photo, depth_compositing = stage.addon("compositing.cg_in_photo"), stage.addon("compositing.depth_compositing")
+scene_cameras = stage.addon("scene.scene_cameras")
 
 # What the fake worker sees is in the right half of its picture as far as 1 + the row + a hundredth of the column.
 LEFT, RIGHT = np.s_[:, :31], np.s_[:, 33:]

@@ -9,7 +9,7 @@ import stage
 import window_steps as ui
 
 folder = Path(sys.argv[1])
-stage.addon("cg_in_photo")
+stage.addon("compositing.cg_in_photo")
 
 
 def build():

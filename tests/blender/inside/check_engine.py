@@ -3,8 +3,8 @@
 import bpy
 import stage
 
-check_engine, preferences = stage.addon("check_engine"), stage.addon("preferences")
-worker = stage.addon("worker_owner").worker
+check_engine, preferences = stage.addon("engine.check_engine"), stage.addon("preferences")
+worker = stage.addon("engine.worker_owner").worker
 
 
 def report():

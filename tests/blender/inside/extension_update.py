@@ -14,13 +14,13 @@ atexit.register(os._exit, 0)
 
 
 def test_it_begins_with_the_old_modules():
-    assert not hasattr(sys.modules[f"{PACKAGE}.scene_cameras"], "NEWER")
+    assert not hasattr(sys.modules[f"{PACKAGE}.scene.scene_cameras"], "NEWER")
 
 
 def test_an_update_takes_effect_at_once():
     bpy.ops.extensions.package_install_files(filepath=zip_file, repo="user_default", enable_on_install=True)
     assert PACKAGE in bpy.context.preferences.addons
-    for name in ("scene_cameras", "bundled.lvsm_engine.errors"):
+    for name in ("scene.scene_cameras", "bundled.lvsm_engine.errors"):
         assert hasattr(sys.modules[f"{PACKAGE}.{name}"], "NEWER"), f"{name} is still the old one"
 
 

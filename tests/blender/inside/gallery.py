@@ -8,7 +8,7 @@ import numpy as np
 import stage
 
 folder = Path(sys.argv[1])
-results, gallery, target = (stage.addon(name) for name in ("results", "gallery", "target"))
+results, gallery, target = (stage.addon(name) for name in ("scene.results", "window.gallery", "scene.target"))
 
 
 def build(selected=("View 0", "View 2")):

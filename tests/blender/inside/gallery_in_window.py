@@ -9,7 +9,9 @@ import stage
 import window_steps as ui
 
 folder = Path(tempfile.mkdtemp())
-scene_cameras, viewport, synthesize = (stage.addon(name) for name in ("scene_cameras", "viewport", "synthesize"))
+scene_cameras, viewport, synthesize = (
+    stage.addon(name) for name in ("scene.scene_cameras", "rendering.viewport", "rendering.synthesize")
+)
 
 
 def build():

@@ -9,7 +9,9 @@ import stage
 
 folder = Path(sys.argv[1])  # its name has a space and letters beyond ASCII
 folder.mkdir(parents=True)
-input_views, results, errors = (stage.addon(name) for name in ("input_views", "results", "bundled.lvsm_engine.errors"))
+input_views, results, errors = (
+    stage.addon(name) for name in ("scene.input_views", "scene.results", "bundled.lvsm_engine.errors")
+)
 last_outcome = stage.addon("last_outcome").last_outcome
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 4), dtype=np.uint8)

@@ -8,7 +8,7 @@ import stage
 import window_steps as ui
 
 folder = Path(tempfile.mkdtemp())
-keymap = stage.addon("keymap")
+keymap = stage.addon("window.keymap")
 
 
 def test_the_key_synthesizes_the_view():

@@ -12,8 +12,8 @@ import stage
 folder = Path(sys.argv[1])
 NAME = "lact-objects-512"
 os.environ["LVSM_MODELS"] = str(folder / "models")
-model_choice, last_outcome = stage.addon("model_choice"), stage.addon("last_outcome").last_outcome
-model_file = stage.addon("worker_owner").model_file
+model_choice, last_outcome = stage.addon("engine.model_choice"), stage.addon("last_outcome").last_outcome
+model_file = stage.addon("engine.worker_owner").model_file
 
 
 class DrawnLayout:

@@ -11,7 +11,7 @@ import window_steps as ui
 folder = Path(sys.argv[1])
 NAME = "lvsm-decoder-only-256"
 os.environ["LVSM_MODELS"] = str(folder / "models")
-followed = stage.addon("followed_job").followed
+followed = stage.addon("engine.followed_job").followed
 last_outcome = stage.addon("last_outcome").last_outcome
 
 

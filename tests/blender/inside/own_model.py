@@ -6,7 +6,7 @@ import bpy
 import stage
 
 capture, *models = sys.argv[1:]
-stage.addon("results")
+stage.addon("scene.results")
 scene = bpy.context.scene
 bpy.ops.lvsm.import_capture(filepath=capture)
 scene.render.resolution_x = scene.render.resolution_y = 32

@@ -11,10 +11,10 @@ import stage
 
 folder = Path(sys.argv[1])
 stage.build(folder)
-panel, outcome, errors = (stage.addon(name) for name in ("panel", "last_outcome", "bundled.lvsm_engine.errors"))
-synthesize, input_views = stage.addon("synthesize"), stage.addon("input_views")
-properties_panels, preferences = stage.addon("properties_panels"), stage.addon("preferences")
-camera_list = stage.addon("camera_list").camera_list
+panel, outcome, errors = (stage.addon(name) for name in ("window.panel", "last_outcome", "bundled.lvsm_engine.errors"))
+synthesize, input_views = stage.addon("rendering.synthesize"), stage.addon("scene.input_views")
+properties_panels, preferences = stage.addon("window.properties_panels"), stage.addon("preferences")
+camera_list = stage.addon("scene.camera_list").camera_list
 
 FOUR = {"View 0", "View 1", "View 2", "Target"}
 

@@ -10,8 +10,10 @@ import stage
 from mathutils import Vector
 
 folder = Path(sys.argv[1])
-photo_list, input_views, target = (stage.addon(name) for name in ("photo_list", "input_views", "target"))
-camera_list = stage.addon("camera_list").camera_list
+photo_list, input_views, target = (
+    stage.addon(name) for name in ("window.photo_list", "scene.input_views", "scene.target")
+)
+camera_list = stage.addon("scene.camera_list").camera_list
 last_outcome = stage.addon("last_outcome").last_outcome
 
 

@@ -9,7 +9,7 @@ import stage
 from mathutils import Vector
 
 folder = Path(sys.argv[1])
-target, photo_list = stage.addon("target"), stage.addon("photo_list")
+target, photo_list = stage.addon("scene.target"), stage.addon("window.photo_list")
 
 
 def build():

@@ -17,7 +17,7 @@ python.symlink_to(Path(sys.argv[2]))
 
 preferences, errors = stage.addon("preferences"), stage.addon("bundled.lvsm_engine.errors")
 last_outcome = stage.addon("last_outcome").last_outcome
-settings = bpy.context.preferences.addons[preferences.__package__].preferences
+settings = bpy.context.preferences.addons[preferences.ADDON].preferences
 
 
 def build(environment=None):
@@ -71,7 +71,10 @@ def test_the_environment_names_the_device_and_the_model():
     settings.device = "cuda"
     os.environ["LVSM_DEVICE"], os.environ["LVSM_MODEL"] = "cpu", "default"
     try:
-        assert preferences.device() == "cpu" and stage.addon("worker_owner").model_file(bpy.context.scene) == "default"
+        assert (
+            preferences.device() == "cpu"
+            and stage.addon("engine.worker_owner").model_file(bpy.context.scene) == "default"
+        )
         os.environ["LVSM_DEVICE"] = "toaster"
         try:
             preferences.device()

@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 import stage
 
-input_views, capture_import = stage.addon("input_views"), stage.addon("capture_import")
+input_views, capture_import = stage.addon("scene.input_views"), stage.addon("captures.capture_import")
 captures = stage.addon("bundled.lvsm_engine.scene.captures")
 PATHS = [Path(path) for path in os.environ["LVSM_TEST_CAPTURES"].split(os.pathsep)]
 

@@ -9,7 +9,7 @@ import numpy as np
 import stage
 
 folder, capture = Path(sys.argv[1]), sys.argv[2]
-results, input_views = stage.addon("results"), stage.addon("input_views")
+results, input_views = stage.addon("scene.results"), stage.addon("scene.input_views")
 
 
 @functools.cache

@@ -13,8 +13,8 @@ from mathutils import Vector
 
 folder = Path(tempfile.mkdtemp())
 stage.build(folder)
-render_engine, scene_cameras = stage.addon("render_engine"), stage.addon("scene_cameras")
-worker, last_outcome = stage.addon("worker_owner").worker, stage.addon("last_outcome").last_outcome
+render_engine, scene_cameras = stage.addon("rendering.render_engine"), stage.addon("scene.scene_cameras")
+worker, last_outcome = stage.addon("engine.worker_owner").worker, stage.addon("last_outcome").last_outcome
 Cancelled = stage.addon("bundled.lvsm_engine.errors").Cancelled
 
 

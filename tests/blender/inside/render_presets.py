@@ -7,7 +7,7 @@ import bpy
 import stage
 
 folder = Path(sys.argv[1])
-presets = stage.addon("render_presets")
+presets = stage.addon("rendering.render_presets")
 
 
 def files():

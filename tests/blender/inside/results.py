@@ -8,7 +8,7 @@ import numpy as np
 import stage
 
 folder = Path(tempfile.mkdtemp())
-results = stage.addon("results")
+results = stage.addon("scene.results")
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
 PIXELS[:4, :64] = np.arange(256, dtype=np.uint8).reshape(4, 64, 1)

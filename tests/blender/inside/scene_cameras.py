@@ -10,7 +10,7 @@ import numpy as np
 import stage
 from mathutils import Euler
 
-scene_cameras, errors = stage.addon("scene_cameras"), stage.addon("bundled.lvsm_engine.errors")
+scene_cameras, errors = stage.addon("scene.scene_cameras"), stage.addon("bundled.lvsm_engine.errors")
 engine_camera = stage.addon("bundled.lvsm_engine.scene.camera")
 
 TOLERANCE = 1e-3  # pixels

@@ -14,7 +14,7 @@ from mathutils import Euler
 SETTLED = 6  # seconds until panels have slid to their places, where the processor draws the 3D view
 
 folder, capture, fake_python = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-worker, followed = stage.addon("worker_owner").worker, stage.addon("followed_job").followed
+worker, followed = stage.addon("engine.worker_owner").worker, stage.addon("engine.followed_job").followed
 
 
 def shoot(name):
@@ -52,7 +52,7 @@ def start(python):
 
 def is_full_in(region):
     """Whether a rendered view shows its full picture."""
-    shown = stage.addon("viewport").viewports.picture_of(region).shown
+    shown = stage.addon("rendering.viewport").viewports.picture_of(region).shown
     return shown is not None and shown.is_full
 
 

@@ -8,11 +8,11 @@ import bpy
 import stage
 
 folder, base_python = Path(sys.argv[1]), sys.argv[2]
-preferences, set_up_engine = stage.addon("preferences"), stage.addon("set_up_engine")
-setup_run, engine_setup = stage.addon("setup_run"), stage.addon("engine_setup")
+preferences, set_up_engine = stage.addon("preferences"), stage.addon("engine.set_up_engine")
+setup_run, engine_setup = stage.addon("engine.setup_run"), stage.addon("engine.engine_setup")
 errors = stage.addon("bundled.lvsm_engine.errors")
-last_outcome, worker = stage.addon("last_outcome").last_outcome, stage.addon("worker_owner").worker
-settings = bpy.context.preferences.addons[preferences.__package__].preferences
+last_outcome, worker = stage.addon("last_outcome").last_outcome, stage.addon("engine.worker_owner").worker
+settings = bpy.context.preferences.addons[preferences.ADDON].preferences
 
 ENGINE = folder / "the engine"
 

@@ -9,10 +9,10 @@ import stage
 import window_steps as ui
 
 folder, base_python = Path(sys.argv[1]), sys.argv[2]
-preferences, set_up_engine = stage.addon("preferences"), stage.addon("set_up_engine")
-followed_setup = stage.addon("setup_run").followed_setup
+preferences, set_up_engine = stage.addon("preferences"), stage.addon("engine.set_up_engine")
+followed_setup = stage.addon("engine.setup_run").followed_setup
 last_outcome = stage.addon("last_outcome").last_outcome
-settings = bpy.context.preferences.addons[preferences.__package__].preferences
+settings = bpy.context.preferences.addons[preferences.ADDON].preferences
 
 os.environ["LVSM_FAKE_PROCESSES"] = str(folder / "processes")
 
@@ -78,7 +78,7 @@ def test_the_preferences_and_the_panel_draw_what_there_is():
     with ui.in_view():
         bpy.ops.screen.userpref_show()
     yield 2
-    bpy.ops.preferences.addon_show(module=preferences.__package__)
+    bpy.ops.preferences.addon_show(module=preferences.ADDON)
     yield 2
     ui.close_other_windows()
 

@@ -17,25 +17,25 @@ HANG_SECONDS = 120  # nothing that is waited for takes as long, however busy the
 
 
 def addon(module):
-    """A module of the add-on: of the enabled extension, else of the source tree, registered here."""
+    """A module of the add-on, by its room and name: of the enabled extension, else of the source tree, registered here."""
     settings = getattr(bpy.context.scene, "lvsm", None)
     if settings is None:
         sys.path.insert(0, str(TESTS.parents[1]))
         importlib.import_module("blender_addon").register()
         settings = bpy.context.scene.lvsm
-    return importlib.import_module(f"{type(settings).__module__.rpartition('.')[0]}.{module}")
+    return importlib.import_module(f"{type(settings).__module__.rpartition('.scene.')[0]}.{module}")
 
 
 def fake_picture(camera_object, depsgraph=None):
     """(H, W, 3) uint8: what the fake worker answers for a camera of the scene."""
-    scene_cameras = addon("scene_cameras")
+    scene_cameras = addon("scene.scene_cameras")
     return picture(scene_cameras.camera_from_blender(camera_object, depsgraph or bpy.context.evaluated_depsgraph_get()))
 
 
 @contextlib.contextmanager
 def fake_worker(**settings):
     """Within the block the add-on's worker is a new one that is told these settings, as fake_worker.py's head lists them."""
-    worker = addon("worker_owner").worker
+    worker = addon("engine.worker_owner").worker
     told = {f"LVSM_FAKE_{name.upper()}": str(value) for name, value in settings.items()}
     worker.shutdown()
     os.environ.update(told)
@@ -67,7 +67,7 @@ def refusal(act):
 def build(folder, views=3):
     """A new scene with input views "View 0" and so on, and the scene's camera "Target". Returns the scene."""
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
-    addon("results")
+    addon("scene.results")
     scene = bpy.context.scene
     scene.render.resolution_x, scene.render.resolution_y = SIZE
     for number in range(views):
@@ -87,7 +87,7 @@ def add_camera(name, location):
 
 
 def photo(path, grey):
-    png = addon("results").encode_png(np.full((48, 64, 3), grey, np.uint8))
+    png = addon("scene.results").encode_png(np.full((48, 64, 3), grey, np.uint8))
     path.write_bytes(png)
     return bpy.data.images.load(str(path))
 

@@ -12,9 +12,9 @@ import stage
 
 folder = Path(tempfile.mkdtemp())
 results, synthesize, input_views, target = (
-    stage.addon(name) for name in ("results", "synthesize", "input_views", "target")
+    stage.addon(name) for name in ("scene.results", "rendering.synthesize", "scene.input_views", "scene.target")
 )
-worker, last_outcome = stage.addon("worker_owner").worker, stage.addon("last_outcome").last_outcome
+worker, last_outcome = stage.addon("engine.worker_owner").worker, stage.addon("last_outcome").last_outcome
 
 
 def refusal():

@@ -18,8 +18,8 @@ import window_steps as ui
 MAX_BUSY_SECONDS = 0.15
 
 folder = Path(tempfile.mkdtemp())
-synthesize, results, panel = (stage.addon(name) for name in ("synthesize", "results", "panel"))
-worker, last_outcome = stage.addon("worker_owner").worker, stage.addon("last_outcome").last_outcome
+synthesize, results, panel = (stage.addon(name) for name in ("rendering.synthesize", "scene.results", "window.panel"))
+worker, last_outcome = stage.addon("engine.worker_owner").worker, stage.addon("last_outcome").last_outcome
 
 
 def build():

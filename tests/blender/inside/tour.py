@@ -15,7 +15,7 @@ QUALITY = "85"
 UI_SCALE = 0.85  # so that the whole side bar is seen
 
 folder, capture = Path(sys.argv[1]), sys.argv[2]
-followed, viewports = stage.addon("followed_job").followed, stage.addon("viewport").viewports
+followed, viewports = stage.addon("engine.followed_job").followed, stage.addon("rendering.viewport").viewports
 
 
 def shoot(name):
@@ -25,7 +25,7 @@ def shoot(name):
 
 def build():
     """The sample capture around the origin, a target camera among its cameras, an Image Editor at the left; in steps."""
-    opened(stage.addon("capture_check").LVSM_PT_check_capture)
+    opened(stage.addon("captures.capture_check").LVSM_PT_check_capture)
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     bpy.context.preferences.view.ui_scale = UI_SCALE
     yield 1

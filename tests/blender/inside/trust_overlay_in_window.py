@@ -10,7 +10,7 @@ import stage
 import window_steps as ui
 
 folder = Path(tempfile.mkdtemp())
-trust_overlay = stage.addon("trust_overlay")
+trust_overlay = stage.addon("window.trust_overlay")
 GREEN, AMBER, RED = trust_overlay.COLORS.values()
 
 

@@ -13,10 +13,10 @@ from fake_picture import picture
 from mathutils import Quaternion, Vector
 
 folder = Path(tempfile.mkdtemp())
-viewport, synthesize = stage.addon("viewport"), stage.addon("synthesize")
+viewport, synthesize = stage.addon("rendering.viewport"), stage.addon("rendering.synthesize")
 project = stage.addon("bundled.lvsm_engine.scene.camera").project
 errors = stage.addon("bundled.lvsm_engine.errors")
-worker = stage.addon("worker_owner").worker
+worker = stage.addon("engine.worker_owner").worker
 POINTS = np.array([[0, 0, 0], [1, 0, 0.5], [0, 2, 1], [-1, -0.5, 0.2]])
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import stage
 
 folder = Path(sys.argv[1])
-virtual_photos = stage.addon("virtual_photos")
-input_views, scene_cameras = stage.addon("input_views"), stage.addon("scene_cameras")
+virtual_photos = stage.addon("compositing.virtual_photos")
+input_views, scene_cameras = stage.addon("scene.input_views"), stage.addon("scene.scene_cameras")
 
 
 def build(count=5):

@@ -4,7 +4,7 @@ import bpy
 import stage
 import window_steps as ui
 
-stage.addon("virtual_photos")
+stage.addon("compositing.virtual_photos")
 
 
 def build(samples):

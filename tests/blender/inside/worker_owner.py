@@ -19,7 +19,7 @@ scene = stage.build(folder)
 
 def owner():
     """As the add-on has it now: it comes and goes."""
-    return stage.addon("worker_owner")
+    return stage.addon("engine.worker_owner")
 
 
 def synthesize():
@@ -119,7 +119,7 @@ def test_progress_is_told_in_minutes_and_seconds_where_they_are_known():
 
 
 def test_without_the_add_on_there_is_no_process():
-    process, module = synthesize(), owner().__package__
+    process, module = synthesize(), stage.addon("preferences").ADDON
     addon_utils.disable(module, default_set=False)
     waits_for_its_end(process)
     addon_utils.enable(module, default_set=False)

@@ -18,10 +18,10 @@ from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera, cropped, resize
 from lvsm_engine.scene.srgb import to_linear
 from lvsm_engine.worker.client import Request
 
-from . import input_views
-from .last_outcome import last_outcome
-from .results import quantized
-from .worker_owner import progress_text, worker
+from ..engine.worker_owner import progress_text, worker
+from ..last_outcome import last_outcome
+from ..scene import input_views
+from ..scene.results import quantized
 
 TICK_SECONDS = 0.05
 # A view that has not moved for so long is still.

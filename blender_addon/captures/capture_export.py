@@ -13,12 +13,12 @@ from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import View
 from lvsm_engine.scene.captures import WRITERS, Capture, export_capture
 
-from . import input_views
+from ..engine.followed_job import FollowsJobInFolder, followed
+from ..last_outcome import last_outcome
+from ..scene import input_views
+from ..scene.results import encode_png
 from .capture_import import WORLD_FROM_FILE
 from .capture_placement import transformed
-from .followed_job import FollowsJobInFolder, followed
-from .last_outcome import last_outcome
-from .results import encode_png
 
 DESCRIPTIONS = {
     "transforms.json": "As nerfstudio, instant-ngp and LVSM read it, with masks",

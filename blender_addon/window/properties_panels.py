@@ -4,8 +4,10 @@ from typing import ClassVar
 
 import bpy
 
-from . import panel, preferences, render_engine
-from .render_presets import LVSM_PT_presets
+from .. import preferences
+from ..rendering import render_engine
+from ..rendering.render_presets import LVSM_PT_presets
+from . import panel
 
 
 class PropertiesPanel:
@@ -35,7 +37,7 @@ class LVSM_PT_render(PropertiesPanel, bpy.types.Panel):
         _draw_told(layout, "Photos", panel.photos_in_use(context.scene))
         row = _draw_told(layout, "Device", preferences.device_label())
         if preferences.is_enabled():
-            row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = str(__package__)
+            row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = preferences.ADDON
 
 
 def _draw_told(layout, name: str, value: str):
@@ -89,13 +91,12 @@ class LVSM_PT_mist(PropertiesPanel, bpy.types.Panel):
 
 
 classes = (LVSM_PT_render, LVSM_PT_film, LVSM_PT_passes, LVSM_PT_mist)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
 
 
 def unregister():
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

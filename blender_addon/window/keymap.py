@@ -2,7 +2,7 @@
 
 import bpy
 
-from .preferences import LVSM_Preferences
+from ..preferences import LVSM_Preferences
 
 # Free in Blender's own keymaps, 4.2 to 5.2.
 KEYS = (

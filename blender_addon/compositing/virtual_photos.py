@@ -15,10 +15,10 @@ from bpy.app.handlers import persistent
 from bpy.props import FloatProperty, IntProperty
 from mathutils import Vector
 
-from .last_outcome import last_outcome
-from .panel import SideBarPanel
-from .render_engine import LVSM_RenderEngine, use_exact_colors
-from .target import selected_cameras
+from ..last_outcome import last_outcome
+from ..rendering.render_engine import LVSM_RenderEngine, use_exact_colors
+from ..scene.target import selected_cameras
+from ..window.panel import SideBarPanel
 
 TICK_SECONDS = 0.1
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
@@ -293,13 +293,4 @@ class LVSM_PT_virtual_photos(SideBarPanel, bpy.types.Panel):
 
 
 classes = (LVSM_OT_add_cameras_around, LVSM_OT_take_photos, LVSM_PT_virtual_photos)
-
-
-def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(classes)

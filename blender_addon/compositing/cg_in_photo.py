@@ -14,10 +14,11 @@ from mathutils import Vector
 
 from lvsm_engine.errors import LvsmError
 
-from . import depth_compositing, input_views
-from .last_outcome import last_outcome
-from .panel import SideBarPanel, draw_hint
-from .render_engine import LVSM_RenderEngine, changes_to_colors
+from ..last_outcome import last_outcome
+from ..rendering.render_engine import LVSM_RenderEngine, changes_to_colors
+from ..scene import input_views
+from ..window.panel import SideBarPanel, draw_hint
+from . import depth_compositing
 from .virtual_photos import ball_around, things
 
 # What the LVSM scene has in common with the user's.
@@ -295,6 +296,7 @@ classes = (
     LVSM_OT_add_shadow_catcher,
     LVSM_PT_cg_in_photo,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def _handlers_before_render() -> tuple[list, ...]:
@@ -302,8 +304,7 @@ def _handlers_before_render() -> tuple[list, ...]:
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     bpy.types.Scene.lvsm_cg = PointerProperty(type=LVSM_CgSettings)
     bpy.app.handlers.depsgraph_update_post.append(follow_soon)
     for handlers in _handlers_before_render():
@@ -321,5 +322,4 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(follow_now):
         bpy.app.timers.unregister(follow_now)
     del bpy.types.Scene.lvsm_cg
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

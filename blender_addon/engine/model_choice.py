@@ -11,8 +11,8 @@ from bpy.props import BoolProperty, StringProperty
 from lvsm_engine.errors import FetchError
 from lvsm_engine.known_models import DEFAULT, KNOWN_MODELS, KnownModel, is_known, is_there, known_model, model_called
 
+from ..last_outcome import last_outcome
 from .followed_job import EngineJob, FollowsJob, followed
-from .last_outcome import last_outcome
 from .set_up_engine import offline_reason
 from .worker_owner import model_file, worker
 
@@ -175,13 +175,4 @@ def _draw_wrapped(column, sentence: str) -> None:
 
 
 classes = (LVSM_OT_get_model, LVSM_OT_use_model, LVSM_MT_models)
-
-
-def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(classes)

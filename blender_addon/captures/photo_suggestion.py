@@ -6,8 +6,9 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.scene.suggestion import suggested_photo
 from lvsm_engine.scene.trust import GOOD, trust
 
-from . import input_views, scene_cameras, synthesize, target
-from .last_outcome import refused
+from ..last_outcome import refused
+from ..rendering import synthesize
+from ..scene import input_views, scene_cameras, target
 
 NAME = "Suggested Photo"
 TAG = "lvsm_suggested"

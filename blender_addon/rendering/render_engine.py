@@ -17,11 +17,12 @@ from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import OPENCV_FROM_OPENGL, Camera
 from lvsm_engine.worker.client import Request
 
-from . import passes, scene_cameras
-from .last_outcome import last_outcome
-from .results import told_in_files
+from ..engine.worker_owner import progress_text, worker
+from ..last_outcome import last_outcome
+from ..scene import scene_cameras
+from ..scene.results import told_in_files
+from . import passes
 from .viewport import viewports
-from .worker_owner import progress_text, worker
 
 POLL_SECONDS = 0.05
 WORKING_SPACE = "Linear Rec.709"  # what scene_linear gives
@@ -219,6 +220,7 @@ def _compatibility_lists() -> list[set[str]]:
 
 
 classes = (LVSM_RenderEngine, LVSM_OT_use_exact_colors)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 @persistent
@@ -228,8 +230,7 @@ def forget_the_last(*_) -> None:
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     bpy.app.handlers.render_init.append(forget_the_last)
     for engines in _compatibility_lists():
         engines.add(LVSM_RenderEngine.bl_idname)
@@ -239,5 +240,4 @@ def unregister():
     bpy.app.handlers.render_init.remove(forget_the_last)
     for engines in _compatibility_lists():
         engines.discard(LVSM_RenderEngine.bl_idname)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -7,11 +7,13 @@ import bpy
 
 from lvsm_engine.scene.trust import DOUBTFUL, POOR
 
-from . import input_views, model_choice, render_engine, results, set_up_engine, synthesize, target
-from .camera_list import camera_list
-from .followed_job import followed, redraw_panels
-from .last_outcome import last_outcome
-from .worker_owner import progress_text, worker
+from ..engine import model_choice, set_up_engine
+from ..engine.followed_job import followed, redraw_panels
+from ..engine.worker_owner import progress_text, worker
+from ..last_outcome import last_outcome
+from ..rendering import render_engine, synthesize
+from ..scene import input_views, results, target
+from ..scene.camera_list import camera_list
 
 UI_FONT = 0
 MARGIN = 90  # pixels of a side bar beside a label in a box: borders, icon, tabs
@@ -216,11 +218,11 @@ classes = (
     LVSM_PT_engine,
     LVSM_PT_colors,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     if not bpy.app.background:
         bpy.app.timers.register(_redraw_when_changed, persistent=True)
 
@@ -228,5 +230,4 @@ def register():
 def unregister():
     if bpy.app.timers.is_registered(_redraw_when_changed):
         bpy.app.timers.unregister(_redraw_when_changed)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

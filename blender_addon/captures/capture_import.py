@@ -17,10 +17,10 @@ from lvsm_engine.errors import ADD_PHOTOS, CameraError, CaptureError, LvsmError
 from lvsm_engine.scene.camera import Camera, View, square_pixels
 from lvsm_engine.scene.captures import FILE_PATTERNS, Capture, load_capture
 
-from . import input_views, scene_cameras
+from ..last_outcome import last_outcome, refused
+from ..scene import input_views, scene_cameras
+from ..scene.photo_size import header_size
 from .capture_placement import AS_IN_FILE, AT_SUBJECT, BY_PHOTOS, Y_UP, Placement, placed, spread
-from .last_outcome import last_outcome, refused
-from .photo_size import header_size
 
 # A camera's size on the screen, in units of the cameras' spread.
 DISPLAY_SIZE = 0.1
@@ -408,15 +408,14 @@ def draw_in_import_menu(menu, _context) -> None:
 
 
 classes = (LVSM_OT_import_capture, LVSM_FH_capture, LVSM_OT_locate_photos)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     bpy.types.TOPBAR_MT_file_import.append(draw_in_import_menu)
 
 
 def unregister() -> None:
     bpy.types.TOPBAR_MT_file_import.remove(draw_in_import_menu)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

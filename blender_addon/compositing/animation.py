@@ -10,11 +10,12 @@ import bpy
 from bpy.app.handlers import persistent
 from bpy.props import BoolProperty
 
-from . import results, synthesize, target
+from ..last_outcome import last_outcome
+from ..rendering import synthesize
+from ..rendering.render_engine import LVSM_RenderEngine
+from ..scene import results, target
+from ..window.panel import SideBarPanel, draw_hint
 from .cg_in_photo import follow, is_set_up
-from .last_outcome import last_outcome
-from .panel import SideBarPanel, draw_hint
-from .render_engine import LVSM_RenderEngine
 
 WATCH_SECONDS = 0.2
 
@@ -227,11 +228,11 @@ def what_comes_next(scene: bpy.types.Scene) -> str:
 
 
 classes = (LVSM_OT_render_animation, LVSM_OT_show_animation, LVSM_PT_animation)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     bpy.app.handlers.load_pre.append(set_back_before_load)
 
 
@@ -240,5 +241,4 @@ def unregister() -> None:
         bpy.app.timers.unregister(set_back_when_done)
     set_back_before_load()
     bpy.app.handlers.load_pre.remove(set_back_before_load)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -5,8 +5,8 @@ import bpy
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.scene.subject_size import guessed_subject
 
+from ..last_outcome import refused
 from . import input_views, target
-from .last_outcome import refused
 
 NAME = "Subject"
 

@@ -12,7 +12,7 @@ from lvsm_engine.errors import LvsmError
 from lvsm_engine.progress import Progress
 from lvsm_engine.worker.client import Request
 
-from .last_outcome import refused
+from ..last_outcome import refused
 from .worker_owner import progress_text
 
 TICK_SECONDS = 0.1

@@ -16,7 +16,8 @@ from bpy.props import EnumProperty, StringProperty
 from lvsm_engine.errors import Cancelled, LvsmError
 from lvsm_engine.user_folder import LINUX, MACOS, SYSTEMS, WINDOWS
 
-from . import preferences
+from .. import preferences
+from ..last_outcome import last_outcome, refused
 from .engine_setup import (
     IN_WORDS_OF_PIPS_OWN,
     EngineSetup,
@@ -26,7 +27,6 @@ from .engine_setup import (
     torch_index,
 )
 from .followed_job import redraw_panels
-from .last_outcome import last_outcome, refused
 from .setup_run import SetupRun, followed_setup
 from .worker_owner import progress_text, worker
 
@@ -275,11 +275,11 @@ classes = (
     LVSM_OT_open_set_up_log,
     LVSM_OT_copy_setup_commands,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     preferences.LVSM_Preferences.sections.append(draw_in_preferences)
     atexit.register(followed_setup.cancel)
 
@@ -291,5 +291,4 @@ def unregister():
         bpy.app.timers.unregister(_follow)
     followed_setup.run = None
     preferences.LVSM_Preferences.sections.remove(draw_in_preferences)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

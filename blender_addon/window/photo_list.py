@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from . import input_views, synthesize, target
-from .camera_list import camera_list, places
+from ..rendering import synthesize
+from ..scene import input_views, target
+from ..scene.camera_list import camera_list, places
 from .panel import SideBarPanel, photos_in_use
 from .thumbnails import thumbnails
 
@@ -197,15 +198,14 @@ class LVSM_OT_look_through(bpy.types.Operator):
 
 
 classes = (LVSM_UL_input_views, LVSM_PT_input_views, LVSM_OT_switch_photos, LVSM_OT_look_through)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     input_views.LVSM_SceneSettings.photo_order = EnumProperty(name="Sort By", items=ORDERS)
 
 
 def unregister() -> None:
     del input_views.LVSM_SceneSettings.photo_order
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

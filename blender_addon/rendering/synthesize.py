@@ -12,11 +12,11 @@ from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import Camera
 from lvsm_engine.worker.client import Request
 
-from . import input_views, results, scene_cameras, target
-from .followed_job import FollowsJob, followed
-from .last_outcome import last_outcome
+from ..engine.followed_job import FollowsJob, followed
+from ..engine.worker_owner import worker
+from ..last_outcome import last_outcome
+from ..scene import input_views, results, scene_cameras, target
 from .viewport import camera_of_view
-from .worker_owner import worker
 
 encoder = ThreadPoolExecutor(1, "lvsm_encoder")
 """Makes PNG files of pictures, for which a window does not wait."""
@@ -271,13 +271,12 @@ classes = (
     LVSM_OT_use_photo_size,
     LVSM_OT_use_fewer_views,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
 
 
 def unregister():
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -11,7 +11,7 @@ from gpu_extras.batch import batch_for_shader
 
 from lvsm_engine.scene.trust import DOUBTFUL, GOOD, POOR
 
-from . import input_views, target
+from ..scene import input_views, target
 
 COLORS = {GOOD: (0.2, 0.8, 0.3, 1.0), DOUBTFUL: (1.0, 0.65, 0.1, 1.0), POOR: (0.95, 0.2, 0.2, 1.0)}
 LINE_WIDTH = 3.0  # pixels, of Blender's interface at scale 1

@@ -20,13 +20,13 @@ from lvsm_engine.progress import Progress
 from lvsm_engine.scene.selection import spread_views
 from lvsm_engine.worker.client import Request
 
-from . import input_views, results, target
-from .camera_list import Cameras, camera_list, places
+from ..engine.followed_job import FollowsJob, followed
+from ..engine.worker_owner import model_file, worker
+from ..last_outcome import last_outcome
+from ..scene import input_views, results, target
+from ..scene.camera_list import Cameras, camera_list, places
+from ..window.panel import SideBarPanel, draw_hint, draw_sentence
 from .check_verdict import outliers, verdict
-from .followed_job import FollowsJob, followed
-from .last_outcome import last_outcome
-from .panel import SideBarPanel, draw_hint, draw_sentence
-from .worker_owner import model_file, worker
 
 COMPARISON = "LVSM Comparison"
 GAP = 4  # pixels between two pictures
@@ -383,11 +383,11 @@ classes = (
     LVSM_UL_checked_photos,
     LVSM_PT_check_capture,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     input_views.LVSM_CameraSettings.checked = PointerProperty(type=LVSM_CheckedPhoto)
     input_views.LVSM_SceneSettings.check = PointerProperty(type=LVSM_CheckSettings)
     bpy.app.handlers.load_pre.append(forget_pictures)
@@ -398,5 +398,4 @@ def unregister() -> None:
     forget_pictures()
     del input_views.LVSM_SceneSettings.check
     del input_views.LVSM_CameraSettings.checked
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

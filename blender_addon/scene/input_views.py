@@ -346,11 +346,11 @@ def _encoded(values: np.ndarray, is_linear: bool) -> np.ndarray:
 
 
 classes = (LVSM_CameraSettings, LVSM_SceneSettings)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     bpy.types.Camera.lvsm = PointerProperty(type=LVSM_CameraSettings)
     bpy.types.Scene.lvsm = PointerProperty(type=LVSM_SceneSettings)
 
@@ -358,5 +358,4 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.Scene.lvsm
     del bpy.types.Camera.lvsm
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

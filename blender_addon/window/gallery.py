@@ -9,8 +9,8 @@ from bpy_extras.io_utils import ExportHelper
 from lvsm_engine.errors import LvsmError
 from lvsm_engine.whole_files import write_bytes
 
-from . import input_views, results
-from .last_outcome import refused
+from ..last_outcome import refused
+from ..scene import input_views, results
 from .panel import SideBarPanel
 
 SHOWN_DIGITS = 12  # of a model's sha256
@@ -189,11 +189,11 @@ classes = (
     LVSM_UL_results,
     LVSM_PT_gallery,
 )
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     input_views.LVSM_SceneSettings.active_result_index = IntProperty(
         name="Selected Picture", update=_show_selected, options={"HIDDEN", "SKIP_SAVE"}
     )
@@ -201,5 +201,4 @@ def register() -> None:
 
 def unregister() -> None:
     del input_views.LVSM_SceneSettings.active_result_index
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -7,10 +7,10 @@ from bpy.props import BoolProperty
 
 from lvsm_engine.errors import CaptureError
 
+from ..engine.followed_job import EngineJob, FollowsJobInFolder, followed
+from ..engine.worker_owner import worker
+from ..last_outcome import last_outcome
 from .capture_import import Options, import_capture
-from .followed_job import EngineJob, FollowsJobInFolder, followed
-from .last_outcome import last_outcome
-from .worker_owner import worker
 
 
 class LVSM_OT_solve_cameras(FollowsJobInFolder[EngineJob], bpy.types.Operator):

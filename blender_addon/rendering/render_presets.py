@@ -36,13 +36,4 @@ class LVSM_PT_presets(PresetPanel, bpy.types.Panel):
 
 
 classes = (LVSM_OT_add_preset, LVSM_PT_presets)
-
-
-def register() -> None:
-    for cls in classes:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(classes)

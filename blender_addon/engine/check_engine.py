@@ -11,9 +11,10 @@ import bpy
 from lvsm_engine.errors import Cancelled, LvsmError
 from lvsm_engine.worker.client import Request
 
-from . import bundled_engine, known_view, preferences
+from .. import bundled_engine, preferences
+from ..last_outcome import last_outcome, refused
+from . import known_view
 from .engine_setup import has_nvidia_driver
-from .last_outcome import last_outcome, refused
 from .setup_run import followed_setup
 from .worker_owner import DEFAULT_MODEL, log_path, progress_text, worker
 
@@ -94,7 +95,7 @@ def _chosen_device() -> str:
 
 
 def _addon_version() -> str:
-    folders = (Path(__file__).parent, bundled_engine.ENGINE_FOLDER)  # as installed, in a checkout
+    folders = (Path(__file__).parents[1], bundled_engine.ENGINE_FOLDER)  # as installed, in a checkout
     manifest = next(path for folder in folders if (path := folder / "blender_manifest.toml").is_file())
     return tomllib.loads(manifest.read_text("utf-8"))["version"]
 

@@ -15,8 +15,9 @@ from lvsm_engine.progress import Progress
 from lvsm_engine.scene.camera import Camera
 from lvsm_engine.worker.client import Client, Request
 
-from . import bundled_engine, input_views, preferences
-from .last_outcome import last_outcome, refused
+from .. import bundled_engine, preferences
+from ..last_outcome import last_outcome, refused
+from ..scene import input_views
 
 DEFAULT_MODEL = "default"  # what the engine calls the one that comes with it
 
@@ -197,16 +198,15 @@ class LVSM_OT_choose_model(bpy.types.Operator):
 
 
 classes = (LVSM_OT_restart_engine, LVSM_OT_open_log, LVSM_OT_choose_model)
+register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
 
 
 def register():
-    for cls in classes:
-        bpy.utils.register_class(cls)
+    register_classes()
     atexit.register(worker.shutdown)
 
 
 def unregister():
     worker.shutdown()
     atexit.unregister(worker.shutdown)
-    for cls in reversed(classes):
-        bpy.utils.unregister_class(cls)
+    unregister_classes()

@@ -1,0 +1,1 @@
+"""Captures in and out, where they stand, and how good they are."""

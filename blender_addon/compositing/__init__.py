@@ -1,0 +1,1 @@
+"""Blender's own objects and pictures together: before the photos, as photos, frame after frame."""

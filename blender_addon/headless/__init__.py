@@ -1,0 +1,1 @@
+"""What the batch needs that no window has: its command line, names of files, EXR."""

@@ -1,0 +1,1 @@
+"""What is seen and clicked: panels, lists, thumbnails, overlays, keys."""
