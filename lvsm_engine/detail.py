@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .model.plane_sweep.blend import Blend
-from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map
+from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map, depth_quartiles
 from .model.plane_sweep.emptiness import emptiness
 from .model.plane_sweep.exposure import stops_apart
 from .model.plane_sweep.reprojection import Photos, Target
@@ -78,13 +78,12 @@ class PhotoDetail:
         views: Sequence[View],
         background: tuple[float, float, float],
         device: torch.device,
-        blend: Blend,
         subject: Subject | None = None,
     ) -> None:
-        self._views, self._background, self._device, self._blend = views, background, device, blend
+        self._views, self._background, self._device = views, background, device
         self._cameras = [square_pixels(view.camera) for view in views]
         poses = np.stack([camera.camera_to_world for camera in self._cameras])
-        self._subject, self._similarity = subject, subject_similarity(poses, MEAN_DISTANCE, subject)
+        self.subject, self._similarity = subject, subject_similarity(poses, MEAN_DISTANCE, subject)
         self._scale = float(np.cbrt(np.linalg.det(self._similarity[:3, :3])))
         self._there = list(range(len(views)))
         self._kept: OrderedDict[tuple[int, int], _Photo] = OrderedDict()
@@ -100,17 +99,27 @@ class PhotoDetail:
         rest._there = [other for other in self._there if other != number]
         return rest
 
+    def depth_quartiles(self, numbers: Sequence[int], check: Callable[[], None]) -> np.ndarray:
+        """(N, 3), of photos by their views' positions: the depths, in world units, before which about a quarter, half, and three
+        quarters of what each shows lie."""
+        found = []
+        for number in numbers:
+            check()
+            found.append(depth_quartiles(*self._beside(number))[0].cpu().numpy() / self._scale)
+        return np.array(found)
+
     def checks_of(self, cameras: Sequence[Camera]) -> int:
         """How often `passes_of` calls its check for these targets, all together."""
         chosen = {number for camera in cameras for number in self._serving(camera)}
         unknown = {(number, *self._neighbours(number)) for number in chosen} - self._depth_maps.keys()
         return len(unknown) + sum(bands_of(camera.height, camera.width) for camera in cameras)
 
-    def passes_of(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Passes:
-        """A target's picture, depth, confidence and alpha. guide: a model's picture of it, (h, w, 3) of any size."""
+    def passes_of(self, guide: np.ndarray, camera: Camera, blend: Blend, check: Callable[[], None]) -> Passes:
+        """A target's picture, depth, confidence and alpha. guide: a model's picture of it, (h, w, 3) of any size. blend: what
+        weighs the photos' colours."""
         searched = self.search(guide, camera, check)
         self.stops_apart = float(stops_apart(searched.exposures).max())
-        found = searched.blended(self._blend, check)
+        found = searched.blended(blend, check)
         depths = 1 / (found.inverse_depth * self._scale)
         assert found.main_photo is not None  # a blend tells
         numbers = self._tensor([0, *(number + 1 for number in self._serving(camera))])
@@ -131,7 +140,7 @@ class PhotoDetail:
     def _neighbours(self, number: int) -> list[int]:
         """Beside which photos this one's depth is found; none where there is no other."""
         cameras = [self._cameras[other] for other in self._there]
-        beside = photos_beside(self._there.index(number), cameras, NEIGHBOURS, NARROW_BASELINE, self._subject)
+        beside = photos_beside(self._there.index(number), cameras, NEIGHBOURS, NARROW_BASELINE, self.subject)
         return [self._there[position] for position in beside]
 
     def search(self, guide: np.ndarray, camera: Camera, check: Callable[[], None]) -> Search:
@@ -139,7 +148,7 @@ class PhotoDetail:
         chosen = self._serving(camera)
         maps = DepthMaps.stacked([self._depth_map(number, check) for number in chosen])
         pose = self._poses([camera])[0]
-        distance = self._tensor([max(float(np.linalg.norm(pose[:3, 3])), 1e-3)])
+        distance = self._distance(pose)
         target = Target(self._tensor(pose[None]), self._tensor(camera.fxfycxcy[None]), camera.height, camera.width)
         shown = self._tensor(resize_image(guide, camera.width, camera.height)).permute(2, 0, 1)[None]
         photos = self._photos(list(chosen), max(camera.fx, camera.fy))
@@ -152,17 +161,28 @@ class PhotoDetail:
         key = (number, *neighbours)
         if key not in self._depth_maps:
             check()
-            camera = self._cameras[number]
-            focal = camera.fx * max(SIDES) / max(camera.width, camera.height)
-            photo, others = (self._photos(numbers, focal) for numbers in ([number], neighbours or [number]))
-            distance = self._tensor([max(float(np.linalg.norm(self._poses([camera])[0, :3, 3])), 1e-3)])
-            empty = self._empty(number, focal, photo.images[:, 0])
+            photo, others, distance = self._beside(number)
+            empty = self._empty(number, photo.images[:, 0])
             self._depth_maps[key] = depth_map(photo, others, distance, empty)
         return self._depth_maps[key]
 
-    def _empty(self, number: int, focal: float, images: Tensor) -> Tensor:
+    def _beside(self, number: int) -> tuple[Photos, Photos, Tensor]:
+        """A photo and its neighbours, as fine as depth is found in them, and how far from the subject it stands, (1,)."""
+        focal = self._focal_for_depth(number)
+        photo, others = (self._photos(numbers, focal) for numbers in ([number], self._neighbours(number) or [number]))
+        return photo, others, self._distance(self._poses([self._cameras[number]])[0])
+
+    def _focal_for_depth(self, number: int) -> float:
+        camera = self._cameras[number]
+        return camera.fx * max(SIDES) / max(camera.width, camera.height)
+
+    def _distance(self, pose: np.ndarray) -> Tensor:
+        """(1,), of a pose in the sweep's frame from the subject."""
+        return self._tensor([max(float(np.linalg.norm(pose[:3, 3])), 1e-3)])
+
+    def _empty(self, number: int, images: Tensor) -> Tensor:
         """Where a photo shows that nothing is there, (1, h, w) bool: by its alpha, else by its background's colour."""
-        alpha = self._photo(number, focal).alpha
+        alpha = self._photo(number, self._focal_for_depth(number)).alpha
         return emptiness(images, self._background) if alpha is None else self._tensor(alpha == 0)[None] > 0
 
     def _photos(self, numbers: Sequence[int], focal: float) -> Photos:

@@ -38,6 +38,7 @@ from .scene.selection import PAIR, feeding_views, goes_by_target
 from .scene.subject import Subject
 from .scene.trust import doubts
 from .silhouettes import background_warning, silhouette
+from .subject_by_depth import asked_photos, subject_by_depth
 
 # Where photos agree on less of a picture than this share, it is said to be guessed. Photos that do not agree at all have 0.03, a
 # beach whose trees move 0.3, things 0.9.
@@ -124,24 +125,23 @@ class Synthesizer:
         """Take in the photos once: at most `max_model_views` of them, spread around the subject, feed the model (None: 8, or
         as many as it was trained with; one that was trained on pairs gets the two nearest to each target, when they are
         wanted); detail comes from all, or from the photos that are named. subject: what the photos are of, where someone names
-        it; None: what they look at.
+        it; None: what they look at, by their depth where cameras look nearly the same way.
 
         Raises CaptureError, CameraError, DeviceError, Cancelled.
         """
         if not photos:
             raise CaptureError("There are no input views: give at least one camera a photo.", ADD_PHOTOS)
         cameras, trained = [view.camera for view in photos], self.card.input_views[1]
-        detail_of = functools.cache(lambda: detail or self.photo_detail(photos, subject))
+        detail = detail or self.photo_detail(photos, subject, on_progress, cancel)
         if goes_by_target(len(photos), trained, max_model_views):
-            return NearestScenes(functools.partial(self._encode, photos, subject, detail_of), cameras, PAIR)
-        feeding = feeding_views(cameras, trained, max_model_views, subject)
-        return self._encode(photos, subject, detail_of, feeding, on_progress, cancel)
+            return NearestScenes(functools.partial(self._encode, photos, detail), cameras, PAIR)
+        feeding = feeding_views(cameras, trained, max_model_views, detail.subject)
+        return self._encode(photos, detail, feeding, on_progress, cancel)
 
     def _encode(
         self,
         photos: Sequence[View],
-        subject: Subject | None,
-        detail_of: Callable[[], PhotoDetail],
+        detail: PhotoDetail,
         feeding: Sequence[int],
         on_progress: OnProgress | None,
         cancel: Cancel | None,
@@ -159,7 +159,7 @@ class Synthesizer:
         images, silhouettes, cameras = self._load_photos(views, width, height, on_progress, cancel)
         cut_outs = [one for one in silhouettes if one is not None]
         similarity, warning = world_to_model(
-            self.card.scene_frame, cameras, cut_outs if len(cut_outs) == len(cameras) else None, subject
+            self.card.scene_frame, cameras, cut_outs if len(cut_outs) == len(cameras) else None, detail.subject
         )
         checks = checks_of(self.config, True, len(views), tokens_a_view)
         tracker = Tracker("Reading the photos", checks, on_progress, cancel)
@@ -172,11 +172,24 @@ class Synthesizer:
         warnings = (warning, *self._warnings(views, silhouettes, width / height))
         context = context_tokens(self.config, tokens)
         told = tuple(filter(None, warnings))
-        return Scene(self, encoding, similarity, len(views), photos, subject, context, told, detail_of)
+        return Scene(self, encoding, similarity, len(views), photos, context, told, detail)
 
-    def photo_detail(self, photos: Sequence[View], subject: Subject | None = None) -> PhotoDetail:
-        """The photos, ready to sharpen pictures. Raises CheckpointError."""
-        return PhotoDetail(photos, self.background, self.device, self.blend, subject)
+    def photo_detail(
+        self,
+        photos: Sequence[View],
+        subject: Subject | None = None,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+    ) -> PhotoDetail:
+        """The photos, ready to sharpen pictures, and to tell where their subject is: the one that is named, else, where the
+        cameras look nearly the same way, by their depth. Raises CaptureError, CameraError, Cancelled."""
+        detail = PhotoDetail(photos, self.background, self.device, subject)
+        if subject is not None or not (asked := asked_photos(photos)):
+            return detail
+        tracker = Tracker("Finding the subject", len(asked), on_progress, cancel)
+        with self.computing(exactly=True):
+            found = subject_by_depth(photos, detail, tracker.step)
+        return detail if found is None else PhotoDetail(photos, self.background, self.device, found)
 
     def _warnings(
         self, views: Sequence[View], silhouettes: Sequence[np.ndarray | None], aspect: float
@@ -278,14 +291,12 @@ class Scene:
         similarity: np.ndarray,
         model_views: int,
         photos: Sequence[View],
-        subject: Subject | None,
         context: int,
         warnings: tuple[str, ...],
-        detail_of: Callable[[], PhotoDetail],
+        detail: PhotoDetail,
     ) -> None:
-        self._detail_of = detail_of
         self._synthesizer, self._encoding, self._similarity = synthesizer, encoding, similarity
-        self._model_views, self._photos, self._subject = model_views, tuple(photos), subject
+        self._model_views, self._photos, self._detail = model_views, tuple(photos), detail
         self._context, self._warnings_of_inputs = context, warnings
         self.warnings = warnings
 
@@ -316,14 +327,14 @@ class Scene:
         """
         synthesizer = self._synthesizer
         guides = self._render_near_size(cameras, on_progress, cancel)
-        steps = self._detail_of().checks_of(cameras)
+        steps, blend = self._detail.checks_of(cameras), synthesizer.blend
         tracker = Tracker("Adding detail from the photos", steps, on_progress, cancel)
         found, stops_apart = [], 0.0
         try:
             with synthesizer.computing(exactly=True):
                 for guide, camera in zip(guides, cameras, strict=True):
-                    found.append(self._detail_of().passes_of(guide, camera, tracker.step))
-                    stops_apart = max(stops_apart, self._detail_of().stops_apart)
+                    found.append(self._detail.passes_of(guide, camera, blend, tracker.step))
+                    stops_apart = max(stops_apart, self._detail.stops_apart)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"The detail from the photos does not fit into the memory of {synthesizer.device}: render without it, or"
@@ -344,7 +355,7 @@ class Scene:
         aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
         own = model_size(card.resolution, config.size_multiple, aspect)
         images = self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
-        self.warnings = (*self.warnings, *doubts(cameras, [view.camera for view in self._photos], self._subject))
+        self.warnings = (*self.warnings, *doubts(cameras, [view.camera for view in self._photos], self._detail.subject))
         return images
 
     def _check_output(self, count: int, width: int, height: int) -> None:

@@ -99,6 +99,7 @@ ALLOWED = {
         "lvsm_engine.whole_files",
     ),
     "lvsm_engine.detail": ("lvsm_engine.model", "lvsm_engine.photos", "lvsm_engine.scene"),
+    "lvsm_engine.subject_by_depth": ("lvsm_engine.detail", "lvsm_engine.scene"),
     "lvsm_engine.synthesizer": (
         "lvsm_engine.detail",
         "lvsm_engine.devices",
@@ -112,6 +113,7 @@ ALLOWED = {
         "lvsm_engine.progress",
         "lvsm_engine.scene",
         "lvsm_engine.silhouettes",
+        "lvsm_engine.subject_by_depth",
     ),
     "lvsm_engine.nearest_scenes": (
         "lvsm_engine.detail",

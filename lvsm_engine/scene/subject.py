@@ -10,6 +10,8 @@ from ..errors import CameraError
 WEAK_DIRECTION = 0.05
 # Optical axes fix their nearest point when the directions spread by this much (smallest eigenvalue, 0 when parallel).
 MIN_SPREAD = 1e-3
+# How far away it is they tell well when they spread by this (10 degrees); below, photos tell it better.
+SURE_SPREAD = 0.03
 # Cameras that look alike see their subject at this many times the distance between them.
 PARALLEL_DEPTH = 2.0
 
@@ -49,8 +51,8 @@ def subject_similarity(camera_to_world: np.ndarray, mean_distance: float, subjec
 def subject_centre(camera_to_world: np.ndarray) -> np.ndarray:
     """The point (3,) that cameras (V, 4, 4), OpenCV axes, have in common: see subject_similarity."""
     positions, forwards = camera_to_world[:, :3, 3], camera_to_world[:, :3, 2]
-    across = np.eye(3) - forwards[:, :, None] * forwards[:, None, :]  # (V, 3, 3)
-    if np.linalg.eigvalsh(across.mean(axis=0))[0] > MIN_SPREAD:
+    across = _across(forwards)
+    if _spread(across) > MIN_SPREAD:
         centre = np.linalg.solve(across.sum(axis=0), np.einsum("vij,vj->i", across, positions))
         if np.median(np.einsum("vi,vi->v", centre - positions, forwards)) > 0:
             return centre
@@ -65,6 +67,23 @@ def subject_centre(camera_to_world: np.ndarray) -> np.ndarray:
     if is_one_place:
         return middle + forward * (to_origin if to_origin > 1e-3 else 1.0)
     return middle + forward * PARALLEL_DEPTH * 2 * spread
+
+
+def are_nearly_parallel(camera_to_world: np.ndarray) -> bool:
+    """Whether cameras (V, 4, 4) in several places look one way, so that their axes hardly tell how far away their subject is."""
+    positions, forwards = camera_to_world[:, :3, 3], camera_to_world[:, :3, 2]
+    apart = np.ptp(positions, axis=0).max()
+    return bool(apart > 1e-6 * max(1.0, np.abs(positions).max()) and _spread(_across(forwards)) < SURE_SPREAD)
+
+
+def _across(forwards: np.ndarray) -> np.ndarray:
+    """(V, 3, 3): projections onto the planes across directions (V, 3)."""
+    return np.eye(3) - forwards[:, :, None] * forwards[:, None, :]
+
+
+def _spread(across: np.ndarray) -> float:
+    """How far the directions spread to which these planes (V, 3, 3) stand across: 0 for parallel ones, 2/3 for all."""
+    return float(np.linalg.eigvalsh(across.mean(axis=0))[0])
 
 
 def rotation_to_z(up: np.ndarray) -> np.ndarray:

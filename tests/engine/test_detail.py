@@ -29,7 +29,7 @@ def locomotive():
 
 
 def photo_detail(views) -> PhotoDetail:
-    return PhotoDetail(views, WHITE, torch.device("cpu"), load_blend())
+    return PhotoDetail(views, WHITE, torch.device("cpu"))
 
 
 def make() -> Synthesizer:
@@ -63,7 +63,7 @@ def test_each_pixel_tells_the_photo_that_it_is_mostly_of(locomotive):
     target = resized(load_photo(locomotive[5], WHITE)[1], 96, 96)
     guide = np.full((96, 96, 3), 0.5, np.float32)
     for views, number in ((locomotive[:16], 6), (locomotive[5:16], 1), ([*locomotive[:5], *locomotive[6:16]], None)):
-        passes = photo_detail(views).passes_of(guide, target, lambda: None)
+        passes = photo_detail(views).passes_of(guide, target, load_blend(), lambda: None)
         assert passes.main_photos is not None and passes.alphas is not None
         main, is_there = passes.main_photos[0], passes.alphas[0] > 0.5
         assert (main[~is_there] == 0).mean() > 0.95
@@ -87,7 +87,7 @@ def test_where_the_subject_reaches_the_border_masks_tell_what_is_empty(locomotiv
     photo, camera = load_photo(locomotive[HELD_OUT], WHITE)
     target, truth = resized(camera, 96, 96), resize_image(photo, 96, 96)
     guide = np.full((96, 96, 3), 0.9, np.float32)
-    alphas = photo_detail(views).passes_of(guide, target, lambda: None).alphas
+    alphas = photo_detail(views).passes_of(guide, target, load_blend(), lambda: None).alphas
     assert alphas is not None
     middle = np.s_[28:68, 28:68]
     is_there = truth.min(axis=-1)[middle] < 0.9
@@ -140,7 +140,7 @@ def test_depth_is_told_in_the_worlds_own_units(locomotive):
     views = locomotive[:8]
     grown = [dataclasses.replace(view, camera=larger(view.camera)) for view in views]
     depths = [
-        photo_detail(chosen).passes_of(guide, camera, lambda: None).depths
+        photo_detail(chosen).passes_of(guide, camera, load_blend(), lambda: None).depths
         for chosen, camera in ((views, target), (grown, larger(target)))
     ]
     np.testing.assert_allclose(depths[1], 10 * depths[0], rtol=1e-2)
@@ -181,7 +181,7 @@ def test_larger_photos_are_kept_no_larger_than_a_target_and_depth_need():
     views = ring_views(3, 1024, 1024)
     detail = photo_detail(views)
     target = ring_cameras(1, 64, 64)[0]
-    detail.passes_of(np.zeros((8, 8, 3), np.float32), target, lambda: None)
+    detail.passes_of(np.zeros((8, 8, 3), np.float32), target, load_blend(), lambda: None)
     assert {photo.image.shape for photo in detail._kept.values()} == {(64, 64, 3), (256, 256, 3)}
 
 

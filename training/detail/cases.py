@@ -76,7 +76,7 @@ def cases_of_scene(
     views = [_view(scene, cameras, TARGETS + place, rng) for place in range(photos)]
     if rng.random() < SHARE_EXPOSED and _is_wholly_seen(scene):
         views = [_exposed(view, 1 + EXPOSURE * rng.normal()) for view in views]
-    detail = PhotoDetail(views, WHITE, synthesizer.device, synthesizer.blend)
+    detail = PhotoDetail(views, WHITE, synthesizer.device)
     pictures = synthesizer.encode(views).render(cameras[:TARGETS])
     return Cases.joined(
         [_cases_of_target(scene, target, detail, cameras[target], pictures[target], rng) for target in range(TARGETS)]

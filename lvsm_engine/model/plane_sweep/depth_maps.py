@@ -21,6 +21,8 @@ from .reprojection import Photos, Seen, Target, cosines, look_up, seen_at, sight
 NEAREST_SHARE, FARTHEST_SHARE, RANGE_PLANES, RANGE_SIDE = 0.05, 20.0, 128, 48
 # The range: between these shares of all pixels, told by how decided they are to this power, and some way beyond.
 RANGE_QUANTILES, RANGE_DECISION, RANGE_MARGINS = (0.1, 0.95), 4, (0.7, 1.4)
+# A photo is plain where fewer of its pixels than this share differ in grey from those beside them by so much.
+TEXTURED_STEP, TEXTURED_SHARE = 0.02, 0.05
 # Planes of the first picture of the range, and the longer sides of the pictures in which depth is found.
 PLANES, SIDES = 96, (96, 192)
 # Colours, and their steps from pixel to pixel, differ by no more than this: beyond, all differ alike.
@@ -154,20 +156,50 @@ def _nearness(photo: Photos, neighbours: Photos, inverse_depth: Tensor) -> Tenso
     return ((cosine - MISTRUSTED_COSINE) / (TRUSTED_COSINE - MISTRUSTED_COSINE)).clamp(0, 1)
 
 
-def _range_and_levelled(photo: Photos, neighbours: Photos, distance: Tensor) -> tuple[Tensor, Tensor, Photos]:
-    """Between which depths (B,) the photo shows anything; and the neighbours as light as it is, of which so rough a depth
-    tells enough."""
+def depth_quartiles(photo: Photos, neighbours: Photos, distance: Tensor) -> Tensor:
+    """(B, 3): about a quarter, half, and three quarters of what a photo (V = 1) shows are nearer; NaN where it shows nothing but
+    plain surfaces. distance: as depth_map's, but it may be wrong by ten times."""
+    rough = _roughly(photo, neighbours, distance)
+    steps = _with_steps(rough.photo.images)[:, 0, 3:].abs().sum(1)
+    is_plain = (steps > TEXTURED_STEP).float().mean((1, 2)) < TEXTURED_SHARE
+    quartiles = torch.stack(rough.depth_quantiles((0.25, 0.5, 0.75)), dim=1)
+    return quartiles.masked_fill(is_plain[:, None], torch.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rough:
+    """A photo and its neighbours, very small; its inverse depth by these, and how decided that is: (B, h, w)."""
+
+    photo: Photos
+    neighbours: Photos
+    inverse_depth: Tensor
+    decided: Tensor
+
+    def depth_quantiles(self, shares: tuple[float, ...]) -> tuple[Tensor, ...]:
+        """The depths (B,) before which these shares of all that is decided lie."""
+        return weighted_quantiles(
+            1 / self.inverse_depth.flatten(1), self.decided.flatten(1) ** RANGE_DECISION + 1e-12, shares
+        )
+
+
+def _roughly(photo: Photos, neighbours: Photos, distance: Tensor) -> _Rough:
     small, others = _of_side(photo, RANGE_SIDE), _of_side(neighbours, RANGE_SIDE)
     nearest, farthest = NEAREST_SHARE * distance, FARTHEST_SHARE * distance
     planes = Planes.between(nearest, farthest, RANGE_PLANES, *small.images.shape[-2:])
     difference = differences(small, others, planes.inverse_depth)
     inverse_depth = planes.inverse_depth.gather(1, difference.argmin(1, keepdim=True))[:, 0]
-    decided = (difference.mean(1) - difference.amin(1)).clamp_min(0)
-    weight = decided.flatten(1) ** RANGE_DECISION + 1e-12
-    low, high = weighted_quantiles(1 / inverse_depth.flatten(1), weight, RANGE_QUANTILES)
-    is_sure = decided >= decided.flatten(1).median(dim=1).values[:, None, None]
-    levels = exposures_beside(small, others, inverse_depth, is_sure)
-    near, far = torch.maximum(low * RANGE_MARGINS[0], nearest), torch.minimum(high * RANGE_MARGINS[1], farthest)
+    return _Rough(small, others, inverse_depth, (difference.mean(1) - difference.amin(1)).clamp_min(0))
+
+
+def _range_and_levelled(photo: Photos, neighbours: Photos, distance: Tensor) -> tuple[Tensor, Tensor, Photos]:
+    """Between which depths (B,) the photo shows anything; and the neighbours as light as it is, of which so rough a depth
+    tells enough."""
+    rough = _roughly(photo, neighbours, distance)
+    low, high = rough.depth_quantiles(RANGE_QUANTILES)
+    near = torch.maximum(low * RANGE_MARGINS[0], NEAREST_SHARE * distance)
+    far = torch.minimum(high * RANGE_MARGINS[1], FARTHEST_SHARE * distance)
+    is_sure = rough.decided >= rough.decided.flatten(1).median(dim=1).values[:, None, None]
+    levels = exposures_beside(rough.photo, rough.neighbours, rough.inverse_depth, is_sure)
     return near, far, levelled(neighbours, levels)
 
 
