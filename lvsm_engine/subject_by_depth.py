@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .detail import PhotoDetail
-from .scene.camera import View, square_pixels
+from .scene.camera import View
 from .scene.subject import Subject, are_nearly_parallel
 
 # So many photos are asked. One has an answer where half of what it shows lies within this factor of depth; this share of them
@@ -22,8 +22,8 @@ def asked_photos(views: Sequence[View]) -> range:
 
 
 def subject_by_depth(views: Sequence[View], detail: PhotoDetail, check: Callable[[], None]) -> Subject | None:
-    """What these views' photos show, as far away as about half of that lies; None where the cameras tell enough, or the photos
-    do not tell or contradict each other. check: called before each photo that is asked; may raise to stop.
+    """The middle of what these views' photos show, as far away as about half of that lies; None where the cameras tell enough,
+    or the photos do not tell, or contradict each other. check: called before each photo that is asked; may raise to stop.
 
     Raises CaptureError, CameraError for photos that cannot be read.
     """
@@ -37,8 +37,6 @@ def subject_by_depth(views: Sequence[View], detail: PhotoDetail, check: Callable
     agrees = is_sure & (np.abs(np.log(depths / np.median(depths[is_sure]))) < math.log(AGREEING_FACTOR))
     if 2 * agrees.sum() <= is_sure.sum():
         return None
-    cameras = [square_pixels(views[position].camera) for position in np.array(asked)[agrees]]
-    poses = np.stack([camera.camera_to_world for camera in cameras])
+    poses = np.stack([views[position].camera.camera_to_world for position in np.array(asked)[agrees]])
     middles = poses[:, :3, 3] + depths[agrees, None] * poses[:, :3, 2]
-    half_sides = depths[agrees] * [max(camera.width, camera.height) / (2 * camera.fx) for camera in cameras]
-    return Subject(tuple(np.median(middles, axis=0).tolist()), float(np.median(half_sides)))
+    return Subject(tuple(np.median(middles, axis=0).tolist()))

@@ -1,4 +1,4 @@
-"""The subject of some cameras: the point that they look at, or that someone names, and a frame around it. Knows cameras only."""
+"""The subject of some cameras: the point that they look at, or one that is told, and a frame around it. Knows cameras only."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,15 @@ PARALLEL_DEPTH = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What photos are of, where someone names it: its middle, and half of its longest side, in the world's units."""
+    """What photos are of, where someone names it or their depth tells: its middle, and half of its longest side, in the world's
+    units; None where that is not known."""
 
     centre: tuple[float, float, float]
-    half_side: float
+    half_side: float | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite([*self.centre, self.half_side]).all() and self.half_side > 0):
+        half_side = 1.0 if self.half_side is None else self.half_side
+        if not (np.isfinite([*self.centre, half_side]).all() and half_side > 0):
             raise CameraError(
                 "The subject's place or size is no number, or its size is not above 0: move it to what the photos show, and"
                 " give it that size."

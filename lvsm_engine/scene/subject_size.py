@@ -42,16 +42,16 @@ def sized_subject_similarity(
     """The similarity (4, 4) in which half of the subject's longest side is half_side, its middle the origin, mean up +z.
 
     silhouettes: where each camera's picture shows the subject, (H, W) bool of the camera's size; None: not known. Also
-    a warning ("" for none) where they do not agree. A subject that someone names is taken as it is.
+    a warning ("" for none) where they do not agree. A subject whose size is told is taken as it is.
     """
     poses = np.stack([camera.camera_to_world for camera in cameras])
-    if subject is not None:
+    if subject is not None and subject.half_side is not None:
         away = np.linalg.norm(poses[:, :3, 3] - subject.centre, axis=1).mean()
         return subject_similarity(poses, half_side * away / subject.half_side, subject), ""
     tangents = _half_sides_seen(cameras, silhouettes)
-    positions = _positions(subject_similarity(poses, 1.0), cameras)
+    positions = _positions(subject_similarity(poses, 1.0, subject), cameras)
     seen = tangents * np.linalg.norm(positions, axis=1)  # half sides, where the mean distance is 1
-    guess = subject_similarity(poses, half_side / float(seen.mean()))
+    guess = subject_similarity(poses, half_side / float(seen.mean()), subject)
     if silhouettes is None or sum(map(np.any, silhouettes)) < MIN_SILHOUETTES:
         return guess, ""
     box = _carved_box(cameras, silhouettes, guess, half_side)

@@ -85,3 +85,14 @@ def test_a_size_that_is_none_is_refused(half_side):
 def test_a_place_that_is_none_is_refused():
     with pytest.raises(CameraError, match="place or size is no number"):
         Subject((0.0, np.nan, 0.0), 1.0)
+
+
+def test_a_subject_without_a_size_has_that_of_its_silhouettes_or_the_usual_one():
+    masks = [np.pad(np.ones((camera.height // 2, camera.width // 2), bool), 8) for camera in RING]
+    masks = [mask[: camera.height, : camera.width] for mask, camera in zip(masks, RING, strict=True)]
+    frame, middle = SceneFrame("subject_size", 0.9), guessed_subject(RING).centre
+    for silhouettes in (None, masks):
+        by_itself, _ = world_to_model(frame, RING, silhouettes)
+        np.testing.assert_allclose(world_to_model(frame, RING, silhouettes, Subject(middle))[0], by_itself, atol=1e-9)
+    elsewhere, _ = world_to_model(frame, RING, None, Subject(ELSEWHERE.centre))
+    np.testing.assert_allclose(elsewhere @ [*ELSEWHERE.centre, 1], [0, 0, 0, 1], atol=1e-12)
