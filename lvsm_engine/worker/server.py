@@ -122,18 +122,26 @@ class Engine:
         views = messages.views_from_fields(request.fields["views"], request.arrays)
         left_out, side, most = (request.fields[name] for name in ("left_out", "side", "max_model_views"))
         subject = messages.subject_from_fields(request.fields["subject"])
-        detail = self._detail_of(views, synthesizer, subject) if request.fields["detail"] else None
+        with_detail = request.fields["detail"]
+        detail = self._detail_of(views, synthesizer, subject, on_progress, cancel) if with_detail else None
         found = self._with_room(
             "", lambda: compare_left_out(synthesizer, views, left_out, side, detail, on_progress, cancel, most, subject)
         )
         fields = {"psnr": found.psnr, "ssim": found.ssim}
         return Message("result", request.id, fields, {"picture": found.picture, "truth": found.truth})
 
-    def _detail_of(self, views: Sequence[View], synthesizer: Synthesizer, subject: Subject | None) -> PhotoDetail:
+    def _detail_of(
+        self,
+        views: Sequence[View],
+        synthesizer: Synthesizer,
+        subject: Subject | None,
+        on_progress: OnProgress,
+        cancel: Cancel,
+    ) -> PhotoDetail:
         """Of a capture that is checked, the same for all of its photos: their depth is found once."""
         key = f"{content_key(views)} {subject}"
         if self._checked is None or self._checked[0] != key:
-            self._checked = key, synthesizer.photo_detail(views, subject)
+            self._checked = key, synthesizer.photo_detail(views, subject, on_progress, cancel)
         return self._checked[1]
 
     def _load(self, model: str, on_progress: OnProgress) -> Synthesizer:
