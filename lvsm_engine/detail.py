@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from .model.plane_sweep.blend import Blend
-from .model.plane_sweep.depth_maps import SIDES, DepthMaps, depth_map, depth_quartiles
+from .model.plane_sweep.depth_maps import DepthMaps
 from .model.plane_sweep.emptiness import emptiness
 from .model.plane_sweep.exposure import stops_apart
+from .model.plane_sweep.photo_depth import SIDES, depth_map, depth_quartiles
 from .model.plane_sweep.reprojection import Photos, Target
 from .model.plane_sweep.sweep import Search, bands_of, search
 from .photos import load_cut_out, resize_image, to_bytes

@@ -7,16 +7,13 @@ factors by which encoded colours are lighter.
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .depth_maps import DepthMaps
 from .emptiness import is_plain
 from .reprojection import Photos, look_up, seen_at, sights_of
-
-if TYPE_CHECKING:
-    from .depth_maps import DepthMaps
 
 # Encoded colours that are compared: darker ones are noise, lighter ones may be cut off.
 DARKEST, LIGHTEST = 0.06, 0.9
@@ -42,7 +39,7 @@ def exposures_beside(photo: Photos, neighbours: Photos, inverse_depth: Tensor, i
     return (lighter * weight).clamp(-MOST, MOST)
 
 
-def exposures_of(photos: Photos, surfaces: "DepthMaps", presence: Tensor) -> Tensor:
+def exposures_of(photos: Photos, surfaces: DepthMaps, presence: Tensor) -> Tensor:
     """Exposures (B, V, 3) of photos beside their mean.
 
     surfaces: of these photos, as likely as others confirm them. presence: (B, V) in [0, 1], how far each counts, in the mean too:
@@ -71,14 +68,14 @@ def levelled(photos: Photos, exposures: Tensor) -> Photos:
     return replace(photos, images=(photos.images * exposures.neg().exp()[..., None, None]).clamp(0, 1))
 
 
-def levelled_on(background: Tensor, photos: Photos, surfaces: "DepthMaps", exposures: Tensor) -> Photos:
+def levelled_on(background: Tensor, photos: Photos, surfaces: DepthMaps, exposures: Tensor) -> Photos:
     """The same; what cut-outs show of a background (3,), where nothing is, stays as it is."""
     is_cut_out = (surfaces.inverse_depth == 0).flatten(2).any(-1)[..., None, None]
     stays = (is_plain(photos.images, background) & is_cut_out)[:, :, None]
     return replace(photos, images=torch.where(stays, photos.images, levelled(photos, exposures).images))
 
 
-def _of_pairs(photos: Photos, surfaces: "DepthMaps") -> list[tuple[Tensor, Tensor]]:
+def _of_pairs(photos: Photos, surfaces: DepthMaps) -> list[tuple[Tensor, Tensor]]:
     """Of each photo: how much lighter the others show its surfaces (B, V, 3), and how far that counts."""
     found = []
     for number in range(surfaces.step.shape[1]):

@@ -55,3 +55,11 @@ def resized(images: Tensor, height: int, width: int) -> Tensor:
     if height < images.shape[-2]:
         return nn.functional.interpolate(images, (height, width), mode="area")
     return nn.functional.interpolate(images, (height, width), mode="bilinear", align_corners=False)
+
+
+def weighted_quantiles(values: Tensor, weights: Tensor, shares: tuple[float, ...]) -> tuple[Tensor, ...]:
+    """The values (B,) below which these shares of all weight lie. values, weights: (B, N)."""
+    ordered, order = values.sort(dim=1)
+    reached = weights.gather(1, order).cumsum(1)
+    positions = [(reached < share * reached[:, -1:]).sum(1, keepdim=True) for share in shares]
+    return tuple(ordered.gather(1, position.clamp_max(values.shape[1] - 1))[:, 0] for position in positions)

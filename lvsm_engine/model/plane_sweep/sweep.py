@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ..transformer import never_stop
 from .blend import Blend
-from .depth_maps import DepthMaps, confirmed, weighted_quantiles
+from .depth_maps import DepthMaps, confirmed
 from .evidence import GUESSES, PORTION, Evidence, evidence_of
 from .exposure import exposures_of, levelled_on
 from .matching import BAND_PIXELS, Match, Matching, band_rows
-from .planes import Planes, halved_sizes, resized
+from .planes import Planes, halved_sizes, resized, weighted_quantiles
 from .reprojection import Photos, Target
 
 # Planes in the first, smallest picture, whose longer side has from half of so many pixels to so many.

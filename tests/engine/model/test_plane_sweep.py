@@ -8,17 +8,13 @@ import torch
 from lvsm_engine.errors import Cancelled, CheckpointError
 from lvsm_engine.model.plane_sweep.blend import Blend
 from lvsm_engine.model.plane_sweep.blend_file import load_blend, save_blend
-from lvsm_engine.model.plane_sweep.depth_maps import (
-    DepthMaps,
-    confirmed,
-    depth_map,
-    differences,
-    weighted_quantiles,
-)
+from lvsm_engine.model.plane_sweep.depth_maps import DepthMaps, confirmed
 from lvsm_engine.model.plane_sweep.emptiness import emptiness
 from lvsm_engine.model.plane_sweep.evidence import HARDLY_PRESENT, Evidence
 from lvsm_engine.model.plane_sweep.filters import box_filtered, guided_filtered
 from lvsm_engine.model.plane_sweep.matching import BAND_PIXELS, band_rows
+from lvsm_engine.model.plane_sweep.photo_depth import depth_map, differences
+from lvsm_engine.model.plane_sweep.planes import weighted_quantiles
 from lvsm_engine.model.plane_sweep.reprojection import Photos, cosines, look_up, seen_at, sights_of
 from lvsm_engine.model.plane_sweep.sweep import bands_of, search
 from lvsm_engine.model.rays import rays_in_camera

@@ -5,7 +5,8 @@ import math
 import torch
 
 from lvsm_engine.model.plane_sweep.blend import Blend
-from lvsm_engine.model.plane_sweep.depth_maps import DepthMaps, depth_map
+from lvsm_engine.model.plane_sweep.depth_maps import DepthMaps
+from lvsm_engine.model.plane_sweep.photo_depth import depth_map
 from lvsm_engine.model.plane_sweep.reprojection import Photos, Target
 from lvsm_engine.model.plane_sweep.sweep import Sweep, search
 from lvsm_engine.model.rays import rays_in_camera
