@@ -100,6 +100,12 @@ class PhotoDetail:
         rest._there = [other for other in self._there if other != number]
         return rest
 
+    def around(self, subject: Subject) -> "PhotoDetail":
+        """The same around another subject. What was read of the photos serves both."""
+        detail = PhotoDetail(self._views, self._background, self._device, subject)
+        detail._there, detail._kept = self._there, self._kept
+        return detail
+
     def depth_quartiles(self, numbers: Sequence[int], check: Callable[[], None]) -> np.ndarray:
         """(N, 3), of photos by their views' positions: the depths, in world units, before which about a quarter, half, and three
         quarters of what each shows lie."""

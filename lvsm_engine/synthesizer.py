@@ -189,7 +189,7 @@ class Synthesizer:
         tracker = Tracker("Finding the subject", len(asked), on_progress, cancel)
         with self.computing(exactly=True):
             found = subject_by_depth(photos, detail, tracker.step)
-        return detail if found is None else PhotoDetail(photos, self.background, self.device, found)
+        return detail if found is None else detail.around(found)
 
     def _warnings(
         self, views: Sequence[View], silhouettes: Sequence[np.ndarray | None], aspect: float

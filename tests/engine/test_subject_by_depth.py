@@ -75,6 +75,14 @@ def test_the_model_and_the_detail_go_by_it_and_a_named_subject_goes_before_it():
     assert synthesizer.photo_detail(views).subject == found
 
 
+def test_photos_that_were_read_for_it_are_not_read_again(monkeypatch):
+    synthesizer = Synthesizer(lively_model("inputs_first"), CARD, torch.device("cpu"), torch.float32)
+    views = flight()
+    found = synthesizer.photo_detail(views)
+    monkeypatch.setattr("lvsm_engine.detail.load_cut_out", None)
+    assert found.subject is not None and found.depth_quartiles([0], lambda: None).shape == (1, 3)
+
+
 def test_the_search_for_it_can_be_cancelled():
     def stop():
         raise Cancelled
