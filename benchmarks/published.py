@@ -4,7 +4,7 @@
 
 A file of random numbers stands under the published name, so that what is measured is what the true file would take; the pictures
 are noise. Photos are the sample capture's. Each model has a Blender and engines of its own. Prints a table: the most that an
-engine held, beside what is planned for this many photos, its own code and torch (0.4 GB) not counted.
+engine held, beside what is planned for so many photos: its code with torch (0.5 GB) and the photos of the detail are beyond it.
 """
 
 import dataclasses
