@@ -7,7 +7,6 @@ The render engine and the batch run in the bpy module, each with an engine's pro
 Blender and without a process between. Prints seconds, load, and each way's share of the bare engine's speed.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+
+from .in_blender import measured
 
 ROOT = Path(__file__).resolve().parents[1]
 # Timed in a process of its own, as the others are: torch's import counts.
@@ -47,23 +48,14 @@ class Options:
 
 def main(options: Options) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        seconds = _in_blender(options, scratch)
+        words = (options.blend.absolute(), scratch, options.frames)
+        seconds = measured(options.python, "animation_in_blender.py", *words, resources=Path(scratch))
         began = time.monotonic()
         subprocess.run([sys.executable, "-c", BARE, scratch], cwd=ROOT, check=True)
         bare = time.monotonic() - began
     print(f"{options.frames} frames, load {os.getloadavg()[0]:.1f}")
     for name, took in {**seconds, "bare engine": bare}.items():
         print(f"{name:20} {took:7.1f} s  {took / options.frames:5.2f} s a frame  {bare / took:4.0%} of the bare speed")
-
-
-def _in_blender(options: Options, folder: str) -> dict[str, float]:
-    script = Path(__file__).with_name("animation_in_blender.py")
-    command = [
-        str(part) for part in (options.python.absolute(), script, options.blend.absolute(), folder, options.frames)
-    ]
-    environment = {**os.environ, "BLENDER_USER_RESOURCES": folder, "LVSM_PYTHON": sys.executable}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return next(json.loads(line) for line in reversed(done.stdout.splitlines()) if line.startswith("{"))
 
 
 if __name__ == "__main__":

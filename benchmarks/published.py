@@ -8,10 +8,6 @@ engine held, beside what is planned for so many photos: its code with torch (0.5
 """
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -25,6 +21,8 @@ from lvsm_engine.model.checkpoint import build_model, export_published
 from lvsm_engine.model.config import ModelConfig
 from lvsm_engine.model.costs import bytes_a_target, bytes_of_inputs, context_tokens, parameter_count
 from training.presets import PRESETS
+
+from .in_blender import measured
 
 ROOT = Path(__file__).resolve().parents[1]
 CAPTURE = ROOT / "training" / "sample_capture" / "transforms.json"
@@ -61,7 +59,8 @@ def _row(model: KnownModel, photos: int, python: Path, folder: Path) -> str:
     file = folder / model.file
     export_published(file, build_model(published_config(model)))
     written = time.monotonic() - began
-    took = _in_blender(model, photos, python, folder)
+    words = (model.name, photos, model.width, model.height, CAPTURE, folder)
+    took = measured(python, "published_in_blender.py", *words, resources=folder, **{FOLDER_VARIABLE: str(folder)})
     cells = (
         f"`{model.name}`",
         f"{photos}",
@@ -71,20 +70,6 @@ def _row(model: KnownModel, photos: int, python: Path, folder: Path) -> str:
         f"{planned_bytes(model, photos) / 1e9:.1f} GB",
     )
     return f"| {' | '.join(cells)} |"
-
-
-def _in_blender(model: KnownModel, photos: int, python: Path, folder: Path) -> dict[str, float]:
-    script = Path(__file__).with_name("published_in_blender.py")
-    words = (model.name, photos, model.width, model.height, CAPTURE, folder)
-    command = [str(word) for word in (python.absolute(), script, *words)]
-    environment = {
-        **os.environ,
-        "BLENDER_USER_RESOURCES": str(folder),
-        "LVSM_PYTHON": sys.executable,
-        FOLDER_VARIABLE: str(folder),
-    }
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return next(json.loads(line) for line in reversed(done.stdout.splitlines()) if line.startswith("{"))
 
 
 def published_config(model: KnownModel) -> ModelConfig:

@@ -21,15 +21,14 @@ def asked_photos(views: Sequence[View]) -> range:
     return range(0, len(views), math.ceil(len(views) / ASKED)) if are_nearly_parallel(poses) else range(0)
 
 
-def subject_by_depth(views: Sequence[View], detail: PhotoDetail, check: Callable[[], None]) -> Subject | None:
-    """The middle of what these views' photos show, as far away as about half of that lies; None where the cameras tell enough,
-    or the photos do not tell, or contradict each other. check: called before each photo that is asked; may raise to stop.
+def subject_by_depth(
+    views: Sequence[View], asked: Sequence[int], detail: PhotoDetail, check: Callable[[], None]
+) -> Subject | None:
+    """The middle of what the photos at these positions show, as far away as about half of that lies; None where they do not tell,
+    or contradict each other. asked: at least one. check: called before each of them; may raise to stop.
 
     Raises CaptureError, CameraError for photos that cannot be read.
     """
-    asked = asked_photos(views)
-    if not asked:
-        return None
     near, depths, far = detail.depth_quartiles(asked, check).T
     is_sure = far < SURE_FACTOR * near
     if is_sure.mean() < SURE_SHARE:

@@ -188,7 +188,7 @@ class Synthesizer:
             return detail
         tracker = Tracker("Finding the subject", len(asked), on_progress, cancel)
         with self.computing(exactly=True):
-            found = subject_by_depth(photos, detail, tracker.step)
+            found = subject_by_depth(photos, asked, detail, tracker.step)
         return detail if found is None else detail.around(found)
 
     def _warnings(

@@ -26,14 +26,18 @@ class Models:
 
     def run(self) -> int:
         """Raises CheckpointError, FetchError, OutputError."""
-        if self.action != "list":
-            model = self._named()
-            self._get(model) if self.action == "get" else self._remove(model)
-            return 0
+        if self.action == "get":
+            self._get(self._named())
+        elif self.action == "remove":
+            self._remove(self._named())
+        else:
+            self._list()
+        return 0
+
+    def _list(self) -> None:
         for model in KNOWN_MODELS:
             say("\n".join(entry(model)))
         say(f"Fetched models are kept in {models_folder()}.")
-        return 0
 
     def _named(self) -> KnownModel:
         if not self.name:
