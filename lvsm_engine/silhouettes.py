@@ -7,6 +7,8 @@ import numpy as np
 from .kept_tokens import subject_mask
 from .scene.camera import View
 
+# A subject that reaches over more of a photo's edge than this share is cut off by it.
+MAX_CUT_OFF = 0.02
 # A photo whose edge is of another colour than the background by more than this share shows what stands behind its subject.
 MAX_EDGE = 0.5
 
@@ -18,8 +20,12 @@ def silhouette(
     if alpha is not None and alpha.min() < 0.5:
         return alpha >= 0.5
     mask = subject_mask(image, background)
-    edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    return mask if edge.mean() <= MAX_EDGE else None
+    return mask if _share_of_edge(mask) <= MAX_EDGE else None
+
+
+def _share_of_edge(mask: np.ndarray) -> float:
+    """How much of a picture's edge a mask (H, W) covers, 0 to 1."""
+    return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
 
 
 def background_warning(views: Sequence[View], silhouettes: Sequence[np.ndarray | None], model: str) -> str:
@@ -27,8 +33,26 @@ def background_warning(views: Sequence[View], silhouettes: Sequence[np.ndarray |
     uncut = [view.name for view, one in zip(views, silhouettes, strict=True) if one is None]
     if not uncut:
         return ""
-    show = "shows its background" if len(uncut) == 1 else f"and {len(uncut) - 1} more photos show their background"
+    show = "shows its background" if len(uncut) == 1 else "show their background"
     return (
-        f"{uncut[0]} {show}, and {model} knows subjects on white alone: cut the subject out, by masks or alpha, or choose a"
-        " model of scenes."
+        f"{_first_of(uncut)} {show}, and {model} knows subjects on white alone: cut the subject out, by masks or alpha, or choose"
+        " a model of scenes."
     )
+
+
+def cut_off_warning(views: Sequence[View], silhouettes: Sequence[np.ndarray | None], model: str) -> str:
+    """A sentence on the photos whose subject goes on beyond what the model gets of them; "" where it sees all of it."""
+    pairs = zip(views, silhouettes, strict=True)
+    cut_off = [view.name for view, one in pairs if one is not None and _share_of_edge(one) > MAX_CUT_OFF]
+    if not cut_off:
+        return ""
+    return (
+        f"The subject of {_first_of(cut_off)} reaches beyond the middle of the photo, which is all that {model} sees of it: leave"
+        " more room around it."
+    )
+
+
+def _first_of(names: Sequence[str]) -> str:
+    """Some photos in a few words: the first one's name, and how many more there are."""
+    more = len(names) - 1
+    return names[0] if not more else f"{names[0]} and {more} more photo{'s' if more > 1 else ''}"

@@ -32,12 +32,12 @@ from .model.rays import rays_for
 from .nearest_scenes import EncodedScene, NearestScenes, common_size
 from .photos import WHITE, fit_photo, load_cut_out, resize_image
 from .progress import Cancel, OnProgress, Tracker
-from .scene.camera import Camera, View, check_picture_size, resized, square_pixels
+from .scene.camera import Camera, View, check_picture_size, cropped, resized, square_pixels
 from .scene.frame import poses_in_frame, world_to_model
 from .scene.selection import PAIR, feeding_views, goes_by_target
 from .scene.subject import Subject
 from .scene.trust import doubts
-from .silhouettes import background_warning, silhouette
+from .silhouettes import background_warning, cut_off_warning, silhouette
 from .subject_by_depth import asked_photos, subject_by_depth
 
 # Where photos agree on less of a picture than this share, it is said to be guessed. Photos that do not agree at all have 0.03, a
@@ -45,8 +45,8 @@ from .subject_by_depth import asked_photos, subject_by_depth
 MOSTLY_GUESSED = 0.2
 # Photos that differ in exposure by more stops than this are told.
 MAX_STOPS_APART = 0.7
-# Photos whose shape differs by more than this factor from that of training are told, where the model's card asks for it.
-MAX_SHAPE_FACTOR = 2.0
+# Where a model takes pictures of one shape alone, and photos lose more than this share when they are cut to it, that is told.
+MAX_CUT_AWAY = 0.5
 # Where the system does not tell how much memory is free.
 ASSUMED_FREE_BYTES = 2 * 2**30
 # The part of what is free that a batch may take: allocators round up, others live here too.
@@ -148,7 +148,7 @@ class Synthesizer:
     ) -> "Scene":
         """Have the photos at these positions feed the model."""
         views = [photos[position] for position in feeding]
-        width, height = self._size_of_inputs(views)
+        width, height = self.size_for(_usual_aspect(views))
         tokens_a_view = kept_count(width * height // self.config.input_stride**2, self.card.input_keep_ratio)
         tokens = len(views) * tokens_a_view
         need = bytes_of_inputs(self.config, tokens, len(views) * width * height, len(views))
@@ -169,7 +169,7 @@ class Synthesizer:
                 encoding = self.model.encode(images, rays, check=tracker.step, kept=self._kept_tokens(images))
         except torch.OutOfMemoryError as error:
             raise shortage from error
-        warnings = (warning, *self._warnings(views, silhouettes, width / height))
+        warnings = (warning, *self._warnings(views, silhouettes, width, height))
         context = context_tokens(self.config, tokens)
         told = tuple(filter(None, warnings))
         return Scene(self, encoding, similarity, len(views), photos, context, told, detail)
@@ -192,28 +192,28 @@ class Synthesizer:
         return detail if found is None else detail.around(found)
 
     def _warnings(
-        self, views: Sequence[View], silhouettes: Sequence[np.ndarray | None], aspect: float
+        self, views: Sequence[View], silhouettes: Sequence[np.ndarray | None], width: int, height: int
     ) -> Iterator[str]:
-        """What is unlike the model's training in the views that feed it; "" for nothing."""
+        """What is unlike the model's training in the views that feed it at this size; "" for nothing."""
         card, count = self.card, len(views)
         fewest, most = card.input_views
         if not fewest <= count <= most:
             numbers = f"{fewest}" if fewest == most else f"{fewest} to {most}"
             yield f"{card.name} was trained with {numbers} input views, and gets {count}."
-        if card.aspect is not None and not 1 / MAX_SHAPE_FACTOR <= aspect / card.aspect <= MAX_SHAPE_FACTOR:
-            own = model_size(card.resolution, self.config.size_multiple, card.aspect)
+        factor = _usual_aspect(views) / (width / height)
+        cut_away = 1 - min(factor, 1 / factor)
+        if card.aspect is not None and cut_away > MAX_CUT_AWAY:
             yield (
-                f"{card.name} was trained on pictures of {own[0]}x{own[1]} pixels, and these photos are of quite another shape:"
+                f"{card.name} takes pictures of {width}x{height} pixels, and {cut_away:.0%} of these photos is cut away for it:"
                 " a file for pictures of their shape draws them better."
             )
         if card.scene_frame.kind == "subject_size":
             yield background_warning(views, silhouettes, card.name)
+            yield cut_off_warning(views, silhouettes, card.name)
 
-    def _size_of_inputs(self, views: Sequence[View]) -> tuple[int, int]:
-        """The one size (width, height) at which the model takes these photos, whose shapes their cameras tell."""
-        cameras = [square_pixels(view.camera) for view in views]
-        aspect = float(np.median([camera.width / camera.height for camera in cameras]))
-        return model_size(self.card.resolution, self.config.size_multiple, aspect)
+    def size_for(self, aspect: float) -> tuple[int, int]:
+        """The size (width, height) of the model's own for pictures of this width / height, the only one where it has one."""
+        return model_size(self.card.resolution, self.config.size_multiple, self.card.aspect or aspect)
 
     def _load_photos(
         self, views: Sequence[View], width: int, height: int, on_progress: OnProgress | None, cancel: Cancel | None
@@ -347,14 +347,17 @@ class Scene:
     def _render_near_size(
         self, cameras: Sequence[Camera], on_progress: OnProgress | None, cancel: Cancel | None
     ) -> np.ndarray:
-        """The model's pictures (T, h, w, 3) at the size of its own that is nearest to the cameras' in shape."""
+        """The model's pictures (T, h, w, 3) at the size of its own that is nearest to the cameras' in shape; cut from pictures
+        around it where the model knows one shape alone."""
         (width, height), first = common_size(cameras), cameras[0]
         self._check_output(len(cameras), width, height)
         self.warnings = self._warnings_of_inputs
-        card, config = self._synthesizer.card, self._synthesizer.config
         aspect = (width / first.fx) / (height / first.fy)  # of the angle it covers: its pixels need not be square
-        own = model_size(card.resolution, config.size_multiple, aspect)
-        images = self._render_own_size([resized(camera, *own) for camera in cameras], on_progress, cancel)
+        own = self._synthesizer.size_for(aspect)
+        across, down = own if self._synthesizer.card.aspect is None else _largest_within(own, aspect)
+        left, top = (own[0] - across) // 2, (own[1] - down) // 2
+        around = [cropped(resized(camera, across, down), -left, -top, *own) for camera in cameras]
+        images = self._render_own_size(around, on_progress, cancel)[:, top : top + down, left : left + across]
         self.warnings = (*self.warnings, *doubts(cameras, [view.camera for view in self._photos], self._detail.subject))
         return images
 
@@ -420,6 +423,18 @@ class Scene:
                 CHOOSE_MODEL,
             )
         return images
+
+
+def _usual_aspect(views: Sequence[View]) -> float:
+    """Width / height of most photos, as their cameras tell."""
+    cameras = [square_pixels(view.camera) for view in views]
+    return float(np.median([camera.width / camera.height for camera in cameras]))
+
+
+def _largest_within(size: tuple[int, int], aspect: float) -> tuple[int, int]:
+    """The largest (width, height) of this width / height that lies in a picture of this size."""
+    width, height = size
+    return min(width, max(1, round(height * aspect))), min(height, max(1, round(width / aspect)))
 
 
 def _doubts_of(passes: Passes, stops_apart: float) -> Iterator[str]:

@@ -28,7 +28,7 @@ class ModelCard:
     input_keep_ratio: float = 1.0
     """The share of each input's patches that it was shown in the end of its training, and is shown: the subject's first."""
     aspect: float | None = None
-    """Width / height of the pictures that it was trained on, where others are worse (None: squares, and others do)."""
+    """Width / height of all pictures that it takes and gives: photos are cut to it (None: trained on squares, any shape does)."""
     text: str = ""
     """Markdown: data, recipe, scores."""
 

@@ -33,6 +33,7 @@ def test_the_table_tells_of_a_published_file_what_its_card_will(model):
     family = lvsm if model.family == LVSM else lact
     card = family.card_of(ModelConfig(width=64, blocks=1, patch_size=8, input_stride=8, target_stride=8), model.file)
     assert card.resolution == model.resolution and card.input_views == model.photos
+    assert card.aspect == model.width / model.height
 
 
 def test_the_table_tells_of_the_bundled_model_what_its_card_does():

@@ -20,7 +20,7 @@ from lvsm_engine.errors import (
 from lvsm_engine.model.checkpoint import save_checkpoint
 from lvsm_engine.model.config import ModelConfig, model_size
 from lvsm_engine.model.costs import bytes_a_target, bytes_of_inputs
-from lvsm_engine.scene.camera import Camera, View, resized
+from lvsm_engine.scene.camera import Camera, View, cropped, resized
 from lvsm_engine.scene.frame import SceneFrame
 from lvsm_engine.synthesizer import USABLE_SHARE, Synthesizer
 from tests.synthetic import CARD, MODELS, lively_model, ring_cameras, ring_views
@@ -100,6 +100,47 @@ def test_pixels_that_are_not_square_change_the_models_size():
     camera = dataclasses.replace(ring_cameras(1, 64, 32)[0], fx=70.0, fy=35.0)  # covers equal angles both ways
     scene.render([camera])
     assert "32x32 pixels" in scene.warnings[0]
+
+
+def as_squares(views):
+    """The views' middles (32 rows of 48x32 or 32x48 photos), each a photo of its own."""
+    squares = []
+    for view in views:
+        left, top = (view.camera.width - 32) // 2, (view.camera.height - 32) // 2
+        photo = view.photo[top : top + 32, left : left + 32]
+        squares.append(View(cropped(view.camera, left, top, 32, 32), photo, view.name))
+    return squares
+
+
+@pytest.mark.parametrize(("width", "height"), [(48, 32), (32, 48)])
+def test_a_model_of_one_shape_sees_the_middle_of_photos(width, height):
+    views, target = ring_views(3, width, height), ring_cameras(1)
+    scene = make(aspect=1.0).encode(views)
+    expected = make().encode(as_squares(views)).render(target)
+    np.testing.assert_allclose(scene.render(target), expected, atol=1e-6)
+    assert np.abs(make().encode(views).render(target) - expected).max() > 0.01  # a model of any shape sees them whole
+    assert scene.warnings == ()
+
+
+@pytest.mark.parametrize("pixel", [1.0, 2.0])
+def test_a_model_of_one_shape_draws_a_picture_of_it_around_another(pixel):
+    """48x32 pixels are the middle rows of a square; pixel: how much wider than high they are."""
+    scene = make(aspect=1.0, resolution=48).encode(ring_views(3))
+    around = ring_cameras(2, 48, 48)
+    cut = [cropped(camera, 0, 8, 48, 32) for camera in around]
+    narrow = [dataclasses.replace(camera, fx=camera.fx / pixel, cx=12.0, width=24) for camera in cut]
+    images = scene.render(narrow if pixel == 2 else cut)
+    expected = scene.render(around)[:, 8:40]
+    if pixel == 2:
+        expected = expected.reshape(2, 32, 24, 2, 3).mean(axis=3)
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("width", "height"), [(7, 623), (623, 7), (1, 1)])
+def test_a_model_of_one_shape_draws_any_size(width, height):
+    scene = make(aspect=16 / 9).encode(ring_views(2))
+    assert scene.render(ring_cameras(1, width, height)).shape == (1, height, width, 3)
+    assert scene.render_detail(ring_cameras(1, width, height)).images.shape == (1, height, width, 3)
 
 
 def test_model_sizes_keep_the_trained_number_of_pixels():

@@ -101,9 +101,23 @@ def test_a_scene_file_is_fed_as_many_photos_as_it_was_trained_with(load):
 
 
 @pytest.mark.parametrize(("width", "height", "told"), [(32, 56, True), (56, 32, False), (40, 40, False)])
-def test_photos_of_quite_another_shape_than_the_files_are_told(load, width, height, told):
+def test_photos_that_lose_most_to_the_files_shape_are_told(load, width, height, told):
     scene = load("scene_res32x56.pt").encode(ring_views(4, width, height))
-    assert any("trained on pictures of 56x32 pixels" in warning for warning in scene.warnings) == told
+    sentence = "scene_res32x56 takes pictures of 56x32 pixels, and 67% of these photos is cut away for it"
+    assert any(warning.startswith(sentence) for warning in scene.warnings) == told
+
+
+def test_a_subject_that_reaches_out_of_what_the_file_sees_is_told(load):
+    """Photos of 32x48 pixels, of which 8 rows above and below are cut away."""
+    views = ring_views(8, 32, 48)
+    for number, view in enumerate(views):
+        alpha = np.zeros((48, 32), np.uint8)
+        alpha[4 if number in (2, 5) else 12 : 36, 10:22] = 255
+        views[number] = dataclasses.replace(view, photo=np.dstack([view.photo, alpha]))
+    assert load("obj_res32.pt").encode(views).warnings == (
+        "The subject of view 2 and 1 more photo reaches beyond the middle of the photo, which is all that obj_res32 sees of it:"
+        " leave more room around it.",
+    )
 
 
 def test_the_memory_of_a_scene_is_foreseen():

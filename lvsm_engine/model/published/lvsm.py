@@ -89,6 +89,7 @@ def card_of(_config: ModelConfig, name: str) -> ModelCard:
         name=Path(name).stem,
         scene_frame=SceneFrame("mean_pose", 1.35),
         resolution=512 if "512" in name else 256,
+        aspect=1.0,
         input_views=(2, 2),
         field_of_view=(50.0, 90.0),
         background=None,
