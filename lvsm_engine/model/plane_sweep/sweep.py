@@ -7,7 +7,7 @@ where nothing can be copied, the guide. A rule without weights decides so, or a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from .blend import Blend
 from .depth_maps import DepthMaps, confirmed
 from .evidence import GUESSES, PORTION, Evidence, evidence_of
 from .exposure import exposures_of, levelled_on
+from .filling import filled
 from .matching import BAND_PIXELS, Match, Matching, band_rows
 from .planes import Planes, halved_sizes, resized, weighted_quantiles
 from .reprojection import Photos, Target
@@ -89,6 +90,7 @@ def search(
         matching = Matching(sharp, surfaces, presence, level, planes, resized(guide, height, width))
         found = matching.in_bands(check, band_pixels)
     assert matching is not None and found is not None
+    found = replace(found, inverse_depth=filled(found.inverse_depth, found.surface.square()))
     return Search(matching, found, guide.new_tensor(background), exposures)
 
 
