@@ -21,6 +21,7 @@ from .filling import filled
 from .matching import BAND_PIXELS, Match, Matching, band_rows
 from .planes import Planes, halved_sizes, resized, weighted_quantiles
 from .reprojection import Photos, Target
+from .texture import sharpened
 
 # Planes in the first, smallest picture, whose longer side has from half of so many pixels to so many.
 COARSE_PLANES, COARSE_SIDE = 96, 96
@@ -112,7 +113,7 @@ class Search:
         return Sweep(shown.clamp(0, 1), self.match.inverse_depth, torch.maximum(share, 1 - alpha), alpha)
 
     def blended(self, blend: Blend, check: Callable[[], None] = never_stop, band_pixels: int = BAND_PIXELS) -> Sweep:
-        """What the blend shows, computed a band of rows after the other."""
+        """What the blend shows, with its texture of one photo at a time; computed a band of rows after the other."""
         height, rows = self.matching.target.height, band_rows(self.matching.target.width, band_pixels)
         picture, share = self._by_rule()
         bands = []
@@ -127,11 +128,13 @@ class Search:
                     (weights[..., None] * evidence.colours).sum(-2).permute(0, 3, 1, 2),
                     (weights * evidence.known).sum(-1),
                     1 - weights[..., GUESSES.index("background")],
-                    _main_photo(weights, evidence),
+                    _given_by_photos(weights, evidence),
                 )
             )
-        shown, confidence, alpha, main_photo = (torch.cat(parts, dim=-2) for parts in zip(*bands, strict=True))
-        return Sweep(shown.clamp(0, 1), self.match.inverse_depth, confidence.clamp(0, 1), alpha.clamp(0, 1), main_photo)
+        shown, confidence, alpha, given = (torch.cat(parts, dim=-2) for parts in zip(*bands, strict=True))
+        inverse_depth = self.match.inverse_depth
+        shown = sharpened(shown, given, self.matching, inverse_depth, check, band_pixels)
+        return Sweep(shown.clamp(0, 1), inverse_depth, confidence.clamp(0, 1), alpha.clamp(0, 1), _main_photo(given))
 
     def evidence(self) -> Evidence:
         """Of all pixels, for training."""
@@ -157,21 +160,26 @@ def _weights(blend: Blend, evidence: Evidence) -> Tensor:
     return torch.cat(parts).reshape(evidence.prior.shape)
 
 
-def _main_photo(weights: Tensor, evidence: Evidence) -> Tensor:
-    """The photo (B, H, W) int64 that gives most of the colour, -1 where all give less than half.
+def _given_by_photos(weights: Tensor, evidence: Evidence) -> Tensor:
+    """How much of each pixel's colour is of each photo: (B, V, H, W) in [0, 1].
 
     weights: (B, H, W, C). What photos agree on, and their share in what the rule decides, is of each photo by its portion.
     """
     decided, agreed = (GUESSES.index(name) for name in ("decided", "agreed"))
     mixed = weights[..., decided] * evidence.known[..., decided] + weights[..., agreed]
     given = weights[..., len(GUESSES) :] + mixed[..., None] * evidence.of_photos[..., PORTION]
-    return torch.where(given.sum(-1) < MOSTLY, -1, given.argmax(-1))
+    return given.movedim(-1, 1)
+
+
+def _main_photo(given: Tensor) -> Tensor:
+    """The photo (B, H, W) int64 that gives most of the colour, -1 where all give less than half. given: (B, V, H, W)."""
+    return torch.where(given.sum(1) < MOSTLY, -1, given.argmax(1))
 
 
 def bands_of(height: int, width: int) -> int:
     """How often a search in this size and its blending call their check."""
     matched = sum(-(-rows // band_rows(columns)) for rows, columns in halved_sizes(height, width, COARSE_SIDE))
-    return matched + -(-height // band_rows(width))
+    return matched + 2 * -(-height // band_rows(width))
 
 
 def _range(

@@ -1,0 +1,68 @@
+"""Texture: the fine part of a picture, of one photo at a time.
+
+No two photos lie quite on each other, so what is finer than that is gone from a mixture of them: a carpet turns grey. So what
+is coarse stays the mixture, and what is fine is taken from the photo that gives most around a place (multi-band blending,
+Burt and Adelson 1983, with two bands).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .matching import Matching, band_rows
+from .planes import resized
+from .reprojection import look_up, seen_at, sights_of
+
+# The coarse part of a picture is what one whose longer side has so many pixels can show.
+COARSE_SIDE = 64
+# How decisively one photo is taken before others: the power of what they give.
+DECISION = 2
+# From this share on a photo may give all of the texture of a place; one that gives less is perhaps blocked there.
+ENOUGH = 0.1
+TINY = 1e-12
+
+
+def sharpened(
+    picture: Tensor,
+    given: Tensor,
+    matching: Matching,
+    inverse_depth: Tensor,
+    check: Callable[[], None],
+    band_pixels: int,
+) -> Tensor:
+    """A picture (B, 3, H, W) mixed from photos and others, with its fine part of one photo at a time.
+
+    given: (B, V, H, W), the photos' shares in its colours. inverse_depth: (B, H, W), where they are looked up. A band of rows
+    after the other; check is called before each, and may raise to stop. No colour is beyond those of the photos and the picture.
+    """
+    height, rows = matching.target.height, band_rows(matching.target.width, band_pixels)
+    wanted = _shares_in_texture(given) - given
+    blurred = matching.photos.shrunk_by(COARSE_SIDE / max(height, matching.target.width))
+    bands = []
+    for first in range(0, height, rows):
+        check()
+        band = slice(first, min(first + rows, height))
+        sights = sights_of(matching.target.of_rows(band.start, band.stop), matching.photos)
+        seen = seen_at(sights, inverse_depth[:, None, band])
+        whole, coarse = (
+            look_up(photos.images, photos.sizes, seen)[:, :, :, 0] for photos in (matching.photos, blurred)
+        )
+        mixed = picture[:, :, band]
+        sharp = mixed + (wanted[:, :, None, band] * (whole - coarse)).sum(1)
+        bands.append(sharp.clamp(torch.minimum(whole.amin(1), mixed), torch.maximum(whole.amax(1), mixed)))
+    return torch.cat(bands, dim=-2)
+
+
+def _shares_in_texture(given: Tensor) -> Tensor:
+    """How much of each photo's texture is to be in a picture, by the shares that they have in its colours: (B, V, H, W).
+
+    What photos give in part, and a blurred guide the rest, gets more of their texture than that, to be as sharp as what they
+    give alone.
+    """
+    height, width = given.shape[-2:]
+    factor = min(1.0, COARSE_SIDE / max(height, width))
+    small = resized(given, max(1, round(height * factor)), max(1, round(width * factor)))
+    decided = resized(small, height, width) ** DECISION * (given / ENOUGH).clamp(0, 1)
+    total = 1 - (1 - given.sum(1, keepdim=True).clamp(0, 1)) ** 3
+    return decided / decided.sum(1, keepdim=True).clamp_min(TINY) * total
