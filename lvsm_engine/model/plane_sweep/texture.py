@@ -36,33 +36,36 @@ def sharpened(
     given: (B, V, H, W), the photos' shares in its colours. inverse_depth: (B, H, W), where they are looked up. A band of rows
     after the other; check is called before each, and may raise to stop. No colour is beyond those of the photos and the picture.
     """
-    height, rows = matching.target.height, band_rows(matching.target.width, band_pixels)
-    wanted = _shares_in_texture(given) - given
-    blurred = matching.photos.shrunk_by(COARSE_SIDE / max(height, matching.target.width))
+    target, photos = matching.target, matching.photos
+    height, rows = target.height, band_rows(target.width, band_pixels)
+    around = _around(given)
+    blurred = photos.shrunk_to(float(target.fxfycxcy[:, :2].median()) * COARSE_SIDE / max(height, target.width))
     bands = []
     for first in range(0, height, rows):
         check()
         band = slice(first, min(first + rows, height))
-        sights = sights_of(matching.target.of_rows(band.start, band.stop), matching.photos)
-        seen = seen_at(sights, inverse_depth[:, None, band])
-        whole, coarse = (
-            look_up(photos.images, photos.sizes, seen)[:, :, :, 0] for photos in (matching.photos, blurred)
-        )
-        mixed = picture[:, :, band]
-        sharp = mixed + (wanted[:, :, None, band] * (whole - coarse)).sum(1)
+        seen = seen_at(sights_of(target.of_rows(band.start, band.stop), photos), inverse_depth[:, None, band])
+        whole, coarse = (look_up(some.images, some.sizes, seen)[:, :, :, 0] for some in (photos, blurred))
+        mixed, own = picture[:, :, band], given[:, :, band]
+        change = _shares_in_texture(own, around[:, :, band]) - own
+        sharp = mixed + (change[:, :, None] * (whole - coarse)).sum(1)
         bands.append(sharp.clamp(torch.minimum(whole.amin(1), mixed), torch.maximum(whole.amax(1), mixed)))
     return torch.cat(bands, dim=-2)
 
 
-def _shares_in_texture(given: Tensor) -> Tensor:
+def _around(given: Tensor) -> Tensor:
+    """What photos give around each place, (B, V, H, W), as smooth as the coarse part is."""
+    height, width = given.shape[-2:]
+    factor = min(1.0, COARSE_SIDE / max(height, width))
+    return resized(resized(given, max(1, round(height * factor)), max(1, round(width * factor))), height, width)
+
+
+def _shares_in_texture(given: Tensor, around: Tensor) -> Tensor:
     """How much of each photo's texture is to be in a picture, by the shares that they have in its colours: (B, V, H, W).
 
     What photos give in part, and a blurred guide the rest, gets more of their texture than that, to be as sharp as what they
     give alone.
     """
-    height, width = given.shape[-2:]
-    factor = min(1.0, COARSE_SIDE / max(height, width))
-    small = resized(given, max(1, round(height * factor)), max(1, round(width * factor)))
-    decided = resized(small, height, width) ** DECISION * (given / ENOUGH).clamp(0, 1)
+    decided = around**DECISION * (given / ENOUGH).clamp(0, 1)
     total = 1 - (1 - given.sum(1, keepdim=True).clamp(0, 1)) ** 3
     return decided / decided.sum(1, keepdim=True).clamp_min(TINY) * total
