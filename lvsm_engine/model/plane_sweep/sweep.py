@@ -97,8 +97,9 @@ def search(
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Where the surfaces of targets are: how all was matched at their own size, and how it fits. background: (3,).
-    exposures: (B, V, 3), by which photos were lighter than their mean before they were levelled."""
+    """Where the surfaces of targets are: how all was matched at their own size, and how it fits, its depth filled from around
+    where no photo's surface lies. background: (3,). exposures: (B, V, 3), by which photos were lighter than their mean before
+    they were levelled."""
 
     matching: Matching
     match: Match
