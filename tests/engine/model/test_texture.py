@@ -9,11 +9,11 @@ from lvsm_engine.model.plane_sweep.matching import BAND_PIXELS, Matching
 from lvsm_engine.model.plane_sweep.planes import Planes, resized
 from lvsm_engine.model.plane_sweep.reprojection import Photos
 from lvsm_engine.model.plane_sweep.texture import COARSE_SIDE, sharpened
+from lvsm_engine.model.transformer import never_stop
 
 from .walls import camera, maps_of, posed, target
 
 SIDE = 256
-NEVER = lambda: None  # noqa: E731
 
 
 def of_noise() -> Matching:
@@ -42,7 +42,7 @@ def sharp(first: float, second: float, band_pixels: int = BAND_PIXELS) -> torch.
     """The mixture of both photos, and grey for the rest, sharpened: (3, H, W)."""
     given = shares(first, second)
     mixture = first * FIRST + second * SECOND + (1 - first - second) * 0.5
-    return sharpened(mixture[None], given, MATCHING, INVERSE_DEPTH, NEVER, band_pixels)[0]
+    return sharpened(mixture[None], given, MATCHING, INVERSE_DEPTH, never_stop, band_pixels)[0]
 
 
 def likeness(image: torch.Tensor, other: torch.Tensor) -> float:
@@ -95,7 +95,7 @@ def test_a_photo_that_gives_nothing_to_a_place_gives_no_texture_there():
     given = shares(0.9, 0.1).clone()
     given[:, 0, :, : SIDE // 2], given[:, 1, :, : SIDE // 2] = 0.0, 1.0
     mixture = (given[0, :, None] * torch.stack([FIRST, SECOND])).sum(0)
-    found = sharpened(mixture[None], given, MATCHING, INVERSE_DEPTH, NEVER, BAND_PIXELS)[0]
+    found = sharpened(mixture[None], given, MATCHING, INVERSE_DEPTH, never_stop, BAND_PIXELS)[0]
     torch.testing.assert_close(found[..., : SIDE // 2], SECOND[..., : SIDE // 2], rtol=0, atol=1e-5)
 
 
@@ -105,6 +105,6 @@ def test_pictures_smaller_than_the_coarse_part_work(size):
     small = dataclasses.replace(MATCHING, target=MATCHING.target.of_size(height, width))
     picture = torch.rand(1, 3, height, width)
     found = sharpened(
-        picture, torch.full((1, 2, height, width), 0.5), small, torch.full((1, height, width), 0.5), NEVER, 8
+        picture, torch.full((1, 2, height, width), 0.5), small, torch.full((1, height, width), 0.5), never_stop, 8
     )
     assert found.shape == picture.shape and found.isfinite().all()
