@@ -47,8 +47,8 @@ def cut_off_warning(views: Sequence[View], silhouettes: Sequence[np.ndarray | No
     if not cut_off:
         return ""
     return (
-        f"The subject of {_first_of(cut_off)} reaches beyond the middle of the photo, which is all that {model} sees of it: leave"
-        " more room around it."
+        f"{model} sees the middle of photos, and the subject of {_first_of(cut_off)} is cut off at its edge: leave more room"
+        " around it."
     )
 
 

@@ -115,8 +115,8 @@ def test_a_subject_that_reaches_out_of_what_the_file_sees_is_told(load):
         alpha[4 if number in (2, 5) else 12 : 36, 10:22] = 255
         views[number] = dataclasses.replace(view, photo=np.dstack([view.photo, alpha]))
     assert load("obj_res32.pt").encode(views).warnings == (
-        "The subject of view 2 and 1 more photo reaches beyond the middle of the photo, which is all that obj_res32 sees of it:"
-        " leave more room around it.",
+        "obj_res32 sees the middle of photos, and the subject of view 2 and 1 more photo is cut off at its edge: leave more room"
+        " around it.",
     )
 
 

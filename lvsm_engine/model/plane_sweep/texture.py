@@ -15,9 +15,11 @@ from .planes import resized
 from .reprojection import look_up, seen_at, sights_of
 
 # The coarse part of a picture is what one whose longer side has so many pixels can show.
-COARSE_SIDE = 64
-# How decisively one photo is taken before others: the power of what they give.
-DECISION = 2
+BLURRED_SIDE = 64
+# How far a photo that gives more is preferred: the power of what they give.
+PREFERENCE = 2
+# Where photos give only a share of the colour, their texture lacks this power of the rest: it is to look as sharp as elsewhere.
+LACKING = 3
 # From this share on a photo may give all of the texture of a place; one that gives less is perhaps blocked there.
 ENOUGH = 0.1
 TINY = 1e-12
@@ -39,7 +41,7 @@ def sharpened(
     target, photos = matching.target, matching.photos
     height, rows = target.height, band_rows(target.width, band_pixels)
     around = _around(given)
-    blurred = photos.shrunk_to(float(target.fxfycxcy[:, :2].median()) * COARSE_SIDE / max(height, target.width))
+    blurred = photos.shrunk_to(float(target.fxfycxcy[:, :2].median()) * BLURRED_SIDE / max(height, target.width))
     bands = []
     for first in range(0, height, rows):
         check()
@@ -56,7 +58,7 @@ def sharpened(
 def _around(given: Tensor) -> Tensor:
     """What photos give around each place, (B, V, H, W), as smooth as the coarse part is."""
     height, width = given.shape[-2:]
-    factor = min(1.0, COARSE_SIDE / max(height, width))
+    factor = min(1.0, BLURRED_SIDE / max(height, width))
     return resized(resized(given, max(1, round(height * factor)), max(1, round(width * factor))), height, width)
 
 
@@ -66,6 +68,6 @@ def _shares_in_texture(given: Tensor, around: Tensor) -> Tensor:
     What photos give in part, and a blurred guide the rest, gets more of their texture than that, to be as sharp as what they
     give alone.
     """
-    decided = around**DECISION * (given / ENOUGH).clamp(0, 1)
-    total = 1 - (1 - given.sum(1, keepdim=True).clamp(0, 1)) ** 3
+    decided = around**PREFERENCE * (given / ENOUGH).clamp(0, 1)
+    total = 1 - (1 - given.sum(1, keepdim=True).clamp(0, 1)) ** LACKING
     return decided / decided.sum(1, keepdim=True).clamp_min(TINY) * total

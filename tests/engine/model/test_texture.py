@@ -8,7 +8,7 @@ import torch
 from lvsm_engine.model.plane_sweep.matching import BAND_PIXELS, Matching
 from lvsm_engine.model.plane_sweep.planes import Planes, resized
 from lvsm_engine.model.plane_sweep.reprojection import Photos
-from lvsm_engine.model.plane_sweep.texture import COARSE_SIDE, sharpened
+from lvsm_engine.model.plane_sweep.texture import BLURRED_SIDE, sharpened
 from lvsm_engine.model.transformer import never_stop
 
 from .walls import camera, maps_of, posed, target
@@ -69,7 +69,7 @@ def contrast(image: torch.Tensor) -> float:
 def test_contrast_comes_near_that_of_photos_and_coarse_colours_stay():
     found, mixture = sharp(0.8, 0.2), 0.8 * FIRST + 0.2 * SECOND
     assert contrast(mixture) < 0.85 * contrast(FIRST) and contrast(found) > 0.92 * contrast(FIRST)
-    coarse = [resized(x[None], COARSE_SIDE // 2, COARSE_SIDE // 2) for x in (found, mixture)]
+    coarse = [resized(x[None], BLURRED_SIDE // 2, BLURRED_SIDE // 2) for x in (found, mixture)]
     assert (coarse[0] - coarse[1]).abs().mean() < 0.01
 
 
